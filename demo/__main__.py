@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the demo: `ascend-sim run -- python -m demo`, or `nox -s demo`, which prepares everything."""
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from demo.model import QUESTIONS, cached_model
+from demo.reference import mismatches
+from demo.report import show_answers, show_table, summary
+from demo.server import Server, ServerError, compilation_config
+from demo.traffic import send
+
+_MODES = ("NONE", "PIECEWISE", "FULL", "FULL_DECODE_ONLY", "FULL_AND_PIECEWISE")
+_QUESTIONS = 9  # as chat requests, and every third one also as a plain completion: 12 in all
+
+
+@click.command()
+@click.option(
+    "--model",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Serve this model folder instead of the demo's own model.",
+)
+@click.option("--mode", type=click.Choice(_MODES), help="cudagraph_mode; vLLM's default if absent.")
+@click.option("--enforce-eager", is_flag=True, help="No graphs at all.")
+@click.option("--keep-serving", is_flag=True, help="Serve on after the report, until Ctrl-C.")
+def main(model: Path | None, mode: str | None, enforce_eager: bool, keep_serving: bool) -> None:
+    """Serve a model on a simulated NPU, ask it questions, and check every token of its answers."""
+    if enforce_eager and mode not in (None, "NONE"):
+        raise click.UsageError(f"--enforce-eager contradicts --mode {mode}: drop one of the two")
+    console = Console(stderr=False)
+    started = time.monotonic()
+
+    def progress(line: str) -> None:
+        console.print(f"[dim]{time.monotonic() - started:6.1f} s  {line}[/]", highlight=False)
+
+    folder = model or cached_model(progress)
+    arguments = ["--dtype", "float32", "--max-model-len", "512", "--max-num-seqs", "16"]
+    arguments += compilation_config(mode) if mode else []
+    arguments += ["--enforce-eager"] if enforce_eager else []
+    with tempfile.TemporaryDirectory(prefix="ascend-demo-") as scratch:
+        log = Path(scratch) / "server.log"
+        try:
+            with Server(folder, log, arguments, progress) as server:
+                result = _measure(console, server, folder)
+                print(json.dumps(result), flush=True)
+                if keep_serving:
+                    _serve_on(server.url)
+        except ServerError as error:
+            raise click.ClickException(str(error)) from error
+    sys.exit(0 if result["tokens_match_reference"] else 1)
+
+
+def _measure(console: Console, server: Server, folder: Path) -> dict[str, object]:
+    chat = any((folder / name).exists() for name in ("chat_template.jinja", "chat_template.json"))
+    traffic = send(server.url, list(QUESTIONS)[:_QUESTIONS], chat=chat)
+    show_answers(console, traffic.answers)
+    different = mismatches(folder, traffic.answers)
+    for answer, expected in different:
+        console.print(f"[red]tokens differ for {answer.kind} {answer.question!r}[/]")
+        console.print(f"  served    {answer.token_ids}\n  reference {expected}", highlight=False)
+    result = summary(
+        server.graph_stats(), traffic, ready_s=server.ready_s, tokens_match=not different
+    )
+    show_table(console, result)
+    return result
+
+
+def _serve_on(url: str) -> None:
+    print(f"serving on {url}/v1 as model 'demo'; Ctrl-C stops it", file=sys.stderr, flush=True)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        print("stopping", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
