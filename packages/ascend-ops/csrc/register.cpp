@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <torch/library.h>
+
+#include "slot_mapping.h"
+
+TORCH_LIBRARY(ascend, m) {
+  m.def(
+      "slot_mapping(Tensor positions, Tensor query_start_loc, Tensor block_table, int block_size, "
+      "Tensor(a!) out, *, int pad_id=-1) -> ()");
+}
+
+TORCH_LIBRARY_IMPL(ascend, CPU, m) { m.impl("slot_mapping", ascend_ops::slot_mapping_cpu); }
+
+TORCH_LIBRARY_IMPL(ascend, PrivateUse1, m) { m.impl("slot_mapping", ascend_ops::slot_mapping_npu); }
+
+TORCH_LIBRARY_IMPL(ascend, Meta, m) { m.impl("slot_mapping", ascend_ops::slot_mapping_meta); }

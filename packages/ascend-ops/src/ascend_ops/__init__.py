@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiled ops for Ascend NPUs, registered under ``torch.ops.ascend`` by importing this package."""
+
+from ascend_ops._loader import ExtensionLoadError, load_extension
+from ascend_ops._slot_mapping import slot_mapping
+from ascend_ops._version import __version__
+
+__all__ = ["ExtensionLoadError", "__version__", "slot_mapping"]
+
+load_extension()
