@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Typed errors: what happened, why, and what to do next.
+
+`AclError` stands for a call into the Ascend runtime that failed. It has one subclass per `Family` of
+the code table (`ascend_core._acl_codes`), so that a caller can handle "no stream left" or "not
+possible in a capture" without knowing numbers. `from_torch_error` recovers the same types from the
+plain RuntimeError that torch_npu raises.
+"""
+
+import re
+from typing import ClassVar
+
+from ascend_core._acl_codes import CODES, AclCode, Family
+
+__all__ = [
+    "AclAborted",
+    "AclCaptureError",
+    "AclDeviceError",
+    "AclError",
+    "AclInternalError",
+    "AclInvalidArgument",
+    "AclInvalidState",
+    "AclKernelError",
+    "AclLibraryNotFound",
+    "AclNotSupported",
+    "AclOutOfEvents",
+    "AclOutOfMemory",
+    "AclOutOfResources",
+    "AclOutOfStreams",
+    "AclSymbolNotFound",
+    "AclTimeout",
+    "AscendError",
+    "from_code",
+    "from_torch_error",
+]
+
+
+class AscendError(Exception):
+    """Base of every error that the ascend packages raise on purpose."""
+
+
+class AclLibraryNotFound(AscendError, ImportError):
+    """libascendcl is not on this machine, or not on the library path.
+
+    Parameters
+    ----------
+    reason
+        What the dynamic loader said.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"libascendcl.so cannot be loaded ({self.reason}). There are two ways to go on:\n"
+            "  with an NPU:    install CANN and `source <CANN folder>/set_env.sh` in this shell;\n"
+            "  without an NPU: `pip install ascend-sim` and `ascend-sim run -- <your command>`."
+        )
+
+
+class AclSymbolNotFound(AscendError, AttributeError):
+    """The libascendcl that is loaded does not have a function.
+
+    Parameters
+    ----------
+    call
+        Name of the function.
+    """
+
+    def __init__(self, call: str) -> None:
+        super().__init__(call)
+        self.call = call
+
+    def __str__(self) -> str:
+        return (
+            f"the installed libascendcl has no function {self.call!r}: it is older than the CANN "
+            "that introduced it. Install a newer CANN (`ascend-doctor` prints the version)."
+        )
+
+
+class AclError(AscendError, RuntimeError):
+    """A call into the Ascend runtime failed.
+
+    Parameters
+    ----------
+    code
+        What the call returned.
+    call
+        Name of the function that was called.
+    detail
+        More about it: the text of `aclGetRecentErrMsg`, or what the caller knows.
+    """
+
+    family: ClassVar[Family | None] = None
+
+    def __init__(self, code: int, call: str, detail: str = "") -> None:
+        super().__init__(code, call, detail)
+        self.code = code
+        self.call = call
+        self.detail = detail
+
+    @classmethod
+    def codes(cls) -> frozenset[int]:
+        """Codes of the table that are raised as this class."""
+        return frozenset(code for code, entry in CODES.items() if entry.family is cls.family)
+
+    @property
+    def entry(self) -> AclCode | None:
+        """The row of the code table, or None for a code that is not in it."""
+        return CODES.get(self.code)
+
+    @property
+    def name(self) -> str:
+        """Short name of the code; "UNKNOWN" if the table does not have it."""
+        return self.entry.name if self.entry else "UNKNOWN"
+
+    def __str__(self) -> str:
+        meaning = self.entry.meaning if self.entry else "a code this version does not know"
+        remedy = self.entry.remedy if self.entry else Family.INTERNAL.value
+        lines = [f"{self.call} failed with {self.code} {self.name}: {meaning}."]
+        if self.detail:
+            lines.append(f"Detail: {self.detail.strip()}")
+        lines.append(f"What to do: {remedy}")
+        return "\n".join(lines)
+
+
+class AclInvalidArgument(AclError):
+    """An argument or handle was refused."""
+
+    family = Family.INVALID_ARGUMENT
+
+
+class AclInvalidState(AclError):
+    """The call came at the wrong time or in the wrong context."""
+
+    family = Family.INVALID_STATE
+
+
+class AclNotSupported(AclError):
+    """Chip, firmware or CANN do not support the call."""
+
+    family = Family.NOT_SUPPORTED
+
+
+class AclCaptureError(AclError):
+    """A rule of graph capture, task groups or graph update was broken."""
+
+    family = Family.CAPTURE
+
+
+class AclOutOfMemory(AclError):
+    """Memory of the device or host is exhausted."""
+
+    family = Family.OUT_OF_MEMORY
+
+
+class AclOutOfStreams(AclError):
+    """Streams, or the queues behind them, are exhausted."""
+
+    family = Family.OUT_OF_STREAMS
+
+
+class AclOutOfEvents(AclError):
+    """Events or notifies are exhausted."""
+
+    family = Family.OUT_OF_EVENTS
+
+
+class AclOutOfResources(AclError):
+    """Another resource of the runtime is exhausted."""
+
+    family = Family.OUT_OF_RESOURCES
+
+
+class AclTimeout(AclError):
+    """A wait ran out of time."""
+
+    family = Family.TIMEOUT
+
+
+class AclAborted(AclError):
+    """The work was aborted on request."""
+
+    family = Family.ABORTED
+
+
+class AclKernelError(AclError):
+    """A kernel or graph failed on the device."""
+
+    family = Family.KERNEL
+
+
+class AclDeviceError(AclError):
+    """The device or its driver is at fault."""
+
+    family = Family.DEVICE
+
+
+class AclInternalError(AclError):
+    """The runtime failed inside."""
+
+    family = Family.INTERNAL
+
+
+_CLASS_OF = {cls.family: cls for cls in AclError.__subclasses__()}
+
+
+def from_code(code: int, call: str, detail: str = "") -> AclError:
+    """Make the error for a code.
+
+    Parameters
+    ----------
+    code
+        What the call returned; not 0.
+    call
+        Name of the function that was called.
+    detail
+        More about it.
+
+    Returns
+    -------
+    AclError
+        Of the subclass that the code's family has, or plain `AclError` for an unknown code.
+    """
+    entry = CODES.get(code)
+    return (_CLASS_OF[entry.family] if entry else AclError)(code, call, detail)
+
+
+# How torch_npu words a failed call (torch_npu/csrc/core/npu/NPUException.h, OpCommand and HCCL
+# variants): "<where> NPU function error: <call>, error code is <code>..." and shorter forms of it.
+_CODE = re.compile(r"error code\s*(?:is|:)*\s*(\d{6})\b", re.IGNORECASE)
+_CALL = re.compile(r"(?:function error:|\bcall)\s*(?:[\w:]+::)?(\w+)")
+# torch_npu's allocator, and texts of CANN that carry a symbolic code only.
+_PHRASES = (("NPU out of memory", 207001), ("EL0004", 207001), ("EL0009", 207008))
+
+
+def from_torch_error(exc: BaseException) -> AclError | None:
+    """Recover the typed error from an exception that torch_npu raised.
+
+    Parameters
+    ----------
+    exc
+        What was caught; its `__cause__` and `__context__` are looked at as well.
+
+    Returns
+    -------
+    AclError or None
+        The typed error, with the original text as its detail; None if the text names no code.
+        The original is not chained: `raise error from exc` does that.
+    """
+    seen: set[int] = set()
+    current: BaseException | None = exc
+    while current is not None and id(current) not in seen:
+        if isinstance(current, AclError):
+            return current
+        if error := _from_text(str(current)):
+            return error
+        seen.add(id(current))
+        current = current.__cause__ or current.__context__
+    return None
+
+
+def _from_text(text: str) -> AclError | None:
+    match = _CODE.search(text)
+    code = int(match[1]) if match else None
+    if code is None:
+        code = next((code for phrase, code in _PHRASES if phrase in text), None)
+    if code is None:
+        return None
+    call = _CALL.search(text)
+    return from_code(code, call[1] if call else "a call of torch_npu", text)

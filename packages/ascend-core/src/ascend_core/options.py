@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors about options, in one form for every package: which option, which value, what is valid."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+from ascend_core.errors import AscendError
+
+__all__ = ["OptionError", "UnknownKeyError", "nearest_key"]
+
+
+class OptionError(AscendError, ValueError):
+    """An option has a value that cannot be used.
+
+    Parameters
+    ----------
+    option
+        Name of the option as the user writes it, with its parents: "xlite_graph_config.enabled".
+    value
+        What it was set to.
+    reason
+        Why that cannot be.
+    valid
+        What it can be set to instead: values, or a description.
+    """
+
+    def __init__(self, option: str, value: object, reason: str, valid: object = None) -> None:
+        super().__init__(option, value, reason, valid)
+        self.option = option
+        self.value = value
+        self.reason = reason
+        self.valid = valid
+
+    def __str__(self) -> str:
+        text = f"option {self.option} = {self.value!r}: {self.reason}."
+        if self.valid is None:
+            return text
+        return f"{text} Valid: {_listed(self.valid)}."
+
+
+class UnknownKeyError(OptionError):
+    """An option does not exist.
+
+    Parameters
+    ----------
+    key
+        The key that was given.
+    valid
+        The keys that exist.
+    where
+        Name of the mapping it was found in: "additional_config".
+    """
+
+    def __init__(self, key: str, valid: Collection[str], where: str = "") -> None:
+        self.key = key
+        self.where = where
+        self.nearest = nearest_key(key, valid)
+        option = f"{where}.{key}" if where else key
+        super().__init__(option, None, "unknown option", tuple(sorted(valid)))
+        self.args = (key, tuple(valid), where)
+
+    def __str__(self) -> str:
+        hint = f" Did you mean {self.nearest!r}?" if self.nearest else ""
+        return f"unknown option {self.option!r}.{hint} Valid: {_listed(self.valid)}."
+
+
+def nearest_key(key: str, valid: Collection[str]) -> str | None:
+    """Find the valid key that a mistyped one was probably meant to be.
+
+    Parameters
+    ----------
+    key
+        What was typed; case, "-" and "_" are not told apart.
+    valid
+        The keys that exist.
+
+    Returns
+    -------
+    str or None
+        One of `valid`, or None if nothing is near.
+    """
+    folded = {_fold(candidate): candidate for candidate in valid}
+    matches = get_close_matches(_fold(key), folded, n=1, cutoff=0.6)
+    return folded[matches[0]] if matches else None
+
+
+def _fold(key: str) -> str:
+    return key.lower().replace("-", "_")
+
+
+def _listed(valid: object) -> str:
+    if isinstance(valid, str):
+        return valid
+    if isinstance(valid, Collection):
+        return ", ".join(str(item) for item in valid) or "none"
+    return str(valid)
