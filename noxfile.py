@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All automation. `nox -l` lists the sessions; the README names the two that a user needs."""
+
+import os
+import re
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["tests"]
+nox.options.default_venv_backend = "virtualenv"  # uv does not read pip's find-links
+
+ROOT = Path(__file__).parent
+DIST = ROOT / "dist"
+VENDOR_DIST = ROOT / ".cache" / "wheels"
+"""Wheels of other projects that exist only as source; built once per checkout."""
+
+PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
+MATRIX = tomllib.loads((ROOT / "support-matrix.toml").read_text())["row"]
+ROW = next(row for row in MATRIX if row["status"] == "simulated")
+TORCH = f"torch=={ROW['torch']}"
+PRODUCT = (TORCH, f"torch_npu=={ROW['torch_npu']}")
+BUILD_TOOLS = ("scikit-build-core>=1.1", "hatchling>=1.27", "editables", "cmake>=3.25", "ninja")
+TEST_TOOLS = ("pytest>=8", "hypothesis>=6", "pytest-timeout>=2.3")
+PYTHON_SOURCES = ("packages", "demo", "tests-integration", "benchmarks", "docs", "noxfile.py")
+
+# torch's build and type information is wanted without torch_npu, whose autoload needs CANN.
+NO_AUTOLOAD = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Build the wheel of every package into dist/, and vLLM's device-less wheel."""
+    session.install(*BUILD_TOOLS, TORCH)
+    shutil.rmtree(DIST, ignore_errors=True)
+    build = ("python", "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--quiet")
+    for package in PACKAGES:
+        session.run(*build, "-w", str(DIST), f"packages/{package}", env=NO_AUTOLOAD)
+    _build_vllm_wheel(session)
+
+
+@nox.session(requires=["wheels"])
+def demo(session: nox.Session) -> None:
+    """Serve a small model in ACL graph mode on a simulated NPU and check its answers."""
+    _install_product(session)
+    _run_on_simulator(session, "python", "-m", "demo", *session.posargs)
+
+
+@nox.session(requires=["wheels"])
+def tests(session: nox.Session) -> None:
+    """Run every package's tests and tests-integration on the installed wheels."""
+    _install_product(session, *TEST_TOOLS)
+    suites = session.posargs or [*(f"packages/{p}" for p in PACKAGES), "tests-integration"]
+    failed = []
+    for suite in suites:
+        try:
+            session.run("python", "-m", "pytest", suite)
+        except CommandFailed:  # the other suites are still worth knowing
+            failed.append(suite)
+    if failed:
+        session.error(f"failed: {', '.join(failed)}")
+
+
+@nox.session(requires=["wheels"])
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks, each beside its baseline; `-- NAME` runs one of them."""
+    _install_product(session)
+    names = session.posargs or sorted(p.stem for p in ROOT.glob("benchmarks/bench_*.py"))
+    for name in names:
+        session.run("python", f"benchmarks/{name}.py")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and layout; `-- --fix` mends what can be mended."""
+    session.install("ruff>=0.14", "clang-format>=20")
+    fix = "--fix" in session.posargs
+    sources = [source for source in PYTHON_SOURCES if (ROOT / source).exists()]
+    session.run("ruff", "check", *(["--fix"] if fix else []), *sources)
+    session.run("ruff", "format", *([] if fix else ["--check"]), *sources)
+    native = sorted(str(p) for s in ("cpp", "h") for p in ROOT.glob(f"packages/*/csrc/**/*.{s}"))
+    session.run("clang-format", *(["-i"] if fix else ["--dry-run", "--Werror"]), *native)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of every package's sources with mypy."""
+    session.install("mypy>=1.18", TORCH, "click", "pydantic>=2", "numpy")
+    sources = [str(ROOT / "packages" / package / "src") for package in PACKAGES]
+    env = NO_AUTOLOAD | {"MYPYPATH": os.pathsep.join(sources)}
+    session.run("mypy", *sources, env=env)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into docs/_build; a warning is an error."""
+    session.install("-r", "docs/requirements.txt")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session(requires=["wheels"])
+def dev(session: nox.Session) -> None:
+    """Make .venv with every package editable and all tools, for work on the code."""
+    session.install("virtualenv")
+    session.run("virtualenv", "--quiet", "--prompt", "ascend", ".venv")
+    pip = (str(ROOT / ".venv/bin/python"), "-m", "pip", "install", "--quiet")
+    tools = (*BUILD_TOOLS, *TEST_TOOLS, "nox", "ruff", "mypy", "clang-format", "pre-commit")
+    session.run(*pip, *tools, *PRODUCT, *_vllm_wheels(), external=True)
+    editable = [argument for p in PACKAGES for argument in ("-e", f"packages/{p}")]
+    session.run(*pip, "--no-build-isolation", *editable, external=True, env=NO_AUTOLOAD)
+    session.log("ready: `. .venv/bin/activate`, then `ascend-sim run -- python ...`")
+
+
+@nox.session(venv_backend="none")
+def release(session: nox.Session) -> None:
+    """Check that a release tag and its package's version agree: `-- ascend-core-v0.1.0`."""
+    for tag in session.posargs or session.error("name a tag, such as ascend-core-v0.1.0"):
+        package, _, version = tag.rpartition("-v")
+        if package not in PACKAGES:
+            session.error(f"{tag}: no package {package!r}; there are {', '.join(PACKAGES)}")
+        source = ROOT / "packages" / package / "src" / package.replace("-", "_") / "_version.py"
+        stated = re.search(r'__version__ = "(.+)"', source.read_text())
+        if stated is None or stated[1] != version:
+            session.error(f"{tag} does not agree with {source.relative_to(ROOT)}")
+
+
+def _install_product(session: nox.Session, *more: str) -> None:
+    """Install the wheels by path, so that no index package of the same name can be chosen."""
+    session.install(*PRODUCT, *map(str, sorted(DIST.glob("*.whl"))), *_vllm_wheels(), *more)
+
+
+def _run_on_simulator(session: nox.Session, *command: str) -> None:
+    session.run("ascend-sim", "run", "--", *command)
+
+
+def _vllm_wheels() -> list[str]:
+    return [str(path) for path in VENDOR_DIST.glob(f"vllm-{ROW['vllm']}-*.whl")]
+
+
+def _build_vllm_wheel(session: nox.Session) -> None:
+    """Build vLLM from its source package: its only wheels are for other devices."""
+    if _vllm_wheels():
+        return
+    session.install("setuptools>=77.0.3,<81", "setuptools-scm>=8", "setuptools-rust>=1.9", "jinja2")
+    environment = NO_AUTOLOAD | {
+        "VLLM_TARGET_DEVICE": "empty",
+        "VLLM_SKIP_VERSION_SUFFIX": "1",  # pip refuses a build whose version gains "+empty"
+        "CARGO": str(ROOT / "no-cargo"),  # the Rust front end is optional and takes long to build
+    }
+    session.run(
+        *("python", "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--quiet"),
+        *("--no-binary", "vllm", "-w", str(VENDOR_DIST), f"vllm=={ROW['vllm']}"),
+        env=environment,
+    )
+
+
+if sys.version_info < (3, 11):
+    raise SystemExit("Python 3.11 is needed: python3.11 -m pip install nox")
