@@ -4,7 +4,6 @@
 import os
 import re
 import shutil
-import sys
 import tomllib
 from pathlib import Path
 
@@ -157,7 +156,3 @@ def _build_vllm_wheel(session: nox.Session) -> None:
         *("--no-binary", "vllm", "-w", str(VENDOR_DIST), f"vllm=={ROW['vllm']}"),
         env=environment,
     )
-
-
-if sys.version_info < (3, 11):
-    raise SystemExit("Python 3.11 is needed: python3.11 -m pip install nox")
