@@ -2,22 +2,47 @@
 """Devices, versions, streams and errors of Ascend NPUs, with no import of torch."""
 
 from ascend_core import acl, errors, floors
+from ascend_core._device import Device, MemoryInfo
+from ascend_core._partition import Partition, PartitionError, SchedulingPolicy
+from ascend_core._probe import Probe, Versions, probe
+from ascend_core._stream_pool import StreamBudgetExceeded, StreamLease, StreamPool
 from ascend_core._version import __version__
-from ascend_core.errors import AclError, AclLibraryNotFound, AscendError
+from ascend_core.errors import (
+    AclCaptureError,
+    AclError,
+    AclLibraryNotFound,
+    AclOutOfMemory,
+    AclOutOfStreams,
+    AscendError,
+)
 from ascend_core.floors import ConflictError, VersionError
 from ascend_core.options import OptionError, UnknownKeyError, nearest_key
 
 __all__ = [
+    "AclCaptureError",
     "AclError",
     "AclLibraryNotFound",
+    "AclOutOfMemory",
+    "AclOutOfStreams",
     "AscendError",
     "ConflictError",
+    "Device",
+    "MemoryInfo",
     "OptionError",
+    "Partition",
+    "PartitionError",
+    "Probe",
+    "SchedulingPolicy",
+    "StreamBudgetExceeded",
+    "StreamLease",
+    "StreamPool",
     "UnknownKeyError",
     "VersionError",
+    "Versions",
     "__version__",
     "acl",
     "errors",
     "floors",
     "nearest_key",
+    "probe",
 ]

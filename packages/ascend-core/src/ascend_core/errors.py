@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Typed errors: what happened, why, and what to do next.
 
-`AclError` stands for a call into the Ascend runtime that failed. It has one subclass per `Family` of
+`AclError` stands for a call into the Ascend runtime that failed. It has a subclass per `Family` of
 the code table (`ascend_core._acl_codes`), so that a caller can handle "no stream left" or "not
 possible in a capture" without knowing numbers. `from_torch_error` recovers the same types from the
 plain RuntimeError that torch_npu raises.

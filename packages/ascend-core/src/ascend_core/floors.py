@@ -13,12 +13,12 @@ from importlib import metadata
 from ascend_core._floors import BOUNDS, PYTHON_FLOOR, Bound
 from ascend_core.errors import AscendError
 
-__all__ = ["ConflictError", "VersionError", "check", "check_conflicts", "installed"]
+__all__ = ["PLUGIN", "ConflictError", "VersionError", "check", "check_conflicts", "installed"]
 
 # vLLM has no wheel without a device backend: it is built from source, as pure Python.
 _VLLM_BUILD = "VLLM_TARGET_DEVICE=empty VLLM_SKIP_VERSION_SUFFIX=1 "
 _VLLM_FLAGS = "--no-binary vllm "
-_PLUGIN = "ascend-vllm-plugin"
+PLUGIN = "ascend-vllm-plugin"
 _RIVAL = "vllm-ascend"
 
 
@@ -47,10 +47,10 @@ class ConflictError(AscendError, ImportError):
 
     def __str__(self) -> str:
         return (
-            f"{_RIVAL} and {_PLUGIN} are both installed, and both are vLLM's platform for Ascend "
+            f"{_RIVAL} and {PLUGIN} are both installed, and both are vLLM's platform for Ascend "
             "NPUs: one of the two must go.\n"
-            f"  to keep {_PLUGIN}: pip uninstall {_RIVAL}\n"
-            f"  to keep {_RIVAL}: pip uninstall {_PLUGIN}"
+            f"  to keep {PLUGIN}: pip uninstall {_RIVAL}\n"
+            f"  to keep {_RIVAL}: pip uninstall {PLUGIN}"
         )
 
 
@@ -95,7 +95,7 @@ def check_conflicts() -> None:
     ConflictError
         If both are installed.
     """
-    if installed(_RIVAL) and installed(_PLUGIN):
+    if installed(_RIVAL) and installed(PLUGIN):
         raise ConflictError
 
 
