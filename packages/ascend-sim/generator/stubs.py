@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write the stubs of one library from the ABI table: ``stubs.py spec/abi.toml libhccl OUT.cpp``.
 
-A stub stands for a function that is needed when torch_npu is linked or loaded and that the simulator
-does not implement. What it does is in ``csrc/stubs/stub.h``; here is only which, and what it returns.
+A stub stands for a function that torch_npu needs to be loaded and that the simulator does not
+implement. What a stub does is in ``csrc/stubs/stub.h``; here is only which, and what it returns.
 """
 
 import subprocess

@@ -1,6 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CANN's C ABI on the CPU: what torch_npu needs to run on a machine with no NPU."""
+"""CANN's C ABI on the CPU: the unmodified torch_npu wheel runs on a machine with no NPU.
 
+Call :func:`activate` before torch is imported, or start the whole program with ``ascend-sim run``.
+"""
+
+from ascend_sim._activate import activate, library_path
+from ascend_sim._config import SimConfig, parse_size
+from ascend_sim._counters import counters, read_counters
+from ascend_sim._errors import (
+    ActivationError,
+    CannConflictError,
+    ConfigError,
+    CountersError,
+    SimError,
+)
 from ascend_sim._version import __version__
 
-__all__ = ["__version__"]
+__all__ = [
+    "ActivationError",
+    "CannConflictError",
+    "ConfigError",
+    "CountersError",
+    "SimConfig",
+    "SimError",
+    "__version__",
+    "activate",
+    "counters",
+    "library_path",
+    "parse_size",
+    "read_counters",
+]

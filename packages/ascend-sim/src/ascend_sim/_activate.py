@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Putting the simulator in CANN's place, in this process and in its children."""
+
+import ctypes
+import importlib.util
+import logging
+import os
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+from ascend_sim._config import SimConfig
+from ascend_sim._errors import ActivationError, CannConflictError
+
+__all__ = ["LIBRARIES", "activate", "child_environment", "library_path", "toolkit_path"]
+
+_logger = logging.getLogger(__name__)
+
+# Dependencies first, so that each finds the others by soname when it is loaded.
+LIBRARIES = (
+    "libc_sec.so",
+    "libascendcl.so",
+    "libopapi.so",
+    "libnnopbase.so",
+    "libhccl.so",
+    "libatb.so",
+    "libacl_op_compiler.so",
+    "libacl_tdt_channel.so",
+    "libgraph.so",
+    "libge_runner.so",
+    "libfmk_parser.so",
+    "libascend_protobuf.so",
+)
+
+_TOOLKIT_VARIABLES = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "ASCEND_OPP_PATH")
+
+_active: SimConfig | None = None
+
+
+def library_path(name: str) -> Path:
+    """Return the path of one of the simulator's libraries.
+
+    Parameters
+    ----------
+    name : str
+        File name as CANN has it, such as ``"libascendcl.so"``.
+
+    Raises
+    ------
+    ActivationError
+        If ascend-sim has no such library, or its installation is incomplete.
+    """
+    if name not in LIBRARIES:
+        raise ActivationError(f"ascend-sim has no {name}; it has {', '.join(LIBRARIES)}")
+    # An editable installation keeps Python files in the source tree, libraries in site-packages.
+    package = Path(__file__).parent
+    for folder in (package, Path(sysconfig.get_path("platlib")) / package.name):
+        if (path := folder / "lib" / name).is_file():
+            return path
+    raise ActivationError(
+        f"{name} is missing from the installed ascend-sim. "
+        f"Mend it with: {sys.executable} -m pip install --force-reinstall --no-deps ascend-sim"
+    )
+
+
+def toolkit_path() -> Path:
+    """Return the folder that stands for a CANN toolkit installation (``ASCEND_HOME_PATH``)."""
+    return Path(__file__).parent / "toolkit"
+
+
+def child_environment(config: SimConfig, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that make a child process with `environ` run on the simulator.
+
+    Raises
+    ------
+    CannConflictError
+        If `environ` points to another CANN.
+    """
+    _refuse_other_cann(environ)
+    toolkit = toolkit_path()
+    libraries = str(library_path("libascendcl.so").parent)
+    inherited = [entry for entry in environ.get("LD_LIBRARY_PATH", "").split(":") if entry]
+    paths = [libraries, *(entry for entry in inherited if entry != libraries)]
+    return {
+        **config.to_env(),
+        "LD_LIBRARY_PATH": ":".join(paths),
+        "ASCEND_HOME_PATH": str(toolkit),
+        "ASCEND_TOOLKIT_HOME": str(toolkit),
+        "ASCEND_OPP_PATH": str(toolkit / "opp"),
+    }
+
+
+def activate(config: SimConfig | None = None) -> SimConfig:
+    """Make this process and its children run on simulated NPUs.
+
+    Loads the simulator's libraries, so that ``import torch`` (which loads torch_npu) finds them
+    instead of CANN's, and sets the environment for child processes. A second call with the same
+    configuration does nothing.
+
+    Parameters
+    ----------
+    config : SimConfig, optional
+        Default: what is already active, else what a parent process handed down
+        (``ASCEND_SIM_CONFIG``), else ``SimConfig()``.
+
+    Returns
+    -------
+    SimConfig
+        The active configuration.
+
+    Raises
+    ------
+    ActivationError
+        If torch was imported before, another configuration is active, or a library cannot be
+        loaded.
+    CannConflictError
+        If another CANN is loaded, or the environment points to one.
+    ConfigError
+        If ``ASCEND_SIM_CONFIG`` is not valid.
+    """
+    global _active
+    if _active is not None:
+        if config is not None and config != _active:
+            raise ActivationError(
+                f"already active with {_active}; a process has one configuration, and {config} "
+                "was asked for"
+            )
+        return _active
+    if "torch" in sys.modules:
+        raise ActivationError(
+            "torch is already imported and has looked for its NPU backend. Call "
+            "ascend_sim.activate() before the first import of torch (in pytest: at the top of "
+            "conftest.py), or start the program with `ascend-sim run`"
+        )
+    config = SimConfig.from_env() if config is None else config
+    variables = child_environment(config, os.environ)
+    _refuse_loaded_cann()
+    os.environ.update(variables)
+    _load_libraries()
+    _active = config
+    _logger.debug("active: %s", config)
+    return config
+
+
+def _load_libraries() -> None:
+    torch = importlib.util.find_spec("torch")
+    if torch is None or torch.origin is None:
+        raise ActivationError(
+            f"torch is not installed. Mend it with: {sys.executable} -m pip install 'torch==2.13.*'"
+        )
+    # The dynamic linker reads LD_LIBRARY_PATH once, at process start: load by path, in order.
+    folder = Path(torch.origin).parent / "lib"
+    for path in (
+        *(folder / name for name in ("libc10.so", "libtorch_cpu.so")),
+        *map(library_path, LIBRARIES),
+    ):
+        try:
+            ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+        except OSError as error:
+            raise ActivationError(f"cannot load {path}: {error}") from error
+
+
+def _refuse_other_cann(environ: Mapping[str, str]) -> None:
+    own = library_path("libascendcl.so")
+    for folder in filter(None, environ.get("LD_LIBRARY_PATH", "").split(":")):
+        other = Path(folder) / "libascendcl.so"
+        if other.exists() and not other.samefile(own):
+            raise CannConflictError(
+                f"LD_LIBRARY_PATH leads to another CANN, {other}. To use the simulator remove "
+                f"{folder} from it (`unset LD_LIBRARY_PATH` if nothing else needs it)"
+            )
+    for variable in _TOOLKIT_VARIABLES:
+        value = environ.get(variable)
+        if not value or Path(value).is_relative_to(toolkit_path()):
+            continue
+        if Path(value).exists():
+            raise CannConflictError(
+                f"{variable} points to another CANN, {value}. To use the simulator: "
+                f"`unset {' '.join(_TOOLKIT_VARIABLES)}`"
+            )
+        _logger.warning(
+            "%s=%s does not exist and is replaced by the simulator's own", variable, value
+        )
+
+
+def _refuse_loaded_cann() -> None:
+    own = library_path("libascendcl.so")
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    loaded = {line.split(maxsplit=5)[5] for line in maps if line.endswith("/libascendcl.so")}
+    for other in loaded:
+        if not Path(other).samefile(own):
+            raise CannConflictError(f"another CANN is already loaded in this process: {other}")

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``ascend-sim``: run a program on simulated NPUs, and say what is simulated."""
+
+import importlib.metadata
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, get_args
+
+import click
+
+from ascend_sim import _coverage
+from ascend_sim._activate import child_environment, library_path, toolkit_path
+from ascend_sim._config import MAX_DEVICES, SOCS, Compute, Schedule, SimConfig, parse_size
+from ascend_sim._counters import read_counters
+from ascend_sim._errors import SimError
+from ascend_sim._version import __version__
+
+__all__ = ["main"]
+
+
+class _Size(click.ParamType[int]):
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return value if isinstance(value, int) else parse_size(value)
+        except SimError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Group(click.Group):
+    """Errors of the simulator are messages, not tracebacks."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SimError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ascend-sim")
+def main() -> None:
+    """CANN's C ABI on the CPU: torch_npu runs on a machine with no NPU."""
+
+
+@main.command(context_settings={"allow_interspersed_args": False})
+@click.option("--devices", type=click.IntRange(1, MAX_DEVICES), help="Number of NPUs.")
+@click.option("--soc", type=click.Choice(SOCS), help="SoC to report.")
+@click.option("--hbm", "hbm_bytes", type=_Size(), help="Memory of each device, such as 8GiB.")
+@click.option("--streams", type=click.IntRange(1), help="Hardware streams of each device.")
+@click.option("--events", type=click.IntRange(1), help="Events of each device.")
+@click.option("--schedule", type=click.Choice(get_args(Schedule)), help="How streams run.")
+@click.option("--compute", type=click.Choice(get_args(Compute)), help="off: skip kernel bodies.")
+@click.option(
+    "--counters", "counters_dir", type=click.Path(file_okay=False), help="Folder for counter files."
+)
+@click.option(
+    "--stats", is_flag=True, help="Print the counters of all processes to stderr at exit."
+)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(command: tuple[str, ...], stats: bool, **options: Any) -> None:
+    """Run COMMAND, and all it starts, on simulated NPUs.
+
+    Example: ascend-sim run --devices 2 --hbm 4GiB -- python train.py
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    config = replace(SimConfig.from_env(), **given)
+    if stats:
+        sys.exit(_run_with_stats(command, config))
+    environ = {**os.environ, **child_environment(config, os.environ)}
+    if config.counters_dir is not None:
+        Path(config.counters_dir).mkdir(parents=True, exist_ok=True)
+    try:
+        # Signals and the exit status are then the command's own.
+        os.execvpe(command[0], command, environ)  # noqa: S606 - the command is the user's
+    except OSError as error:
+        raise click.ClickException(f"cannot run {command[0]}: {error.strerror}") from error
+
+
+def _run_with_stats(command: Sequence[str], config: SimConfig) -> int:
+    with tempfile.TemporaryDirectory(prefix="ascend-sim-") as scratch:
+        folder = Path(config.counters_dir or scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        before = set(read_counters(folder))
+        config = replace(config, counters_dir=str(folder))
+        status = _run_forwarding_signals(
+            command, {**os.environ, **child_environment(config, os.environ)}
+        )
+        processes = {
+            pid: block for pid, block in read_counters(folder).items() if pid not in before
+        }
+    total: Counter[str] = Counter()
+    for block in processes.values():
+        total.update(block)
+    click.echo(f"ascend-sim: {len(processes)} process(es) used the simulator", err=True)
+    for name, value in total.items():
+        click.echo(f"  {name:<28}{value:>16,}", err=True)
+    return status
+
+
+def _run_forwarding_signals(command: Sequence[str], environ: dict[str, str]) -> int:
+    try:
+        process = subprocess.Popen(command, env=environ)
+    except OSError as error:
+        raise click.ClickException(f"cannot run {command[0]}: {error.strerror}") from error
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        process.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, forward)
+    # A terminal sends Ctrl-C to the command as well: once is enough.
+    signal.signal(signal.SIGINT, signal.SIG_IGN if sys.stdin.isatty() else forward)
+    status = process.wait()
+    return status if status >= 0 else 128 - status
+
+
+@main.command()
+def info() -> None:
+    """Show what is installed and what would be simulated."""
+    config = SimConfig.from_env()
+    click.echo(f"ascend-sim   {__version__}")
+    click.echo(f"CANN ABI     {_coverage.cann_version()} (simulated)")
+    for distribution in ("torch", "torch_npu"):
+        try:
+            version = importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            version = "not installed"
+        click.echo(f"{distribution:<13}{version}")
+    click.echo(f"libraries    {library_path('libascendcl.so').parent}")
+    click.echo(f"toolkit      {toolkit_path()}")
+    click.echo(
+        f"devices      {config.devices} x {config.soc}, {config.hbm_bytes / (1 << 30):g} GiB each"
+    )
+    click.echo(f"limits       {config.streams} streams, {config.events} events per device")
+    click.echo(f"schedule     {config.schedule}, compute {config.compute}")
+    click.echo(f"counters     {config.counters_dir or 'in the process only'}")
+
+
+@main.command()
+@click.option("--library", help="Only this library, such as libascendcl.")
+@click.option(
+    "--status", type=click.Choice(_coverage.STATUSES), help="Only functions of this status."
+)
+@click.option("--list", "names", is_flag=True, help="Every function instead of numbers.")
+def coverage(library: str | None, status: str | None, names: bool) -> None:
+    """Show which functions of the ABI are implemented, stubs, or absent."""
+    functions = [
+        function
+        for function in _coverage.functions()
+        if library in (None, function.library) and status in (None, function.status)
+    ]
+    if not functions:
+        known = ", ".join(sorted({function.library for function in _coverage.functions()}))
+        raise click.ClickException(f"no such functions; libraries are {known}")
+    lines = _coverage.listing(functions) if names else _coverage.summary(functions)
+    click.echo("\n".join(lines))

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is simulated: :class:`SimConfig`, and how it travels to child processes."""
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+from ascend_sim._errors import ConfigError
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "MAX_DEVICES",
+    "SOCS",
+    "Compute",
+    "Schedule",
+    "SimConfig",
+    "parse_size",
+]
+
+CONFIG_VARIABLE = "ASCEND_SIM_CONFIG"
+
+Schedule = Literal["threads", "inline"]
+Compute = Literal["on", "off"]
+
+# The A2 (910B) and A3 (910_93) families share one set of runtime rules; other chips differ and are
+# not simulated. What is known of each is in csrc/acl/soc.cpp.
+SOCS = (
+    "Ascend910B1",
+    "Ascend910B2",
+    "Ascend910B2C",
+    "Ascend910B3",
+    "Ascend910B4",
+    "Ascend910B4-1",
+    "Ascend910_9362",
+    "Ascend910_9363",
+    "Ascend910_9372",
+    "Ascend910_9381",
+    "Ascend910_9382",
+    "Ascend910_9391",
+    "Ascend910_9392",
+)
+
+MAX_DEVICES = 16  # C10_COMPILE_TIME_MAX_NPUS: torch_npu can address no more
+
+_UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]*)")
+
+
+def parse_size(text: str) -> int:
+    """Return a number of bytes from text such as ``"8GiB"``.
+
+    Parameters
+    ----------
+    text : str
+        A number with one of the units KiB, MiB, GiB, TiB (powers of 1024), or bare bytes.
+
+    Returns
+    -------
+    int
+        Bytes.
+
+    Raises
+    ------
+    ConfigError
+        If the text is not a size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    units = {unit.lower(): factor for unit, factor in _UNITS.items()}
+    if match is None or match["unit"].lower() not in units:
+        raise ConfigError(
+            f"{text!r} is not a size: write a number with KiB, MiB, GiB or TiB, such as 8GiB, "
+            "or a number of bytes"
+        )
+    return int(float(match["number"]) * units[match["unit"].lower()])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimConfig:
+    """What is simulated. Immutable; the same for a process and all its children.
+
+    Parameters
+    ----------
+    devices : int
+        Number of NPUs, 1 to 16.
+    soc : str
+        SoC name as CANN reports it, such as ``"Ascend910B3"``; one of ``ascend_sim._config.SOCS``.
+    hbm_bytes : int
+        Memory of each device, in bytes. Backed by host memory as it is touched.
+    streams : int
+        Hardware streams (SQs) that one device offers. CANN documents 1984 for A2 and A3.
+    events : int
+        Events that one device offers.
+    schedule : {"threads", "inline"}
+        ``"threads"``: a worker per stream, asynchronous as on a device. ``"inline"``: a task runs
+        inside the call that launches it; for debugging, as it hides every missing synchronisation.
+    compute : {"on", "off"}
+        ``"off"`` launches, orders and counts kernels without running their bodies: what is left is
+        host time.
+    counters_dir : str, optional
+        Existing folder in which each process keeps its counters in a file of its own, readable
+        while it runs and after it is killed (:func:`ascend_sim.read_counters`).
+
+    Raises
+    ------
+    ConfigError
+        If a value is not valid; the text names those that are.
+    """
+
+    devices: int = 1
+    soc: str = "Ascend910B3"
+    hbm_bytes: int = 8 << 30
+    streams: int = 1984
+    events: int = 65536
+    schedule: Schedule = "threads"
+    compute: Compute = "on"
+    counters_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_range("devices", self.devices, 1, MAX_DEVICES)
+        _check_range("hbm_bytes", self.hbm_bytes, 1 << 20, 1 << 44)
+        _check_range("streams", self.streams, 1, 32768)
+        _check_range("events", self.events, 1, 65536)
+        _check_choice("soc", self.soc, SOCS)
+        _check_choice("schedule", self.schedule, get_args(Schedule))
+        _check_choice("compute", self.compute, get_args(Compute))
+        if self.counters_dir is not None:
+            # Children may run in another folder.
+            object.__setattr__(self, "counters_dir", str(Path(self.counters_dir).resolve()))
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any]) -> Self:
+        """Return the configuration with these settings, and defaults for the rest.
+
+        Raises
+        ------
+        ConfigError
+            If a key is unknown (the nearest one is named) or a value is not valid.
+        """
+        known = [field.name for field in fields(cls)]
+        for key in settings:
+            if key not in known:
+                raise ConfigError(f"unknown setting {key!r}{_nearest(key, known)}")
+        return cls(**settings)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Return the configuration that a parent process handed down, or the default one.
+
+        Raises
+        ------
+        ConfigError
+            If ``ASCEND_SIM_CONFIG`` holds anything but a JSON object of valid settings.
+        """
+        text = environ.get(CONFIG_VARIABLE)
+        if not text:
+            return cls()
+        try:
+            settings = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"{CONFIG_VARIABLE} is not JSON ({error}): {text!r}") from error
+        if not isinstance(settings, dict):
+            raise ConfigError(f"{CONFIG_VARIABLE} must be a JSON object: {text!r}")
+        try:
+            return cls.from_mapping(settings)
+        except ConfigError as error:
+            raise ConfigError(f"{CONFIG_VARIABLE}: {error}") from error
+
+    def to_env(self) -> dict[str, str]:
+        """Return the environment variable that hands this configuration to a child process."""
+        settings = {key: value for key, value in asdict(self).items() if value is not None}
+        return {CONFIG_VARIABLE: json.dumps(settings, ensure_ascii=False)}
+
+
+def _check_range(name: str, value: object, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ConfigError(f"{name}={value!r} must be an integer from {low} to {high}")
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name}={value!r} is not valid{_nearest(str(value), choices)}")
+
+
+def _nearest(word: str, choices: Iterable[str]) -> str:
+    choices = list(choices)
+    close = difflib.get_close_matches(word, choices, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{hint} Valid: {', '.join(choices)}" if hint else f"; valid: {', '.join(choices)}"

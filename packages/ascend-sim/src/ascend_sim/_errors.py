@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong around the simulator; inside it, errors are CANN's codes as torch_npu sees them."""
+
+__all__ = ["ActivationError", "CannConflictError", "ConfigError", "CountersError", "SimError"]
+
+
+class SimError(Exception):
+    """Base of all errors raised by ``ascend_sim``."""
+
+
+class ConfigError(SimError, ValueError):
+    """A setting that the simulator does not know or cannot take; the text names the valid ones."""
+
+
+class ActivationError(SimError, RuntimeError):
+    """The simulator cannot take its place in this process; the text says what to change."""
+
+
+class CannConflictError(ActivationError):
+    """Another CANN, real or simulated, would be mixed with this one."""
+
+
+class CountersError(SimError, RuntimeError):
+    """A counter block that this version cannot read."""
