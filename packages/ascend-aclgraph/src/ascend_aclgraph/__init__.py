@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Capture, replay and update of ACL graphs for any PyTorch program on Ascend NPUs."""
+
+from ascend_aclgraph._cache import GraphCache
+from ascend_aclgraph._graph import Graph
+from ascend_aclgraph._ladder import Ladder
+from ascend_aclgraph._pool import MemoryPool
+from ascend_aclgraph._stats import DescriptorStats, GraphStats
+from ascend_aclgraph._update import HostArgs, Update, UpdateOrder, UpdateRecord, updatable
+from ascend_aclgraph._version import __version__
+from ascend_aclgraph.errors import CaptureError, GraphStateError, UpdateError
+
+__all__ = [
+    "CaptureError",
+    "DescriptorStats",
+    "Graph",
+    "GraphCache",
+    "GraphStateError",
+    "GraphStats",
+    "HostArgs",
+    "Ladder",
+    "MemoryPool",
+    "Update",
+    "UpdateError",
+    "UpdateOrder",
+    "UpdateRecord",
+    "__version__",
+    "updatable",
+]

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One capture, from the checks before it to the clean-up after it."""
+
+import threading
+from collections.abc import Callable, Collection, Hashable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from ascend_core.errors import AclError, AclOutOfMemory, AclOutOfStreams, from_torch_error
+from ascend_core.options import OptionError
+
+from ascend_aclgraph import _native
+from ascend_aclgraph._keep import KeepAlive
+from ascend_aclgraph._native import NativeGraph, npu
+from ascend_aclgraph._pool import MemoryPool
+from ascend_aclgraph.errors import CaptureError
+
+if TYPE_CHECKING:
+    from ascend_aclgraph._update import UpdateRecord
+
+__all__ = ["CAPTURE_ERROR_MODES", "Capture", "active_capture", "run_capture"]
+
+CAPTURE_ERROR_MODES = ("global", "thread_local", "relaxed")
+
+_NOT_SUPPORTED = 207000
+_STREAM_CAPTURED = 107027
+_BEGIN = "aclmdlRICaptureBegin"
+
+_active = threading.local()
+
+
+@dataclass
+class Capture:
+    """A capture under way, and what it leaves for the graph.
+
+    Attributes
+    ----------
+    label
+        What is being captured.
+    pool
+        Where it allocates.
+    keep_alive
+        Collector of the tensors that the captured work touches.
+    records
+        Tasks with host arguments, in the order of their capture.
+    native
+        torch_npu's graph.
+    result
+        What the captured function returned.
+    """
+
+    label: Hashable
+    pool: MemoryPool
+    keep_alive: KeepAlive
+    records: list["UpdateRecord"] = field(default_factory=list)
+    native: Any = None
+    result: Any = None
+
+
+def active_capture() -> Capture | None:
+    """Capture that this thread is in, or None."""
+    return getattr(_active, "capture", None)
+
+
+def run_capture(
+    fn: Callable[[], Any],
+    *,
+    label: Hashable,
+    pool: MemoryPool,
+    stream: Any,
+    warmup: int,
+    mode: str,
+) -> Capture:
+    """Capture what `fn` issues on `stream`.
+
+    Raises
+    ------
+    CaptureError
+        If it fails, for whatever reason; a later capture can succeed.
+    """
+    _check_before(label, stream, mode)
+    stream.wait_stream(npu.current_stream())
+    with npu.stream(stream), torch.no_grad():
+        _warm_up(fn, warmup, label)
+        npu.synchronize()
+        capture = Capture(label, pool, KeepAlive(pool), native=NativeGraph())
+        pool.enter()
+        try:
+            _record(fn, capture, mode)
+        except BaseException:
+            pool.leave()
+            raise
+    return capture
+
+
+def _check_before(label: Hashable, stream: Any, mode: str) -> None:
+    """Refuse what is known to fail, before ACL or the allocator change state."""
+    if mode not in CAPTURE_ERROR_MODES:
+        raise OptionError("capture_error_mode", mode, "unknown mode", CAPTURE_ERROR_MODES)
+    if _native.task_queue_level() == "2":
+        raise CaptureError(
+            _NOT_SUPPORTED,
+            _BEGIN,
+            "torch_npu cannot capture with TASK_QUEUE_ENABLE=2.",
+            label=label,
+            advice=["set TASK_QUEUE_ENABLE=1 in the environment before Python starts"],
+        )
+    outer = active_capture()
+    if outer is not None:
+        raise CaptureError(
+            _STREAM_CAPTURED,
+            _BEGIN,
+            f"this thread is already capturing {outer.label!r}; captures cannot nest.",
+            label=label,
+            advice=["capture all graphs before, or outside of, the function that is captured"],
+        )
+    if stream == npu.default_stream():
+        raise CaptureError(
+            _NOT_SUPPORTED,
+            _BEGIN,
+            "the default stream cannot be captured.",
+            label=label,
+            advice=["leave out `stream`, or pass a `torch.npu.Stream()`"],
+        )
+    with npu.stream(stream):
+        if npu.is_current_stream_capturing():
+            raise CaptureError(
+                _STREAM_CAPTURED,
+                _BEGIN,
+                "the stream is in a capture that was begun elsewhere.",
+                label=label,
+                advice=["end that capture first, or capture on another stream"],
+            )
+
+
+def _warm_up(fn: Callable[[], Any], times: int, label: Hashable) -> None:
+    try:
+        for _ in range(times):
+            fn()
+    except Exception as error:
+        raise _failure(error, "the warm-up of the captured function", label) from error
+
+
+def _record(fn: Callable[[], Any], capture: Capture, mode: str) -> None:
+    device = npu.current_device()
+    try:
+        capture.native.capture_begin(pool=capture.pool.token, capture_error_mode=mode)
+    except Exception as error:
+        capture.pool.abandon(device)
+        raise _failure(error, _BEGIN, capture.label) from error
+    _active.capture = capture
+    inner: BaseException | None = None
+    try:
+        with capture.keep_alive:
+            capture.result = fn()
+    except BaseException as error:  # the capture must end whatever happened in it
+        inner = error
+    finally:
+        _active.capture = None
+    outer = _end(capture, device)
+    if inner is None and outer is None:
+        return
+    # The graph keeps nothing; its records hold task handles and must go after it.
+    capture.native.reset()
+    capture.records.clear()
+    capture.result = None
+    if inner is not None and not isinstance(inner, Exception):
+        raise inner
+    cause = inner or outer
+    assert cause is not None
+    call = "the captured function" if inner else "aclmdlRICaptureEnd"
+    raise _failure(cause, call, capture.label) from cause
+
+
+def _end(capture: Capture, device: int) -> BaseException | None:
+    try:
+        capture.native.capture_end()
+    except Exception as error:
+        _native.release_pool(device, capture.pool.token)
+        return error
+    return None
+
+
+def _failure(error: BaseException, call: str, label: Hashable) -> CaptureError:
+    acl = from_torch_error(error)
+    if isinstance(acl, CaptureError):
+        return acl
+    advice = _advice(acl)
+    if acl is None:
+        return CaptureError(0, call, f"{type(error).__name__}: {error}", label=label, advice=advice)
+    return CaptureError(acl.code, acl.call, str(error), label=label, advice=advice)
+
+
+def _advice(acl: AclError | None) -> Collection[str]:
+    if acl is None:
+        return ("run the function without capture, where its own error is easier to see",)
+    if isinstance(acl, AclOutOfMemory):
+        return (
+            "capture fewer or smaller sizes, and let all graphs share one MemoryPool",
+            "leave more device memory free before capturing",
+        )
+    if isinstance(acl, AclOutOfStreams):
+        return (
+            "capture fewer sizes: each graph binds streams",
+            "use CANN 8.5 or newer, which binds them only while a graph runs",
+        )
+    remedy = acl.entry.remedy if acl.entry else None
+    return (
+        *((remedy,) if remedy else ()),
+        "move what waits for the device (.item(), .cpu(), print, synchronize) out of the function",
+        "run without a graph",
+    )

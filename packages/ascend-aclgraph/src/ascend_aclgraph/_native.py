@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The private parts of torch_npu that this package needs, each with the reason for it.
+
+Everything here is absent from torch_npu's public face; no other module reaches below that face.
+"""
+
+import os
+from typing import Any
+
+import torch
+import torch_npu
+
+__all__ = [
+    "NativeGraph",
+    "PoolToken",
+    "abandon_pool_routing",
+    "group_begin",
+    "group_end",
+    "npu",
+    "release_pool",
+    "task_queue_level",
+    "update_begin",
+    "update_end",
+    "weak_tensor",
+]
+
+PoolToken = tuple[int, int]
+"""What torch_npu calls a pool handle."""
+
+npu: Any = torch_npu.npu
+NativeGraph: Any = torch_npu.npu.NPUGraph
+
+# The Python functions of the same meaning in torch_npu.npu.graphs add one call per task and step.
+group_begin: Any = torch_npu._C._graph_task_group_begin
+group_end: Any = torch_npu._C._graph_task_group_end
+update_begin: Any = torch_npu._C._graph_task_update_begin
+update_end: Any = torch_npu._C._graph_task_update_end
+
+
+def weak_tensor(tensor: torch.Tensor) -> torch.Tensor:
+    """Make a tensor over the same memory that does not keep it allocated.
+
+    Parameters
+    ----------
+    tensor
+        On an NPU. Whoever owns its memory must outlive the result.
+    """
+    weak: torch.Tensor = torch_npu._C._weak_ref_tensor(tensor)
+    return weak
+
+
+def task_queue_level() -> str:
+    """Level of torch_npu's host-side task queue; it cannot capture at "2"."""
+    return os.environ.get("TASK_QUEUE_ENABLE", "1")
+
+
+def abandon_pool_routing(device: int, token: PoolToken) -> None:
+    """Undo the allocator state that a failed `capture_begin` leaves behind.
+
+    `NPUGraph::capture_begin` routes allocations to the pool before it asks ACL to capture, and does
+    not take that back if ACL refuses.
+    """
+    torch_npu._C._npu_endAllocateToPool(device, token)
+
+
+def release_pool(device: int, token: PoolToken) -> None:
+    """Give back the use of the pool that a failed capture took.
+
+    `NPUGraph::reset` gives it back only for captures that succeeded.
+    """
+    torch_npu._C._npu_releasePool(device, token)
