@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sphinx configuration of the documentation."""
+
+project = "Ascend graph mode"
+author = "the Ascend graph mode developers"
+extensions = ["myst_parser"]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build", "requirements.txt"]
+html_theme = "furo"
+myst_heading_anchors = 3
+nitpicky = True
