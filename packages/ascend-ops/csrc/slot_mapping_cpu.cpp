@@ -7,37 +7,42 @@
 namespace ascend_ops {
 namespace {
 
-/// The tensors as int64, whatever they were: this path is the reference, not the fast one.
-struct Batch {
-  at::Tensor positions, query_start_loc, block_table;
-  int64_t block_size;
-};
+using Vector = at::TensorAccessor<int64_t, 1>;
+using Matrix = at::TensorAccessor<int64_t, 2>;
 
-template <typename Slot>
-void fill_slots(const Batch& batch, at::TensorAccessor<Slot, 1> out, Slot pad_id) {
-  const auto positions = batch.positions.accessor<int64_t, 1>();
-  const auto bounds = batch.query_start_loc.accessor<int64_t, 1>();
-  const auto table = batch.block_table.accessor<int64_t, 2>();
-
-  TORCH_CHECK_VALUE(bounds[0] == 0 && bounds[bounds.size(0) - 1] == positions.size(0),
+void check_bounds(const Vector& bounds, int64_t tokens) {
+  const auto last = bounds.size(0) - 1;
+  TORCH_CHECK_VALUE(bounds[0] == 0 && bounds[last] == tokens,
                     "slot_mapping: query_start_loc must run from 0 to the number of tokens, ",
-                    positions.size(0), ", but runs from ", bounds[0], " to ",
-                    bounds[bounds.size(0) - 1]);
-  for (int64_t request = 0; request + 1 < bounds.size(0); ++request) {
+                    tokens, ", but runs from ", bounds[0], " to ", bounds[last]);
+  for (int64_t request = 0; request < last; ++request) {
     TORCH_CHECK_VALUE(bounds[request] <= bounds[request + 1],
                       "slot_mapping: query_start_loc must not fall, but does after request ",
                       request);
+  }
+}
+
+void check_positions(const Vector& positions, int64_t blocks, int64_t block_size) {
+  for (int64_t token = 0; token < positions.size(0); ++token) {
+    TORCH_CHECK_VALUE(positions[token] >= 0 && positions[token] / block_size < blocks,
+                      "slot_mapping: position ", positions[token], " of token ", token,
+                      " is outside the ", blocks, " blocks of ", block_size,
+                      " tokens that a row of block_table holds");
+  }
+}
+
+template <typename Slot>
+void fill_slots(const Vector& positions, const Vector& bounds, const Matrix& table,
+                int64_t block_size, int64_t pad_id, at::TensorAccessor<Slot, 1> out) {
+  for (int64_t request = 0; request + 1 < bounds.size(0); ++request) {
     for (int64_t token = bounds[request]; token < bounds[request + 1]; ++token) {
-      const auto position = positions[token];
-      const auto column = position / batch.block_size;
-      TORCH_CHECK_VALUE(position >= 0 && column < table.size(1), "slot_mapping: position ", position,
-                        " of request ", request, " is outside its ", table.size(1), " blocks of ",
-                        batch.block_size, " tokens");
-      out[token] = static_cast<Slot>(table[request][column] * batch.block_size +
-                                     position % batch.block_size);
+      const auto block = table[request][positions[token] / block_size];
+      out[token] = static_cast<Slot>(block * block_size + positions[token] % block_size);
     }
   }
-  for (int64_t row = positions.size(0); row < out.size(0); ++row) out[row] = pad_id;
+  for (int64_t row = positions.size(0); row < out.size(0); ++row) {
+    out[row] = static_cast<Slot>(pad_id);
+  }
 }
 
 }  // namespace
@@ -46,10 +51,17 @@ void slot_mapping_cpu(const at::Tensor& positions, const at::Tensor& query_start
                       const at::Tensor& block_table, int64_t block_size, at::Tensor& out,
                       int64_t pad_id) {
   check_slot_mapping(positions, query_start_loc, block_table, block_size, out);
-  const Batch batch{positions.to(at::kLong), query_start_loc.to(at::kLong),
-                    block_table.to(at::kLong), block_size};
+  // Copies only what is not int64 yet: this path is the reference, not the fast one.
+  const auto positions64 = positions.to(at::kLong);
+  const auto bounds64 = query_start_loc.to(at::kLong);
+  const auto table64 = block_table.to(at::kLong);
+  const auto token_positions = positions64.accessor<int64_t, 1>();
+  const auto bounds = bounds64.accessor<int64_t, 1>();
+  check_bounds(bounds, positions.size(0));
+  check_positions(token_positions, block_table.size(1), block_size);
   AT_DISPATCH_INDEX_TYPES(out.scalar_type(), "slot_mapping", [&] {
-    fill_slots(batch, out.accessor<index_t, 1>(), static_cast<index_t>(pad_id));
+    fill_slots(token_positions, bounds, table64.accessor<int64_t, 2>(), block_size, pad_id,
+               out.accessor<index_t, 1>());
   });
 }
 

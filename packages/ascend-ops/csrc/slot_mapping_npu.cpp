@@ -3,6 +3,10 @@
 
 #include "slot_mapping.h"
 
+// ATen ops rather than aclnn calls: torch_npu queues ops for another thread, so calls made past its
+// queue would overtake them, and its queue's C++ interface is private. What that interface would
+// save is measured in the README.
+
 namespace ascend_ops {
 
 void slot_mapping_npu(const at::Tensor& positions, const at::Tensor& query_start_loc,
@@ -14,14 +18,15 @@ void slot_mapping_npu(const at::Tensor& positions, const at::Tensor& query_start
   if (padding > 0) out.narrow(0, tokens, padding).fill_(pad_id);
   if (tokens == 0) return;
 
-  // The request of token t is the number of requests that end at or before t. A search finds it with
-  // a result of fixed shape; repeat_interleave would have to ask the device how long its result is.
+  // The request of token t is the number of requests that end at or before t. A search finds it
+  // with a result of fixed shape; repeat_interleave would have to ask the device how long its
+  // result is.
   const auto token = at::arange(tokens, query_start_loc.options());
   const auto request = at::searchsorted(query_start_loc.slice(0, 1), token, /*out_int32=*/false,
                                         /*right=*/true);
   const auto position = positions.to(at::kLong);
   const auto column = at::floor_divide(position, block_size);
-  const auto block = block_table.index({request, column});
+  const auto block = at::index(block_table, {request, column});
 
   // slot = block * size + position % size = position + (block - column) * size: one op less than
   // with the remainder.

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loading of the compiled library: it works, or the import fails and says why."""
 
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
+
+from ascend_ops._version import __version__
 
 __all__ = ["ExtensionLoadError", "load_extension"]
 
@@ -34,11 +35,11 @@ def load_extension() -> None:
     # CMake installs both files into one folder, which in an editable installation is not this one.
     library = Path(_build.__file__).with_name(_LIBRARY)
     try:
-        torch.ops.load_library(library)
+        torch.ops.load_library(library)  # type: ignore[no-untyped-call]
     except OSError as error:
         raise ExtensionLoadError(
-            f"{library} does not load: {error}. Build it again for the installed torch "
-            f"{torch.__version__}: pip install --force-reinstall --no-deps --no-cache-dir ascend-ops"
+            f"{library} does not load: {error}. Build it again for torch {torch.__version__}: "
+            "pip install --force-reinstall --no-deps --no-cache-dir ascend-ops"
         ) from error
 
 
@@ -47,6 +48,6 @@ def _check_torch(built: str, installed: str) -> None:
     minor = built.split(".")[:2]
     if installed.split(".")[:2] != minor:
         raise ExtensionLoadError(
-            f"ascend-ops {version('ascend-ops')} was built for torch {built}, but torch {installed} "
-            f"is installed. Install the fitting one: pip install 'torch=={'.'.join(minor)}.*'"
+            f"ascend-ops {__version__} was built for torch {built}, but torch {installed} is "
+            f"installed. Install the fitting one: pip install 'torch=={'.'.join(minor)}.*'"
         )
