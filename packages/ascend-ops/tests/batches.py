@@ -38,7 +38,7 @@ class Batch:
         starts = np.cumsum([0, *(new for _, new in self.requests)])
         values = (positions, starts, self.block_table)
         tensors = [
-            torch.as_tensor(np.asarray(value, dtype=np.int64), device=device).to(dtype)
+            torch.as_tensor(np.array(value, dtype=np.int64), device=device).to(dtype)
             for value, dtype in zip(values, self.dtypes, strict=False)
         ]
         out = torch.full((self.num_tokens + self.padding,), -77, dtype=self.dtypes[3])
