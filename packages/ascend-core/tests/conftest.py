@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from ascend_core import AclLibraryNotFound, Device, acl
+
+try:
+    import ascend_sim
+except ModuleNotFoundError:
+    ACTIVATE = ""
+else:
+    ascend_sim.activate()
+    ACTIVATE = "import ascend_sim; ascend_sim.activate()\n"
+
+
+@pytest.fixture(scope="session")
+def runtime() -> None:
+    """Skip where no libascendcl is to be had: neither CANN nor ascend-sim is installed."""
+    try:
+        acl.library()
+    except AclLibraryNotFound as error:
+        pytest.skip(error.reason)
+
+
+@pytest.fixture
+def device(runtime) -> Device:
+    """The first device, current in this thread for the length of the test."""
+    first = Device(0)
+    with first.active():
+        yield first
+
+
+@pytest.fixture
+def run_python(runtime) -> Callable[[str], str]:
+    """Run code in a process of its own, where no test has opened a context, and get its output."""
+
+    def run(code: str) -> str:
+        command = [sys.executable, "-c", ACTIVATE + code]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip()
+
+    return run
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch) -> Callable[[str, str], None]:
+    """Hide what is installed, and install distributions that consist of metadata only."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+
+    def add(name: str, version: str) -> None:
+        metadata = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info" / "METADATA"
+        metadata.parent.mkdir()
+        metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+    return add

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+import pickle
+
+import pytest
+
+from ascend_core import errors
+from ascend_core._acl_codes import CODES, Family
+
+
+@pytest.mark.parametrize(
+    ("code", "cls"),
+    [
+        (100000, errors.AclInvalidArgument),
+        (107000, errors.AclInvalidArgument),
+        (107002, errors.AclInvalidState),
+        (207000, errors.AclNotSupported),
+        (207001, errors.AclOutOfMemory),
+        (207018, errors.AclOutOfMemory),
+        (207005, errors.AclOutOfStreams),
+        (207008, errors.AclOutOfStreams),
+        (207007, errors.AclOutOfEvents),
+        (107024, errors.AclCaptureError),
+        (107030, errors.AclCaptureError),
+        (107038, errors.AclCaptureError),
+        (507903, errors.AclCaptureError),
+        (107019, errors.AclTimeout),
+        (507046, errors.AclTimeout),
+        (507015, errors.AclKernelError),
+        (507011, errors.AclKernelError),
+        (507899, errors.AclDeviceError),
+        (507000, errors.AclInternalError),
+    ],
+)
+def test_a_code_becomes_the_error_of_its_kind(code, cls):
+    error = errors.from_code(code, "aclrtFoo")
+
+    assert type(error) is cls
+    assert code in cls.codes()
+
+
+def test_every_family_of_the_table_has_one_class():
+    families = [cls.family for cls in errors.AclError.__subclasses__() if cls.family]
+
+    assert set(Family) <= set(families)
+    assert {entry.family for entry in CODES.values()} == set(Family)
+
+
+def test_names_of_codes_are_unique():
+    names = [entry.name for entry in CODES.values()]
+
+    assert len(set(names)) == len(names)
+
+
+def test_the_message_says_what_happened_why_and_what_to_do():
+    error = errors.from_code(107030, "aclrtMemcpy", "stream 7 is capturing")
+
+    assert (error.code, error.name, error.call) == (107030, "CAPTURE_MODE", "aclrtMemcpy")
+    first, detail, remedy = str(error).splitlines()
+    assert first.startswith("aclrtMemcpy failed with 107030 CAPTURE_MODE: ")
+    assert "stream 7 is capturing" in detail
+    assert "pinned memory" in remedy
+
+
+def test_an_unknown_code_is_still_an_error_with_its_number():
+    error = errors.from_code(123456, "aclrtFoo")
+
+    assert type(error) is errors.AclError
+    assert error.name == "UNKNOWN"
+    assert "123456" in str(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.from_code(207001, "aclrtMalloc", "12 GiB"),
+        errors.AclLibraryNotFound("not found"),
+        errors.AclSymbolNotFound("aclrtFoo"),
+    ],
+)
+def test_errors_travel_between_processes(error):
+    copy = pickle.loads(pickle.dumps(error))
+
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+
+
+def test_the_missing_library_names_both_ways_to_go_on():
+    message = str(errors.AclLibraryNotFound("libascendcl.so: cannot open shared object file"))
+
+    assert "set_env.sh" in message
+    assert "ascend-sim run" in message
+
+
+# The texts are put together as torch_npu's NPUException.h does.
+@pytest.mark.parametrize(
+    ("text", "code", "call"),
+    [
+        (
+            "capture_begin:build/NPUGraph.cpp:161 NPU function error: "
+            "c10_npu::acl::AclmdlRICaptureBegin(stream, mode), error code is 107027\n"
+            "[ERROR] 2026-11-22-10:00:00 (PID:1, Device:0, RankID:-1) ERR00100 PTA call acl api "
+            "failed\n[Error]: ...\n",
+            107027,
+            "AclmdlRICaptureBegin",
+        ),
+        (" NPU function error: aclrtMalloc, error code is 207001 .\n", 207001, "aclrtMalloc"),
+        (
+            "npuSync:a.cpp:1 OPS function error: aclnnAdd, error code is 507015\n",
+            507015,
+            "aclnnAdd",
+        ),
+        ("a.cpp:9 HCCL function error: HcclAllReduce(a, b), error code is 507904\n", 507904, None),
+        ("AclrtSetStreamAttribute failed with error code: 107000", 107000, None),
+        ("check:a.cpp:1 NPU error,NPU error code is:507011\n", 507011, None),
+        ("ACL stream synchronize failed, error code:507035", 507035, None),
+        ("NPU out of memory. Tried to allocate 65536.00 GiB (NPU 0; ...)", 207001, None),
+        ("EL0009: Stream resources are insufficient.", 207008, None),
+    ],
+)
+def test_an_error_text_of_torch_npu_becomes_the_typed_error(text, code, call):
+    error = errors.from_torch_error(RuntimeError(text))
+
+    assert error is not None
+    assert type(error) is type(errors.from_code(code, ""))
+    assert error.code == code
+    assert text.strip() in str(error)
+    if call:
+        assert error.call == call
+
+
+def test_the_code_is_found_in_the_cause_of_an_exception():
+    try:
+        try:
+            raise RuntimeError("NPU function error: aclrtFoo, error code is 107025")
+        except RuntimeError as cause:
+            raise ValueError("capture of size 8 failed") from cause
+    except ValueError as caught:
+        error = errors.from_torch_error(caught)
+
+    assert isinstance(error, errors.AclCaptureError)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "shape mismatch: 107030 rows", "error code is 12", "index 207001 is out of bounds"]
+)
+def test_other_errors_are_left_alone(text):
+    assert errors.from_torch_error(RuntimeError(text)) is None

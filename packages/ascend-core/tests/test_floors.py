@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+import pickle
+import sys
+
+import pytest
+
+from ascend_core import ConflictError, VersionError, floors
+from ascend_core._floors import TESTED
+
+
+@pytest.mark.parametrize(
+    ("torch", "torch_npu", "vllm"),
+    [
+        ("2.13.0", "2.13.0", "0.32.0"),
+        ("2.13.0+cpu", "2.13.0.post4", "0.32.0+empty"),
+        ("2.13.1", "2.13.1rc1", "0.32.4.dev3"),
+    ],
+)
+def test_versions_within_bounds_pass(install, torch, torch_npu, vllm):
+    install("torch", torch)
+    install("torch_npu", torch_npu)
+    install("vllm", vllm)
+
+    floors.check()
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("torch", "2.12.9"),
+        ("torch", "2.14.0"),
+        ("torch", "2.14.0rc1"),
+        ("torch", "2.13.0rc3"),
+        ("torch_npu", "2.13.0.dev20261101"),
+        ("torch_npu", "2.10.0.post4"),
+        ("vllm", "0.31.0"),
+        ("vllm", "0.33.0"),
+        ("vllm", "1.0"),
+        ("vllm", "unknown"),
+    ],
+)
+def test_a_version_out_of_bounds_is_named_with_the_command_that_mends_it(install, name, version):
+    install(name, version)
+
+    with pytest.raises(VersionError, match=f"{name} {version} is installed") as caught:
+        floors.check(name)
+
+    assert "pip install " in caught.value.command
+    assert f'"{name}>=' in caught.value.command
+    assert caught.value.command in str(caught.value)
+
+
+def test_a_missing_distribution_is_named_with_the_command(install):
+    with pytest.raises(VersionError, match="torch_npu is not installed") as caught:
+        floors.check("torch_npu")
+
+    assert caught.value.command == 'pip install "torch_npu>=2.13.0,<2.14"'
+
+
+def test_one_command_mends_everything_that_is_wrong(install):
+    install("torch", "2.10.0")
+    install("torch_npu", "2.13.0")
+
+    with pytest.raises(VersionError) as caught:
+        floors.check()
+
+    assert len(caught.value.problems) == 2
+    assert caught.value.command == (
+        "VLLM_TARGET_DEVICE=empty VLLM_SKIP_VERSION_SUFFIX=1 pip install --no-binary vllm "
+        '"torch>=2.13.0,<2.14" "vllm>=0.32.0,<0.33"'
+    )
+
+
+def test_only_what_is_named_is_checked(install):
+    install("torch", "2.13.0")
+
+    floors.check("torch")
+
+
+def test_an_old_python_is_told_first(install, monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
+
+    with pytest.raises(VersionError, match=r"Python 3\.10 is older than 3\.11"):
+        floors.check()
+
+
+def test_vllm_ascend_beside_the_plugin_is_a_conflict(install):
+    install("vllm-ascend", "0.26.0")
+    install("ascend-vllm-plugin", "0.1.0")
+
+    with pytest.raises(ConflictError) as caught:
+        floors.check_conflicts()
+
+    assert "pip uninstall vllm-ascend" in str(caught.value)
+    assert "pip uninstall ascend-vllm-plugin" in str(caught.value)
+
+
+@pytest.mark.parametrize("only", ["vllm-ascend", "ascend-vllm-plugin"])
+def test_either_of_them_alone_is_no_conflict(install, only):
+    install(only, "0.1.0")
+
+    floors.check_conflicts()
+
+
+@pytest.mark.parametrize("row", TESTED)
+def test_every_tested_row_is_within_the_bounds(install, row):
+    install("torch", row.torch)
+    install("torch_npu", row.torch_npu)
+    install("vllm", row.vllm)
+
+    floors.check()
+
+
+def test_the_error_travels_between_processes():
+    error = VersionError(("torch is not installed",), "pip install torch")
+
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
