@@ -3,6 +3,7 @@
 
 from ascend_aclgraph._cache import GraphCache
 from ascend_aclgraph._graph import Graph
+from ascend_aclgraph._graphed import BatchDescriptor, Graphed, graphed
 from ascend_aclgraph._ladder import Ladder
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._stats import DescriptorStats, GraphStats
@@ -11,12 +12,14 @@ from ascend_aclgraph._version import __version__
 from ascend_aclgraph.errors import CaptureError, GraphStateError, UpdateError
 
 __all__ = [
+    "BatchDescriptor",
     "CaptureError",
     "DescriptorStats",
     "Graph",
     "GraphCache",
     "GraphStateError",
     "GraphStats",
+    "Graphed",
     "HostArgs",
     "Ladder",
     "MemoryPool",
@@ -25,5 +28,6 @@ __all__ = [
     "UpdateOrder",
     "UpdateRecord",
     "__version__",
+    "graphed",
     "updatable",
 ]

@@ -182,10 +182,7 @@ class Graph:
         UpdateError
             If the update does not fit; nothing was replayed if it is about names.
         """
-        capture = self._capture
-        if capture is None:
-            self._require_open()
-            raise AssertionError
+        native = self._require_open().native
         if not self._busy.acquire(blocking=False):
             raise GraphStateError(
                 f"{self!r} is being replayed by another thread. "
@@ -197,9 +194,9 @@ class Graph:
             self._pool.order_replay_on(npu.current_stream())
             self._counts.replays += 1
             if self._updater is None:
-                capture.native.replay()
+                native.replay()
             else:
-                self._counts.updates += self._updater.replay(capture.native.replay)
+                self._counts.updates += self._updater.replay(native.replay)
         finally:
             self._busy.release()
         return self._outputs
@@ -245,9 +242,7 @@ class Graph:
         DumpError
             If it could not be written.
         """
-        self._require_open()
-        assert self._capture is not None
-        return _dump.dump(self._capture.native, path)
+        return _dump.dump(self._require_open().native, path)
 
     def close(self) -> None:
         """Wait for the last replay, then give back the graph and its memory. Idempotent."""
@@ -266,9 +261,10 @@ class Graph:
             self._kept = ()
             self._pool.leave()
 
-    def _require_open(self) -> None:
-        if self.closed:
+    def _require_open(self) -> Capture:
+        if self._capture is None:
             raise GraphStateError(f"{self!r} is closed: its memory is gone. Capture it again.")
+        return self._capture
 
     def __enter__(self) -> Self:
         return self

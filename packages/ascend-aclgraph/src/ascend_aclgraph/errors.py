@@ -125,6 +125,6 @@ class MissingHostArgError(UpdateError, ValueError):
 
     def __str__(self) -> str:
         return (
-            f"the update of {self.where} leaves out {', '.join(self.missing)}: an update gives every "
-            "host argument of every record. To replay with the last values, replay without an update."
+            f"the update of {self.where} leaves out {', '.join(self.missing)}: an update gives "
+            "every host argument of every record. To repeat the last values, replay without update."
         )
