@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import ctypes
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -43,19 +43,14 @@ def test_a_device_that_does_not_exist_is_refused(runtime):
 
 
 def test_a_query_in_a_thread_without_a_context_leaves_none_behind(runtime):
-    codes = []
-
-    def query() -> None:
+    def code_after_a_query() -> int:
         Device(0).memory_info()
         with pytest.raises(errors.AclInvalidState) as caught:
             current_context()
-        codes.append(caught.value.code)
+        return caught.value.code
 
-    thread = threading.Thread(target=query)
-    thread.start()
-    thread.join()
-
-    assert codes == [NO_CONTEXT]
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(code_after_a_query).result() == NO_CONTEXT
 
 
 def test_a_query_leaves_the_context_of_the_thread_current(device):

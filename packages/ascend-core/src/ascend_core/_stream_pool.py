@@ -31,7 +31,9 @@ class StreamBudgetExceeded(AclOutOfStreams):
     available
         How many could have been reserved.
     headroom
-        How many the pool keeps back, and `leased`, how many others have reserved.
+        How many the pool keeps back.
+    leased
+        How many are reserved already.
     """
 
     def __init__(self, needed: int, available: int, headroom: int, leased: int) -> None:
