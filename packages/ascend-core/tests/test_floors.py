@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import pickle
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from ascend_core import ConflictError, VersionError, floors
 from ascend_core._floors import TESTED
+
+MATRIX = Path(__file__).parents[3] / "support-matrix.toml"
 
 
 @pytest.mark.parametrize(
@@ -100,6 +105,18 @@ def test_either_of_them_alone_is_no_conflict(install, only):
     install(only, "0.1.0")
 
     floors.check_conflicts()
+
+
+@pytest.mark.skipif(not MATRIX.exists(), reason="the tests are not in a checkout")
+def test_the_tested_rows_are_those_of_the_support_matrix():
+    rows = tomllib.loads(MATRIX.read_text())["row"]
+
+    tested = [
+        {key: row[key] for key in ("python", "torch", "torch_npu", "vllm")}
+        for row in rows
+        if row["status"] != "planned"
+    ]
+    assert [dataclasses.asdict(row) for row in TESTED] == tested
 
 
 @pytest.mark.parametrize("row", TESTED)

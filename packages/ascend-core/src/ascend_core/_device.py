@@ -4,7 +4,7 @@
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from ascend_core import acl
 from ascend_core.errors import AclInvalidState
@@ -16,7 +16,8 @@ _ALREADY_INITIALIZED = 100002
 _NO_CONTEXT = 107002
 
 
-class MemoryInfo(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MemoryInfo:
     """Memory of a device in bytes."""
 
     free: int

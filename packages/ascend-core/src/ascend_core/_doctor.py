@@ -51,15 +51,22 @@ def examine(device: int | None = None) -> tuple[Probe | None, list[str]]:
         The probe (None if it failed) and the problems, each a text that says what to do.
     """
     problems = list(_version_problems())
-    # A device that does not answer must not hide what can be said without it.
-    for streams in (True, False) if device is not None else (False,):
-        try:
-            found = probe(streams=streams, device=device or 0)
-        except AscendError as error:
-            problems.append(str(error))
-        else:
-            return found, problems + list(_device_problems(found))
-    return None, problems
+    found, failure = _try_probe(device)
+    if failure and device is not None:
+        # A device that does not answer must not hide what can be said without it.
+        found, _ = _try_probe(None)
+    if failure:
+        problems.append(failure)
+    if found:
+        problems.extend(_device_problems(found))
+    return found, problems
+
+
+def _try_probe(device: int | None) -> tuple[Probe | None, str]:
+    try:
+        return probe(streams=device is not None, device=device or 0), ""
+    except AscendError as error:
+        return None, str(error)
 
 
 def _version_problems() -> Iterator[str]:
@@ -113,7 +120,7 @@ def _rows(found: Probe) -> Iterator[tuple[str, str]]:
     yield "devices", f"{found.device_count} x {found.soc}{kind}" if found.soc else "none"
     yield "partition", _describe(found.partition)
     if found.memory is not None:
-        free, total = (value / 2**30 for value in found.memory)
+        free, total = (size / 2**30 for size in (found.memory.free, found.memory.total))
         yield f"device {found.device}: memory", f"{free:.1f} GiB free of {total:.1f} GiB"
         yield f"device {found.device}: streams", f"{found.streams_available} available"
     else:
