@@ -149,14 +149,15 @@ def _load_libraries() -> None:
         raise ActivationError(
             f"torch is not installed. Mend it with: {sys.executable} -m pip install 'torch==2.13.*'"
         )
-    # The dynamic linker reads LD_LIBRARY_PATH once, at process start: load by path, in order.
+    # The dynamic linker reads LD_LIBRARY_PATH once, at process start. So load by path, in order:
+    # whoever asks for one of these later, torch_npu included, gets it by its soname.
     folder = Path(torch.origin).parent / "lib"
     for path in (
         *(folder / name for name in ("libc10.so", "libtorch_cpu.so")),
         *map(library_path, LIBRARIES),
     ):
         try:
-            ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+            ctypes.CDLL(str(path))
         except OSError as error:
             raise ActivationError(f"cannot load {path}: {error}") from error
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong around the simulator; inside it, errors are CANN's codes as torch_npu sees them."""
+"""What can go wrong around the simulator; inside it, errors are the codes of CANN."""
 
 __all__ = ["ActivationError", "CannConflictError", "ConfigError", "CountersError", "SimError"]
 

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of the ABI against what is built and what torch_npu asks for.
+
+`nm` and `readelf` are independent of the package's own reader of ELF files.
+"""
+
+import ctypes
+import importlib.util
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ascend_sim import library_path
+from ascend_sim._activate import LIBRARIES
+from ascend_sim._coverage import STATUSES, cann_version, functions, operators
+from ascend_sim._elf import dynamic_symbols
+
+needs_nm = pytest.mark.skipif(shutil.which("nm") is None, reason="binutils (nm) is not installed")
+
+# Provided by the C, C++ and Python run times or by torch itself.
+FOREIGN = ("_Z", "__", "_ITM", "_Unwind", "Py", "_Py")
+
+
+def nm(path: Path, *options: str) -> dict[str, str]:
+    """Dynamic symbols and their kind: T defined, W defined weakly, U needed."""
+    run = subprocess.run(
+        ["nm", "-D", *options, str(path)], check=True, capture_output=True, text=True
+    )
+    rows = [line.split() for line in run.stdout.splitlines()]
+    return {row[-1].partition("@")[0]: row[-2] for row in rows}
+
+
+def torch_npu_libraries() -> list[Path]:
+    spec = importlib.util.find_spec("torch_npu")
+    if spec is None or spec.origin is None:
+        pytest.skip("torch_npu is not installed: nothing to compare with")
+    return sorted(Path(spec.origin).parent.rglob("*.so"))
+
+
+def built(library: str) -> dict[str, str]:
+    return nm(library_path(f"{library}.so"), "--defined-only")
+
+
+@needs_nm
+@pytest.mark.parametrize("library", [name.removesuffix(".so") for name in LIBRARIES])
+def test_the_status_of_every_function_is_what_is_built(library: str) -> None:
+    symbols = built(library)
+    kinds = {"implemented": "T", "stub": "W", "absent": None}
+    wrong = {
+        function.name: (function.status, symbols.get(function.name))
+        for function in functions()
+        if function.library == library and symbols.get(function.name) != kinds[function.status]
+    }
+    assert wrong == {}
+
+
+@needs_nm
+@pytest.mark.parametrize("library", [name.removesuffix(".so") for name in LIBRARIES])
+def test_every_exported_function_is_in_the_table(library: str) -> None:
+    known = {function.name for function in functions() if function.library == library}
+    exported = {
+        name.removesuffix("GetWorkspaceSize")
+        for name, kind in built(library).items()
+        if kind in "TW"
+        and not name.startswith(("_ZN10ascend_sim", "_ZNK10ascend_sim", "ascendSim"))
+    }
+    assert exported - known - {"_init", "_fini"} == set()
+
+
+@needs_nm
+def test_everything_torch_npu_links_against_is_there() -> None:
+    """Given what torch_npu's libraries need, and neither torch nor the system has: it is here."""
+    libraries = torch_npu_libraries()
+    torch = Path(importlib.util.find_spec("torch").origin).parent / "lib"
+    provided = set()
+    for path in [*libraries, *torch.glob("*.so*")]:
+        provided |= nm(path, "--defined-only").keys()
+    ours = {f.name for f in functions() if f.status in ("implemented", "stub")}
+    process = ctypes.CDLL(None)  # the C library and the interpreter
+    missing = {
+        name
+        for path in libraries
+        for name, kind in nm(path, "--undefined-only").items()
+        if kind == "U" and name not in provided | ours and not hasattr(process, name)
+    }
+    # Versioned symbols of the system's C++ libraries; CANN's own C++ is in these two namespaces.
+    cann = ("_ZN2ge", "_ZNK2ge", "_ZN3atb", "_ZNK3atb")
+    assert {n for n in missing if n.startswith(cann) or not n.startswith(FOREIGN)} == set()
+
+
+def test_a_stub_is_needed_by_torch_npu() -> None:
+    """A stub of a function that is only looked up with dlsym would pass for the real one."""
+    needed = {
+        symbol.name
+        for path in torch_npu_libraries()
+        for symbol in dynamic_symbols(path)
+        if not symbol.defined
+    }
+    assert {f.name for f in functions() if f.status == "stub"} - needed == set()
+
+
+def test_every_library_torch_npu_names_is_there() -> None:
+    if shutil.which("readelf") is None:
+        pytest.skip("binutils (readelf) is not installed")
+    paths = torch_npu_libraries()
+    run = subprocess.run(
+        ["readelf", "-d", *map(str, paths)], check=True, capture_output=True, text=True
+    )
+    needed = {
+        line.partition("[")[2].rstrip("]") for line in run.stdout.splitlines() if "(NEEDED)" in line
+    }
+    own = {path.name for path in paths}
+    system = ("libc.", "libm.", "libstdc++.", "libgcc_s.", "libpthread.", "libdl.", "librt.", "ld-")
+    torch = ("libtorch", "libc10", "libshm")
+    assert {name for name in needed - own if not name.startswith(system + torch)} <= set(LIBRARIES)
+
+
+@needs_nm
+def test_our_reader_of_elf_files_agrees_with_nm() -> None:
+    path = library_path("libascendcl.so")
+    for symbol in dynamic_symbols(path):
+        kind = nm(path)[symbol.name.partition("@")[0]]
+        assert symbol.defined == (kind not in "Uw"), symbol
+        assert symbol.weak == (kind in "WwVv"), symbol
+
+
+def test_the_reader_refuses_what_is_no_library(tmp_path) -> None:
+    (tmp_path / "text.so").write_text("INPUT(-lfoo)")
+    with pytest.raises(ValueError, match="not a 64-bit little-endian ELF file"):
+        dynamic_symbols(tmp_path / "text.so")
+
+
+def test_the_table_uses_the_values_it_documents() -> None:
+    for function in functions():
+        assert function.status in STATUSES, function
+        assert isinstance(function.capture, int) or function.capture in (
+            None,
+            "recorded",
+            "allowed",
+            "guarded",
+        ), function
+
+
+def test_operators_come_in_two_phases() -> None:
+    found = operators()
+    assert "aclnnAdd" in found
+    exported = {s.name for s in dynamic_symbols(library_path("libopapi.so")) if s.defined}
+    single = {name for name in exported if name.startswith("aclnn")} - set(found)
+    assert {name for name in single if not name.endswith("GetWorkspaceSize")} == set()
+
+
+def test_library_and_toolkit_agree_on_the_version(python) -> None:
+    out = python(
+        """
+        import ctypes, ascend_sim
+        acl = ctypes.CDLL(str(ascend_sim.library_path("libascendcl.so")))
+        text = ctypes.create_string_buffer(128)
+        assert acl.aclsysGetVersionStr(b"runtime", text) == 0
+        print(text.value.decode())
+        """
+    )
+    assert out.strip() == cann_version()

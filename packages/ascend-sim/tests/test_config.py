@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SimConfig: what it accepts, what it says otherwise, and its way through the environment."""
+
+import dataclasses
+import json
+
+import pytest
+
+from ascend_sim import ConfigError, SimConfig, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("4096", 4096),
+        ("1KiB", 1024),
+        ("8GiB", 8 << 30),
+        ("8gib", 8 << 30),
+        (" 1.5 MiB ", 3 << 19),
+        ("2TiB", 2 << 40),
+    ],
+)
+def test_a_size_is_a_number_with_a_binary_unit(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "8GB", "-1GiB", "8 GiB free", "1e9"])
+def test_anything_else_is_no_size(text: str) -> None:
+    with pytest.raises(ConfigError, match="KiB, MiB, GiB or TiB"):
+        parse_size(text)
+
+
+def test_the_default_is_one_910b3() -> None:
+    config = SimConfig()
+    assert (config.devices, config.soc) == (1, "Ascend910B3")
+    assert (config.schedule, config.compute) == ("threads", "on")
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ({"devices": 0}, "devices=0 must be an integer from 1 to 16"),
+        ({"devices": 17}, "from 1 to 16"),
+        ({"devices": True}, "must be an integer"),
+        ({"hbm_bytes": "8GiB"}, "must be an integer"),
+        ({"streams": 0}, "from 1 to 32768"),
+        ({"events": -1}, "from 1 to 65536"),
+        ({"soc": "Ascend910B9"}, "did you mean 'Ascend910B"),
+        ({"soc": "Ascend310P3"}, "Ascend910_9391"),
+        ({"schedule": "thread"}, "did you mean 'threads'"),
+        ({"compute": "no"}, "on, off"),
+    ],
+)
+def test_a_bad_value_is_refused_with_the_valid_ones_named(setting: dict, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        SimConfig(**setting)
+
+
+def test_an_unknown_setting_is_refused_with_the_nearest_named() -> None:
+    with pytest.raises(ConfigError, match=r"unknown setting 'stream'; did you mean 'streams'\?"):
+        SimConfig.from_mapping({"stream": 5})
+
+
+def test_a_configuration_survives_the_way_through_the_environment(tmp_path) -> None:
+    config = SimConfig(
+        devices=2,
+        soc="Ascend910_9391",
+        hbm_bytes=123 << 20,
+        streams=7,
+        events=9,
+        schedule="inline",
+        compute="off",
+        counters_dir=str(tmp_path / "zähler"),
+    )
+    assert SimConfig.from_env(config.to_env()) == config
+
+
+def test_what_travels_is_a_flat_json_object_of_the_fields() -> None:
+    (text,) = SimConfig().to_env().values()
+    fields = {field.name for field in dataclasses.fields(SimConfig)}
+    assert json.loads(text).keys() == fields - {"counters_dir"}
+
+
+def test_no_variable_means_the_default() -> None:
+    assert SimConfig.from_env({}) == SimConfig()
+
+
+@pytest.mark.parametrize(
+    "text", ["devices=2", "[1]", '{"devices": "two"}', '{"device": 2}', '{"devices": 2.5}']
+)
+def test_a_bad_variable_is_named_in_the_error(text: str) -> None:
+    with pytest.raises(ConfigError, match="ASCEND_SIM_CONFIG"):
+        SimConfig.from_env({"ASCEND_SIM_CONFIG": text})
+
+
+def test_the_counters_folder_does_not_depend_on_where_a_child_runs(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert SimConfig(counters_dir="counters").counters_dir == str(tmp_path / "counters")
+
+
+def test_the_native_library_accepts_every_soc(python) -> None:
+    """The list of chips stands in Python and in C++: they must be one list."""
+    python(
+        """
+        import os, subprocess, sys
+        import ascend_sim
+        from ascend_sim._config import SOCS
+
+        code = (
+            "import ctypes, ascend_sim\\n"
+            "acl = ctypes.CDLL(str(ascend_sim.library_path('libascendcl.so')))\\n"
+            "acl.aclrtGetSocName.restype = ctypes.c_char_p\\n"
+            "assert acl.aclInit(None) == 0\\n"
+            "print(acl.aclrtGetSocName().decode())"
+        )
+        for soc in SOCS:
+            env = os.environ | ascend_sim.SimConfig(soc=soc).to_env()
+            run = subprocess.run([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE)
+            assert run.stdout.decode().strip() == soc, (soc, run)
+        """
+    )

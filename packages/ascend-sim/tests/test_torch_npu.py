@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The unmodified torch_npu wheel on the simulator: quiet, on its CANN 9.1 paths, and right."""
+
+import sys
+
+PREAMBLE = "import ascend_sim; ascend_sim.activate()\n"
+
+
+def test_importing_torch_prints_nothing(cli) -> None:
+    result = cli("run", "--", sys.executable, "-W", "error", "-c", "import torch, torch_npu")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_torch_npu_sees_cann_9_1(python) -> None:
+    out = python(
+        PREAMBLE
+        + """
+import torch
+from torch_npu.npu.utils import _is_gte_cann_version, get_cann_version
+from torch_npu.utils.collect_env import get_cann_version as get_toolkit_version
+print(get_cann_version(), get_toolkit_version())
+print(_is_gte_cann_version("9.1.0"), _is_gte_cann_version("9.2.0"))
+"""
+    )
+    assert out.split() == ["9.1.0", "9.1.0", "True", "False"]
+
+
+def test_first_use_of_a_device_prints_nothing(cli) -> None:
+    code = "import torch; assert torch.ones(3, device='npu').sum().item() == 3"
+    result = cli("run", "--", sys.executable, "-W", "error", "-c", code)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_basic_operations_agree_with_the_cpu(python) -> None:
+    python(
+        PREAMBLE
+        + """
+import torch
+torch.manual_seed(0)
+a, b = torch.randn(16, 24), torch.randn(24, 8)
+for dtype in (torch.float32, torch.float16, torch.bfloat16):
+    x, y = a.to(dtype), b.to(dtype)
+    torch.testing.assert_close((x.npu() @ y.npu()).cpu(), x @ y)
+    torch.testing.assert_close((x.npu() * 3 + 1).cpu(), x * 3 + 1)
+    torch.testing.assert_close(torch.softmax(x.npu(), -1).cpu(), torch.softmax(x, -1))
+assert torch.equal(torch.arange(10, device="npu").cpu(), torch.arange(10))
+assert torch.equal(a.npu()[2:9, ::3].cpu(), a[2:9, ::3])
+assert torch.equal(torch.cat([a.npu(), a.npu()]).cpu(), torch.cat([a, a]))
+"""
+    )
+
+
+def test_a_captured_graph_replays_with_new_input(python) -> None:
+    out = python(
+        PREAMBLE
+        + """
+import torch
+x = torch.ones(4, device="npu")
+graph = torch.npu.NPUGraph()
+with torch.npu.graph(graph):
+    y = x * 2 + 1
+x.fill_(5)
+graph.replay()
+torch.npu.synchronize()
+counters = ascend_sim.counters()
+print(y.tolist(), counters["graphs_captured"], counters["graph_executions"])
+"""
+    )
+    assert out.strip() == "[11.0, 11.0, 11.0, 11.0] 1 1"
+
+
+def test_an_operator_that_is_not_there_is_named_by_torch_npu(python) -> None:
+    error = python(
+        PREAMBLE + "import torch\ntorch.special.erfinv(torch.zeros(3, device='npu'))\n", status=1
+    )
+    assert "aclnnErfinv" in error
+    assert "not in libopapi.so" in error
