@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every touch of vLLM's private parts, with its reason and the condition under which it can go.
+
+vLLM 0.32 is written for `torch.cuda` in places that have no hook for other devices. Nothing outside
+this module assigns to another package's attributes.
+"""
+
+import atexit
+import functools
+import os
+from typing import Any
+
+import torch
+from vllm.config import VllmConfig
+
+__all__ = [
+    "alias_torch_cuda",
+    "clear_fusion_passes",
+    "destroy_groups_at_exit",
+    "install_graph_wrapper",
+    "override_triton_kernels",
+    "prepare_process",
+    "skip_kernel_warmup",
+]
+
+
+def prepare_process() -> None:
+    """Set what must hold in every vLLM process before a configuration is built. Idempotent."""
+    # Reason: with backend "eager" vLLM logs that it does not compile ahead of time, and computes
+    # the key of the compiled artifact anew in every step: 12 ms (measured on 0.32.0).
+    # Goes when: vllm/compilation/decorators.py computes it once.
+    os.environ["VLLM_USE_AOT_COMPILE"] = "0"
+    # Reason: the V2 runner is Triton throughout. vLLM takes V1 where Triton has no driver, but an
+    # NPU host may have an NVIDIA driver too.
+    # Goes when: there is an NPU runner for V2.
+    os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
+    _check_eager_before_defaults()
+
+
+def _check_eager_before_defaults() -> None:
+    """Check --enforce-eager before vLLM overwrites the graph mode that contradicts it.
+
+    Reason: the first hook of a platform runs after that.
+    Goes when: a platform hook sees the options as given.
+    """
+    original = VllmConfig.__post_init__
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @functools.wraps(original)
+    def checked(self: VllmConfig) -> None:
+        from ascend_vllm_plugin import limits
+
+        limits.check_eager(self)
+        original(self)
+
+    VllmConfig.__post_init__ = checked
+
+
+def clear_fusion_passes(vllm_config: VllmConfig) -> None:
+    """Switch off the fusion passes, which vLLM imports for CUDA, ROCm and XPU only.
+
+    Reason: -O1 and -O2 switch some on by custom operator, and PostGradPassManager then fails with a
+    NameError, also with backend "eager".
+    Goes when: vLLM asks the platform which passes it has.
+    """
+    passes = vllm_config.compilation_config.pass_config
+    for name in vars(passes):
+        if name.startswith(("fuse_", "enable_qk_norm")):
+            setattr(passes, name, False)
+
+
+def override_triton_kernels() -> None:
+    """Replace the slot mapping kernel of the V1 runner.
+
+    Reason: there is no Triton for the NPU here. vLLM's registry of replacements is public, the name
+    of the kernel is not.
+    Goes when: the V1 runner does.
+    """
+    from vllm.triton_utils.dispatcher import register_kernels
+
+    from ascend_vllm_plugin.ops import compute_slot_mapping
+
+    register_kernels(
+        {"vllm.v1.worker.block_table.ComputeSlotMappingKernel.kernel": compute_slot_mapping}
+    )
+
+
+def alias_torch_cuda() -> None:
+    """Let `torch.cuda` mean `torch.npu` for what the V1 runner calls by that name.
+
+    Reason: streams and events of asynchronous scheduling and of graph capture (gpu_model_runner.py,
+    parallel_state.py); vLLM's XPU runner does the same.
+    Goes when: the runner uses torch.accelerator.
+    """
+    cuda: Any = torch.cuda
+    npu: Any = torch.npu
+    cuda.Stream, cuda.Event = npu.Stream, npu.Event
+    # Partials, because Dynamo refuses one function under two names.
+    for name in ("current_stream", "default_stream", "stream", "set_stream"):
+        setattr(cuda, name, functools.partial(getattr(npu, name)))
+
+
+def install_graph_wrapper() -> None:
+    """Make the runner wrap the whole model in our class.
+
+    Reason: for FULL graphs gpu_model_runner.py names CUDAGraphWrapper, not the platform's class.
+    Goes when: it asks `get_static_graph_wrapper_cls`, as it does for PIECEWISE.
+    """
+    from vllm.v1.worker import gpu_model_runner
+
+    from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
+
+    gpu_model_runner.CUDAGraphWrapper = NpuGraphWrapper
+
+
+def skip_kernel_warmup() -> None:
+    """Replace the warm-up of CUDA and Triton kernels by nothing.
+
+    Reason: it imports torchvision and launches Triton kernels on any platform.
+    Goes when: vLLM asks the platform.
+    """
+    from vllm.v1.worker import gpu_worker
+
+    gpu_worker.kernel_warmup = lambda worker: None  # noqa: ARG005
+
+
+def destroy_groups_at_exit() -> None:
+    """Destroy vLLM's process groups before torch_npu destroys all groups at exit.
+
+    Reason: an engine in the same process is shut down by a finalizer that runs after torch_npu's
+    exit hook, and then complains of groups that are gone. Exit hooks run last in, first out.
+    Goes when: `LLM` has a close method that everybody calls, or vLLM checks before it destroys.
+    """
+    from vllm.distributed import destroy_distributed_environment, destroy_model_parallel
+
+    atexit.register(destroy_distributed_environment)
+    atexit.register(destroy_model_parallel)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where vLLM's dispatch of graphs meets ACL graphs.
+
+vLLM wraps the whole model (FULL) and each piece of it between attention layers (PIECEWISE) in an
+object of this class. For every batch descriptor the first call in the mode captures, and later ones
+replay. What vLLM decides (modes, sizes, padding) stays vLLM's; capture, memory, updates and
+ordering are those of `ascend_aclgraph`.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from ascend_aclgraph import CaptureError, GraphCache, GraphStats
+from vllm.compilation.counter import compilation_counter
+from vllm.compilation.cuda_graph import CUDAGraphOptions, CUDAGraphWrapper
+from vllm.compilation.monitor import validate_cudagraph_capturing_enabled
+from vllm.config import CUDAGraphMode, VllmConfig
+from vllm.forward_context import (
+    BatchDescriptor,
+    ForwardContext,
+    get_forward_context,
+    is_forward_context_available,
+)
+
+from ascend_vllm_plugin.config import PluginConfig
+
+__all__ = ["GraphInputError", "NpuGraphWrapper"]
+
+# A child of vLLM's logger, so that its handlers and levels hold for us too.
+logger = logging.getLogger(f"vllm.{__name__}")
+
+_FLAGS_TO_TRY = (
+    "--max-num-seqs N or --cudagraph-capture-sizes N ...: fewer and smaller graphs",
+    '--compilation-config \'{"cudagraph_mode": "FULL_DECODE_ONLY"}\': one graph per size',
+    "--gpu-memory-utilization with a lower value: more memory for graphs",
+    "--enforce-eager: no graphs",
+)
+
+
+class GraphInputError(AssertionError):
+    """A replay was given tensors at other addresses than the captured graph reads."""
+
+
+class NpuGraphWrapper(CUDAGraphWrapper):
+    """A callable with a graph per batch descriptor, for one of vLLM's runtime modes.
+
+    Parameters
+    ----------
+    runnable
+        The model, or a piece of it.
+    vllm_config
+        vLLM's configuration, with this plugin's in ``additional_config``.
+    runtime_mode
+        FULL or PIECEWISE; calls in another mode go straight to `runnable`.
+    cudagraph_options
+        How vLLM wants outputs to be kept.
+    """
+
+    def __init__(
+        self,
+        runnable: Callable[..., Any],
+        vllm_config: VllmConfig,
+        runtime_mode: CUDAGraphMode,
+        cudagraph_options: CUDAGraphOptions | None = None,
+    ) -> None:
+        super().__init__(runnable, vllm_config, runtime_mode, cudagraph_options)
+        options = PluginConfig.of(vllm_config)
+        self._order = options.graph_update_order
+        self._check_inputs = options.check_graph_inputs or self.is_debugging_mode
+        self._addresses: dict[BatchDescriptor, list[int]] = {}
+        # The platform's "pool handle" is a MemoryPool, which all wrappers share.
+        self._graphs = GraphCache(pool=self.graph_pool)
+
+    @property
+    def stats(self) -> GraphStats:
+        """What the graphs of this wrapper did, by batch descriptor."""
+        return self._graphs.stats
+
+    def clear_graphs(self) -> None:
+        """Close all graphs."""
+        self._graphs.close()
+        self._addresses.clear()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the step: eagerly, by capturing it, or by replaying its graph."""
+        if not is_forward_context_available():
+            return self.runnable(*args, **kwargs)
+        context = get_forward_context()
+        if context.cudagraph_runtime_mode != self.runtime_mode:
+            return self.runnable(*args, **kwargs)
+        descriptor = context.batch_descriptor
+        assert descriptor is not None
+        graph = self._graphs.get(descriptor)
+        if graph is None:
+            return self._capture(descriptor, args, kwargs)
+        if self._check_inputs:
+            self._compare_addresses(descriptor, args, kwargs)
+        return graph.replay(_lengths(context) if graph.records else None)
+
+    def _capture(
+        self, descriptor: BatchDescriptor, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        validate_cudagraph_capturing_enabled()
+        if self.cudagraph_options.debug_log_enable:
+            logger.debug("capturing %s %s", self.runtime_mode.name, descriptor)
+        self._addresses[descriptor] = _addresses(args, kwargs)
+        try:
+            graph = self._graphs.capture(
+                descriptor,
+                lambda: self.runnable(*args, **kwargs),
+                warmup=0,  # vLLM has run this size eagerly just before
+                order=self._order,
+                hold_outputs=not self.cudagraph_options.weak_ref_output,
+            )
+        except CaptureError as error:
+            raise self._explained(error, descriptor) from error
+        compilation_counter.num_cudagraph_captured += 1
+        # The piece after this one is captured next and reads these outputs: the caller holds them
+        # until then, the graph does not.
+        outputs = graph.outputs
+        graph.release_outputs()
+        return outputs
+
+    def _explained(self, error: CaptureError, descriptor: BatchDescriptor) -> CaptureError:
+        """Say which size failed in vLLM's words, and which of its flags help."""
+        label = f"{self.runtime_mode.name}, {descriptor.num_tokens} tokens"
+        advice = (*error.advice, *_FLAGS_TO_TRY)
+        return CaptureError(error.code, error.call, error.detail, label=label, advice=advice)
+
+    def _compare_addresses(
+        self, descriptor: BatchDescriptor, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        expected, given = self._addresses[descriptor], _addresses(args, kwargs)
+        if expected != given:
+            raise GraphInputError(
+                f"the {self.runtime_mode.name} graph of {descriptor} reads its inputs at "
+                f"{_hexadecimal(expected)}, but was called with tensors at {_hexadecimal(given)}"
+            )
+
+
+def _lengths(context: ForwardContext) -> dict[str, list[int]]:
+    """Host arguments of this step's attention; the same for all layers, which form one group."""
+    lengths: dict[str, list[int]] = next(iter(context.attn_metadata.values())).lengths
+    return lengths
+
+
+def _addresses(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
+    values = (*args, *kwargs.values())
+    return [value.data_ptr() for value in values if isinstance(value, torch.Tensor)]
+
+
+def _hexadecimal(addresses: list[int]) -> str:
+    return ", ".join(map(hex, addresses))

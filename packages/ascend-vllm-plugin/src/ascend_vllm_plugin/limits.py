@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this version does not do, refused at start in terms of the option that asks for it."""
+
+import logging
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import torch
+from ascend_core import OptionError
+from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
+
+from ascend_vllm_plugin.attention import BLOCK_SIZE
+from ascend_vllm_plugin.config import PluginConfig
+from ascend_vllm_plugin.platform import DTYPES
+
+__all__ = [
+    "ARCHITECTURES",
+    "check_attention",
+    "check_config",
+    "check_dtype",
+    "check_eager",
+    "check_graph_sizes",
+]
+
+# A child of vLLM's logger, so that its handlers and levels hold for us too.
+logger = logging.getLogger(f"vllm.{__name__}")
+
+ARCHITECTURES = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
+"""Models that the tests compare with transformers, token for token."""
+
+
+def check_eager(vllm_config: VllmConfig) -> None:
+    """Refuse a graph mode together with enforce_eager.
+
+    vLLM drops the graph mode silently; somebody who asked for both will not know which one is on.
+
+    Raises
+    ------
+    OptionError
+        If both are given.
+    """
+    model, mode = vllm_config.model_config, vllm_config.compilation_config.cudagraph_mode
+    if model is not None and model.enforce_eager and mode not in (None, CUDAGraphMode.NONE):
+        raise OptionError(
+            "--enforce-eager",
+            True,
+            f"it contradicts cudagraph_mode = {mode.name}",
+            f"leave out --enforce-eager to get {mode.name}, or cudagraph_mode to run without graphs",
+        )
+
+
+def check_config(vllm_config: VllmConfig) -> None:
+    """Refuse every option that this version does not do.
+
+    Parameters
+    ----------
+    vllm_config
+        With options as the user gave them: vLLM's defaults by optimization level come later.
+
+    Raises
+    ------
+    OptionError
+        For the first such option.
+    """
+    PluginConfig.of(vllm_config)
+    if vllm_config.model_config is None:  # vLLM builds such configurations internally
+        return
+    for problem in _problems(vllm_config):
+        raise problem
+
+
+def check_dtype(dtype: torch.dtype) -> None:
+    """Refuse a type of weights that no kernel takes.
+
+    Raises
+    ------
+    OptionError
+        If it is none of `platform.DTYPES`.
+    """
+    if dtype not in DTYPES:
+        raise OptionError("--dtype", dtype, "no kernel takes it", DTYPES)
+
+
+def check_attention(selected_backend: Any, selector: Any) -> None:
+    """Refuse an attention backend by name, and models that need more than causal attention.
+
+    Parameters
+    ----------
+    selected_backend
+        What the user asked for, or None.
+    selector
+        vLLM's description of the attention it needs.
+
+    Raises
+    ------
+    OptionError
+        If there is such a need.
+    """
+    if selected_backend is not None and selected_backend.name != "CUSTOM":
+        raise OptionError(
+            "--attention-backend",
+            selected_backend.name,
+            "there is one attention backend on this platform",
+            "leave the option out",
+        )
+    needs = {
+        "multi-head latent attention (MLA)": selector.use_mla,
+        "sparse attention": selector.use_sparse,
+        "attention sinks": selector.has_sink,
+    }
+    for what, is_needed in needs.items():
+        if is_needed:
+            raise OptionError("--model", what, "this version has no kernel for it", ARCHITECTURES)
+
+
+def check_graph_sizes(vllm_config: VllmConfig) -> None:
+    """Check the sizes of graphs, which vLLM has computed by now.
+
+    Warns if decode batches can be larger than the largest graph: those run eagerly.
+
+    Raises
+    ------
+    OptionError
+        If padding to a size could need more positions than a request can have.
+    """
+    compilation = vllm_config.compilation_config
+    sizes = compilation.cudagraph_capture_sizes
+    if vllm_config.model_config is None or not compilation.cudagraph_mode or not sizes:
+        return
+    most = vllm_config.scheduler_config.max_num_seqs
+    if sizes[-1] < most:
+        logger.warning(
+            "decode batches of more than %d requests will run without a graph, and --max-num-seqs is "
+            "%d: add %d to cudagraph_capture_sizes, or lower --max-num-seqs",
+            sizes[-1], most, most,
+        )  # fmt: skip
+    # All padding of a mixed batch may fall to one request, which is no longer than others.
+    widest = max(larger - smaller for smaller, larger in pairwise([0, *sizes]))
+    limit = vllm_config.model_config.max_model_len
+    if compilation.cudagraph_mode == CUDAGraphMode.FULL and widest > limit:
+        raise OptionError(
+            "cudagraph_capture_sizes",
+            sizes,
+            f"with cudagraph_mode = FULL their gaps must not exceed max_model_len = {limit}",
+            f"add sizes in between: now a batch may be padded by up to {widest - 1}",
+        )
+
+
+def _problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
+    yield from _model_problems(vllm_config)
+    yield from _parallel_problems(vllm_config)
+    yield from _feature_problems(vllm_config)
+    yield from _graph_problems(vllm_config)
+
+
+def _model_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
+    model = vllm_config.model_config
+    if model.architecture not in ARCHITECTURES:
+        yield OptionError(
+            "--model",
+            model.architecture,
+            "this architecture is not supported in this version",
+            ARCHITECTURES,
+        )
+    if model.dtype not in DTYPES:
+        yield OptionError("--dtype", model.dtype, "no kernel takes it", DTYPES)
+    if model.quantization is not None:
+        yield OptionError(
+            "--quantization", model.quantization, "no quantization in this version", "none"
+        )
+    if model.get_sliding_window() is not None:
+        yield OptionError(
+            "--disable-sliding-window",
+            False,
+            f"the model has a sliding window of {model.get_sliding_window()} tokens, "
+            "which attention does not do in this version",
+            "true, for prompts and answers that fit in the window",
+        )
+    if model.runner_type != "generate":
+        yield OptionError("--runner", model.runner_type, "only generation works", "generate")
+
+
+def _parallel_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
+    parallel = vllm_config.parallel_config
+    sizes = {
+        "--tensor-parallel-size": parallel.tensor_parallel_size,
+        "--pipeline-parallel-size": parallel.pipeline_parallel_size,
+        "--data-parallel-size": parallel.data_parallel_size,
+        "--decode-context-parallel-size": parallel.decode_context_parallel_size,
+        "--prefill-context-parallel-size": parallel.prefill_context_parallel_size,
+    }
+    for option, size in sizes.items():
+        if size != 1:
+            yield OptionError(option, size, "one device per server in this version", "1")
+    if parallel.use_ubatching:
+        yield OptionError("--enable-dbo", True, "batches are not split in this version", "false")
+
+
+def _feature_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
+    features = {
+        "--enable-lora": vllm_config.lora_config,
+        "--speculative-config": vllm_config.speculative_config,
+        "--kv-transfer-config": vllm_config.kv_transfer_config,
+        "--enable-sleep-mode": vllm_config.model_config.enable_sleep_mode,
+        "--cpu-offload-gb": vllm_config.offload_config.uva.cpu_offload_gb,
+    }
+    for option, value in features.items():
+        if value:
+            yield OptionError(option, value, "not proven in this version", "leave the option out")
+    cache = vllm_config.cache_config
+    if cache.cache_dtype not in ("auto", str(vllm_config.model_config.dtype).partition(".")[2]):
+        yield OptionError(
+            "--kv-cache-dtype", cache.cache_dtype, "the cache has the model's type", "auto"
+        )
+    if cache.user_specified_block_size and cache.block_size % BLOCK_SIZE:
+        yield OptionError(
+            "--block-size",
+            cache.block_size,
+            "the attention kernel cannot page it",
+            f"multiples of {BLOCK_SIZE}",
+        )
+
+
+def _graph_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
+    compilation = vllm_config.compilation_config
+    mode, graphs = compilation.mode, compilation.cudagraph_mode
+    if mode is not None and mode not in (CompilationMode.NONE, CompilationMode.VLLM_COMPILE):
+        yield OptionError(
+            "compilation_config.mode", mode.name, "not proven in this version", "NONE, VLLM_COMPILE"
+        )
+    if compilation.backend not in ("", "eager"):
+        yield OptionError(
+            "compilation_config.backend",
+            compilation.backend,
+            "there is no code generator for the NPU in this version",
+            "eager",
+        )
+    if mode == CompilationMode.NONE and graphs and graphs.requires_piecewise_compilation():
+        yield OptionError(
+            "compilation_config.cudagraph_mode",
+            graphs.name,
+            "pieces are made by compilation, which compilation_config.mode = NONE turns off",
+            "FULL, FULL_DECODE_ONLY, NONE; or leave compilation_config.mode out",
+        )

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rotary position embedding of queries and keys.
+
+The kernel rotates by a table of cosines and sines. vLLM computes that table for every scaling rule
+it knows (Llama 3, YaRN, linear, NTK, ...), so one forward method serves all of its classes.
+"""
+
+from typing import Any
+
+import torch
+import torch_npu
+from vllm.model_executor.layers import rotary_embedding as vllm_rotary
+from vllm.model_executor.layers.rotary_embedding import RotaryEmbedding
+
+__all__ = ["ROTARY_CLASSES", "NpuRotary"]
+
+
+class NpuRotary(RotaryEmbedding):
+    """A rotary embedding on ``npu_mrope``, which without sections is ordinary RoPE."""
+
+    def forward_oot(
+        self, positions: torch.Tensor, query: torch.Tensor, key: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Rotate queries and keys by their positions.
+
+        Parameters
+        ----------
+        positions
+            ``[tokens]``, int64.
+        query, key
+            ``[tokens, heads * head_size]``; views with gaps between rows are allowed.
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            Rotated copies, contiguous.
+        """
+        if key is None or not self.is_neox_style or not self._fits_the_kernel(query.dtype):
+            return self.forward_native(positions, query, key)
+        rotated: tuple[torch.Tensor, torch.Tensor] = torch_npu.npu_mrope(
+            positions,
+            query.contiguous(),
+            key.contiguous(),
+            self._match_cos_sin_cache_dtype(query),
+            self.head_size,
+            mrope_section=[0, 0, 0],
+            rotary_mode="half",
+        )
+        return rotated
+
+    def _fits_the_kernel(self, dtype: torch.dtype) -> bool:
+        """Whether the sizes are multiples of what npu_mrope documents: 32, and 16 for float32."""
+        step = 16 if dtype == torch.float32 else 32
+        return self.head_size % step == 0 and self.rotary_dim % step == 0
+
+
+def _on_npu(base: type[RotaryEmbedding]) -> type[Any]:
+    """Subclass of one of vLLM's classes that rotates with the kernel."""
+    return type(f"Npu{base.__name__}", (NpuRotary, base), {"__doc__": NpuRotary.__doc__})
+
+
+# Only classes whose forward is the plain rotation of both tensors by `cos_sin_cache`.
+ROTARY_CLASSES = {
+    base.__name__: _on_npu(base)
+    for base in (
+        RotaryEmbedding,
+        vllm_rotary.DynamicNTKScalingRotaryEmbedding,
+        vllm_rotary.LinearScalingRotaryEmbedding,
+        vllm_rotary.Llama3RotaryEmbedding,
+        vllm_rotary.NTKScalingRotaryEmbedding,
+        vllm_rotary.YaRNScalingRotaryEmbedding,
+    )
+}

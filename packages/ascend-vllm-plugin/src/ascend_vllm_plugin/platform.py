@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The platform: what vLLM asks about the device, and where a configuration is checked.
+
+vLLM imports this module when it needs a platform, and shows what the import raises. So versions are
+checked here, before torch_npu is imported. That is in the middle of vLLM's own import: modules of
+ours that need its configuration classes are imported by the methods that use them.
+"""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ascend_core import AclLibraryNotFound, floors
+
+floors.check_conflicts()
+floors.check()
+
+import torch  # noqa: E402
+from vllm.platforms.interface import Platform, PlatformEnum  # noqa: E402
+
+try:
+    import torch_npu  # noqa: F401
+except (ImportError, OSError) as error:
+    raise AclLibraryNotFound(str(error)) from error
+
+from ascend_aclgraph import MemoryPool  # noqa: E402
+
+from ascend_vllm_plugin.errors import NoDeviceError  # noqa: E402
+
+if TYPE_CHECKING:
+    from vllm.config import VllmConfig
+
+__all__ = ["DTYPES", "NpuPlatform"]
+
+DTYPES = [torch.bfloat16, torch.float16, torch.float32]
+"""Types of weights and activations, the default one first."""
+
+
+class NpuPlatform(Platform):
+    """Ascend NPUs through torch_npu."""
+
+    _enum = PlatformEnum.OOT
+    device_name = "npu"
+    device_type = "npu"
+    dispatch_key = "PrivateUse1"
+    ray_device_key = "NPU"
+    device_control_env_var = "ASCEND_RT_VISIBLE_DEVICES"
+    simple_compile_backend = "eager"  # inductor has no code generator for the NPU
+    # One device per server in this version, so there is nothing to communicate; hccl comes with
+    # tensor parallelism.
+    dist_backend = "gloo"
+
+    @property
+    def supported_dtypes(self) -> list[torch.dtype]:
+        """Types of weights and activations, the default one first."""
+        return DTYPES
+
+    @classmethod
+    def pre_register_and_update(cls, parser: Any = None) -> None:  # noqa: ARG003
+        """Prepare the process before vLLM builds a configuration.
+
+        Raises
+        ------
+        NoDeviceError
+            If there is neither an NPU nor a simulated one.
+        """
+        if torch.npu.device_count() == 0:
+            raise NoDeviceError
+        from ascend_vllm_plugin import compat
+
+        compat.prepare_process()
+
+    @classmethod
+    def apply_config_platform_defaults(cls, vllm_config: "VllmConfig") -> None:
+        """Refuse what this version does not do, while options are still as the user gave them."""
+        from ascend_vllm_plugin import limits
+
+        limits.check_config(vllm_config)
+
+    @classmethod
+    def check_and_update_config(cls, vllm_config: "VllmConfig") -> None:
+        """Set what the platform decides, and check what needs all options to be final."""
+        from ascend_vllm_plugin import compat, limits
+
+        parallel = vllm_config.parallel_config
+        if parallel.worker_cls == "auto":
+            parallel.worker_cls = "ascend_vllm_plugin.worker.NpuWorker"
+        parallel.disable_custom_all_reduce = True  # a CUDA kernel
+        # torch_npu refuses to run in a process forked from one that has used the NPU.
+        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
+        compat.clear_fusion_passes(vllm_config)
+        limits.check_graph_sizes(vllm_config)
+
+    @classmethod
+    def import_kernels(cls) -> None:
+        """Do nothing: vLLM's own C++ kernels are not in a build for another device."""
+
+    @classmethod
+    def register_triton_kernel_overrides(cls) -> None:
+        """Replace the Triton kernel that the V1 runner uses."""
+        from ascend_vllm_plugin import compat
+
+        compat.override_triton_kernels()
+
+    @classmethod
+    def get_device_name(cls, device_id: int = 0) -> str:
+        """Name of the chip."""
+        name: str = torch.npu.get_device_name(device_id)
+        return name
+
+    @classmethod
+    def get_device_total_memory(cls, device_id: int = 0) -> int:
+        """Memory of the device, in bytes."""
+        total: int = torch.npu.mem_get_info(device_id)[1]
+        return total
+
+    @classmethod
+    def get_current_memory_usage(cls, device: Any = None) -> float:
+        """Memory that tensors take now, in bytes."""
+        return float(torch.npu.memory_allocated(device))
+
+    @classmethod
+    def set_device(cls, device: torch.device) -> None:
+        """Make a device current."""
+        torch.npu.set_device(device)
+
+    @classmethod
+    def manual_seed_all(cls, seed: int) -> None:
+        """Seed the generators of all devices."""
+        torch.npu.manual_seed_all(seed)
+
+    @classmethod
+    def check_if_supports_dtype(cls, dtype: torch.dtype) -> None:
+        """Refuse a type that no kernel takes."""
+        from ascend_vllm_plugin import limits
+
+        limits.check_dtype(dtype)
+
+    @classmethod
+    def is_pin_memory_available(cls) -> bool:
+        """Say that torch_npu has page-locked host memory."""
+        return True
+
+    @classmethod
+    def get_attn_backend_cls(
+        cls,
+        selected_backend: Any,
+        attn_selector_config: Any,
+        num_heads: int | None = None,  # noqa: ARG003
+    ) -> str:
+        """Name the attention backend.
+
+        Raises
+        ------
+        OptionError
+            If the user selected another one, or the model needs what it does not do.
+        """
+        from ascend_vllm_plugin import limits
+
+        limits.check_attention(selected_backend, attn_selector_config)
+        return "ascend_vllm_plugin.attention.NpuAttentionBackend"
+
+    @classmethod
+    def opaque_attention_op(cls) -> bool:
+        """Make attention one operator, at which the compiled model can be split into pieces."""
+        return True
+
+    @classmethod
+    def support_static_graph_mode(cls) -> bool:
+        """Allow graph modes."""
+        return True
+
+    @classmethod
+    def get_static_graph_wrapper_cls(cls) -> str:
+        """Name the class that captures and replays the pieces of a model."""
+        return "ascend_vllm_plugin.graph_wrapper.NpuGraphWrapper"
+
+    @classmethod
+    def graph_pool_handle(cls) -> MemoryPool:
+        """Make memory for graphs; vLLM asks once and gives it to all graph wrappers."""
+        return MemoryPool()
+
+    @classmethod
+    def support_hybrid_kv_cache(cls) -> bool:
+        """Refuse models whose layers need different caches."""
+        return False
+
+    @classmethod
+    def num_compute_units(cls, device_id: int = 0) -> int:
+        """Number of vector cores."""
+        count: int = torch.npu.get_device_properties(device_id).vector_core_num
+        return count

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker: one NPU, its memory, and the model runner on it."""
+
+import gc
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from ascend_core import probe
+from vllm.compilation.cuda_graph import CUDAGraphWrapper
+from vllm.config import CUDAGraphMode
+from vllm.utils.mem_utils import MemorySnapshot
+from vllm.utils.torch_utils import set_random_seed
+from vllm.v1.worker.gpu_worker import Worker, init_worker_distributed_environment
+from vllm.v1.worker.utils import request_memory
+from vllm.v1.worker.worker_base import CompilationTimes
+
+from ascend_vllm_plugin import compat
+from ascend_vllm_plugin.model_runner import NpuModelRunner
+from ascend_vllm_plugin.stats import graph_counts
+
+__all__ = ["NpuWorker"]
+
+# A child of vLLM's logger, so that its handlers and levels hold for us too.
+logger = logging.getLogger(f"vllm.{__name__}")
+
+
+class NpuWorker(Worker):
+    """vLLM's worker on an NPU."""
+
+    model_runner: NpuModelRunner
+
+    def init_device(self) -> None:
+        """Take the device, note its memory, and make the model runner."""
+        compat.alias_torch_cuda()
+        compat.install_graph_wrapper()
+        compat.skip_kernel_warmup()
+        self.device = torch.device("npu", self.local_rank)
+        torch.npu.set_device(self.device)
+        init_worker_distributed_environment(
+            self.vllm_config, self.rank, self.distributed_init_method, self.local_rank, "gloo"
+        )
+        compat.destroy_groups_at_exit()
+        set_random_seed(self.model_config.seed)
+        gc.collect()
+        torch.npu.empty_cache()
+        self.init_snapshot = MemorySnapshot(device=self.device)
+        self.requested_memory = request_memory(self.init_snapshot, self.cache_config)
+        self._graph_reserve = 0
+        self._init_workspace_and_model_runner()
+
+    def _make_model_runner(self) -> NpuModelRunner:
+        return NpuModelRunner(self.vllm_config, self.device)
+
+    def _maybe_get_memory_pool_context(self, tag: str) -> AbstractContextManager[None]:
+        """Leave torch_npu's allocator in place; vLLM's own is for CUDA."""
+        return nullcontext()
+
+    def determine_available_memory(self) -> int:
+        """Measure how much memory is left for the KV cache, in bytes.
+
+        As vLLM does it: what ``gpu_memory_utilization`` allows, less weights and the activations of
+        the largest step. Graphs have activations of their own, so these are taken off too.
+
+        Returns
+        -------
+        int
+            Bytes; or what the user set with ``kv_cache_memory_bytes``, unchanged.
+        """
+        available = int(super().determine_available_memory())
+        if self.cache_config.kv_cache_memory_bytes:
+            return available
+        self._graph_reserve = self._estimate_graph_memory()
+        self.available_kv_cache_memory_bytes = available - self._graph_reserve
+        return self.available_kv_cache_memory_bytes
+
+    def _estimate_graph_memory(self) -> int:
+        """Estimate the memory of all graphs, in bytes.
+
+        They share one pool, which is as large as the largest of them needs: its part of the
+        activations that the largest step was measured to have. vLLM's own estimate captures graphs
+        on trial, and is for CUDA only.
+        """
+        compilation = self.vllm_config.compilation_config
+        if compilation.cudagraph_mode == CUDAGraphMode.NONE:
+            return 0
+        largest = max(compilation.cudagraph_capture_sizes, default=0)
+        most = self.scheduler_config.max_num_batched_tokens
+        return int(self.peak_activation_memory * min(largest / most, 1.0))
+
+    def compile_or_warm_up_model(self) -> CompilationTimes:
+        """Warm up and capture graphs.
+
+        Raises
+        ------
+        ascend_aclgraph.CaptureError
+            If a capture fails: with cause, size, and flags to try.
+        """
+        times = super().compile_or_warm_up_model()
+        counts = self.graph_stats()
+        logger.info(
+            "graphs captured: %s, in %.1f s (mode %s)",
+            counts["graphs"], counts["capture_seconds"], counts["cudagraph_mode"],
+        )  # fmt: skip
+        return times
+
+    def graph_stats(self) -> dict[str, Any]:
+        """Report what graph mode did so far; call it through ``LLM.collective_rpc``.
+
+        Returns
+        -------
+        dict
+            Plain values: ``backend``, ``simulated``, ``device``, ``cudagraph_mode``, ``graphs``
+            (captured graphs by mode and size), ``replays``, ``steps``, ``decode_steps``,
+            ``eager_decode_steps``, ``padding_waste`` (part of computed rows), ``capture_seconds``.
+        """
+        steps = self.model_runner.step_stats
+        mode = self.vllm_config.compilation_config.cudagraph_mode
+        device = probe()
+        return {
+            "backend": "aclgraph" if mode != CUDAGraphMode.NONE else "eager",
+            "simulated": device.simulated,
+            "device": torch.npu.get_device_name(self.device),
+            "cudagraph_mode": mode.name,
+            "steps": steps.steps,
+            "decode_steps": steps.decode_steps,
+            "eager_decode_steps": steps.eager_decode_steps,
+            "padding_waste": steps.padding_waste,
+            **graph_counts(CUDAGraphWrapper._all_instances),
+        }
