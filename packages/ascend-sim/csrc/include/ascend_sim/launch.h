@@ -2,38 +2,52 @@
 //
 // The seam between libascendcl and the libraries that put work on its streams (libopapi, libhccl).
 //
-// libascendcl owns streams, ordering, capture and error state; it knows nothing of tensors. An operator
-// library turns an aclnn call into a Task and hands it over here. Everything below is exported from
-// libascendcl.so and safe to call from any thread.
+// libascendcl owns streams, ordering, capture and error state; it knows nothing of tensors. An
+// operator library turns an aclnn call into a Task and hands it over here. Everything below is
+// exported from libascendcl.so and safe to call from any thread.
 #pragma once
 
 #include <functional>
 #include <string>
 
+#define ASCEND_SIM_EXPORT __attribute__((visibility("default")))
+
 namespace ascend_sim {
 
-enum class TaskKind { kKernel, kMemcpy, kMemset, kHostFunc, kEventRecord, kEventWait, kEventReset, kValueWrite, kValueWait };
+enum class TaskKind {
+  kKernel,
+  kMemcpy,
+  kMemset,
+  kHostFunc,
+  kEventRecord,
+  kEventWait,
+  kEventReset,
+  kValueWrite,
+  kValueWait
+};
 
-// One unit of device work. `run` may be called any number of times (a captured task runs once per replay), on a
-// worker thread, with no lock held and no GIL. It owns all it needs except device memory. It throws to fail;
-// the text of the exception becomes the device's error, surfacing at the next synchronisation.
+// One unit of device work. `run` may be called any number of times (a captured task runs once per
+// replay), on a worker thread, with no lock held and no GIL. It owns all it needs except device
+// memory. It throws to fail; the text of the exception becomes the device's error, surfacing at the
+// next synchronisation.
 struct Task {
   const char* name;  // static storage: the ABI function that launched it, e.g. "aclnnAdd"
   TaskKind kind;
   std::function<void()> run;
 };
 
-// Puts `task` on `stream` (an aclrtStream; null is the current context's default stream): queues it, or records it
-// when the stream is capturing or updating a task group. Returns ACL_SUCCESS or the code the calling ABI function
-// must return. Never throws.
-int Launch(void* stream, Task task) noexcept;
+// Puts `task` on `stream` (an aclrtStream; null is the current context's default stream): queues
+// it, or records it when the stream is capturing or updating a task group. Returns ACL_SUCCESS or
+// the code the calling ABI function must return. Never throws.
+ASCEND_SIM_EXPORT int Launch(void* stream, Task task) noexcept;
 
-// Sets the calling thread's text for aclGetRecentErrMsg and returns `code`, so that a failing ABI function can say
-// `return Fail(107000, "aclnnAdd", "self is null")`.
-int Fail(int code, const char* call, const std::string& why) noexcept;
+// Sets the calling thread's text for aclGetRecentErrMsg and returns `code`, so that a failing ABI
+// function can say `return Fail(107000, "aclnnAdd", "self is null")`.
+ASCEND_SIM_EXPORT int Fail(int code, const char* call, const std::string& why) noexcept;
 
-// False with compute=off: kernels are launched, ordered and counted, but their bodies must not run. The runtime skips
-// the bodies of kKernel tasks itself; synchronous kernels that bypass Launch ask here.
-bool ComputeEnabled() noexcept;
+// False with compute=off: kernels are launched, ordered and counted, but their bodies must not run.
+// The runtime skips the bodies of kKernel tasks itself; synchronous kernels that bypass Launch ask
+// here.
+ASCEND_SIM_EXPORT bool ComputeEnabled() noexcept;
 
 }  // namespace ascend_sim

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "acl/config.h"
+
+#include <cctype>
+#include <charconv>
+#include <cstdlib>
+#include <map>
+#include <variant>
+
+#include "acl/error.h"
+#include "acl/soc.h"
+
+namespace ascend_sim {
+namespace {
+
+constexpr const char* kVariable = "ASCEND_SIM_CONFIG";
+constexpr const char* kKeys =
+    "devices, soc, hbm_bytes, streams, events, schedule, compute, counters_dir";
+
+using Value = std::variant<std::monostate, int64_t, std::string>;  // null, integer, string
+
+[[noreturn]] void Reject(const std::string& why) {
+  Raise(kInvalidParam, std::string(kVariable) + ": " + why);
+}
+
+// A JSON object of integers, strings and nulls: all that the configuration needs.
+class FlatJson {
+ public:
+  explicit FlatJson(const std::string& text) : at_(text.data()), end_(at_ + text.size()) {}
+
+  std::map<std::string, Value> Parse() {
+    std::map<std::string, Value> members;
+    Expect('{');
+    if (!Accept('}')) {
+      do {
+        const std::string key = String();
+        Expect(':');
+        if (!members.emplace(key, Scalar()).second) Reject("key \"" + key + "\" stands twice");
+      } while (Accept(','));
+      Expect('}');
+    }
+    SkipSpace();
+    if (at_ != end_) Reject("text after the closing brace");
+    return members;
+  }
+
+ private:
+  void SkipSpace() {
+    while (at_ != end_ && std::isspace(static_cast<unsigned char>(*at_))) ++at_;
+  }
+
+  bool Accept(char c) {
+    SkipSpace();
+    if (at_ == end_ || *at_ != c) return false;
+    ++at_;
+    return true;
+  }
+
+  void Expect(char c) {
+    if (!Accept(c)) Reject(std::string("not a flat JSON object: expected '") + c + "'");
+  }
+
+  std::string String() {
+    Expect('"');
+    std::string out;
+    while (at_ != end_ && *at_ != '"') {
+      if (*at_ == '\\') {
+        ++at_;
+        if (at_ == end_ || (*at_ != '"' && *at_ != '\\' && *at_ != '/')) {
+          Reject("only the escapes \\\", \\\\ and \\/ are understood");
+        }
+      }
+      out += *at_++;
+    }
+    if (at_ == end_) Reject("a string does not end");
+    ++at_;
+    return out;
+  }
+
+  Value Scalar() {
+    SkipSpace();
+    if (at_ != end_ && *at_ == '"') return String();
+    constexpr std::string_view kNull = "null";
+    if (std::string_view(at_, end_ - at_).starts_with(kNull)) {
+      at_ += kNull.size();
+      return std::monostate{};
+    }
+    int64_t number = 0;
+    const auto [stop, error] = std::from_chars(at_, end_, number);
+    if (error != std::errc{}) Reject("a value is neither an integer, a string nor null");
+    at_ = stop;
+    return number;
+  }
+
+  const char* at_;
+  const char* end_;
+};
+
+int64_t Integer(const std::string& key, const Value& value, int64_t low, int64_t high) {
+  const auto* number = std::get_if<int64_t>(&value);
+  if (number == nullptr || *number < low || *number > high) {
+    Reject(key + " must be an integer from " + std::to_string(low) + " to " + std::to_string(high));
+  }
+  return *number;
+}
+
+std::string Text(const std::string& key, const Value& value) {
+  const auto* text = std::get_if<std::string>(&value);
+  if (text == nullptr) Reject(key + " must be a string");
+  return *text;
+}
+
+// True for `yes`, false for `no`, anything else is rejected.
+bool Choice(const std::string& key, const Value& value, const char* yes, const char* no) {
+  const std::string text = Text(key, value);
+  if (text != yes && text != no) {
+    Reject(key + " must be \"" + yes + "\" or \"" + no + "\", not \"" + text + "\"");
+  }
+  return text == yes;
+}
+
+void Set(Config& config, const std::string& key, const Value& value) {
+  constexpr int64_t kMaxHbm = int64_t{1} << 44;
+  if (key == "devices") {
+    config.devices = Integer(key, value, 1, 64);
+  } else if (key == "soc") {
+    config.soc = Text(key, value);
+    if (FindSoc(config.soc) == nullptr) {
+      Reject("soc must be one of " + SocNames() + ", not \"" + config.soc + "\"");
+    }
+  } else if (key == "hbm_bytes") {
+    config.hbm_bytes = Integer(key, value, 1, kMaxHbm);
+  } else if (key == "streams") {
+    config.streams = Integer(key, value, 1, 32768);
+  } else if (key == "events") {
+    config.events = Integer(key, value, 1, 1 << 24);
+  } else if (key == "schedule") {
+    config.inline_schedule = Choice(key, value, "inline", "threads");
+  } else if (key == "compute") {
+    config.compute = Choice(key, value, "on", "off");
+  } else if (key == "counters_dir") {
+    if (!std::holds_alternative<std::monostate>(value)) config.counters_dir = Text(key, value);
+  } else {
+    Reject("unknown key \"" + key + "\"; the keys are " + kKeys);
+  }
+}
+
+}  // namespace
+
+Config ParseConfig(const std::string& text) {
+  Config config;
+  for (const auto& [key, value] : FlatJson(text).Parse()) Set(config, key, value);
+  return config;
+}
+
+const Config& GetConfig() {
+  // A function-local static whose initialiser throws is tried again at the next call: the error
+  // stays visible.
+  static const Config config = [] {
+    const char* text = std::getenv(kVariable);
+    return text == nullptr || *text == '\0' ? Config{} : ParseConfig(text);
+  }();
+  return config;
+}
+
+bool ComputeEnabled() noexcept {
+  try {
+    return GetConfig().compute;
+  } catch (...) {
+    return true;
+  }
+}
+
+}  // namespace ascend_sim

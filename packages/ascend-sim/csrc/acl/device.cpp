@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "acl/device.h"
+
+#include <unistd.h>
+
+#include <cstring>
+
+#include "abi/acl.h"
+#include "acl/config.h"
+#include "acl/context.h"
+#include "acl/counters.h"
+#include "acl/error.h"
+#include "acl/memory.h"
+#include "acl/soc.h"
+#include "acl/stream.h"
+#include "acl/wait.h"
+
+namespace ascend_sim {
+namespace {
+
+// What a failing task of this kind is reported as.
+int FailureCode(TaskKind kind) {
+  switch (kind) {
+    case TaskKind::kKernel:
+      return kAicoreException;
+    case TaskKind::kMemcpy:
+    case TaskKind::kMemset:
+      return kDriver;
+    default:
+      return kInternal;
+  }
+}
+
+}  // namespace
+
+Device::Device(int id)
+    : id_(id), ledger_(GetConfig().streams, GetConfig().events, GetConfig().hbm_bytes) {}
+
+std::shared_ptr<Context> Device::Open() {
+  const std::lock_guard lock(mutex_);
+  if (users_++ == 0) primary_ = Context::Make(*this);
+  return primary_;
+}
+
+void Device::Close(bool force) {
+  std::shared_ptr<Context> last;
+  {
+    const std::lock_guard lock(mutex_);
+    Require(users_ > 0, kContextRelease,
+            "the device is not in use: every aclrtSetDevice was already reset");
+    users_ = force ? 0 : users_ - 1;
+    if (users_ > 0) return;
+    last = std::move(primary_);
+  }
+  last->Release();
+  FreeDeviceMemory(id_);
+  const std::lock_guard lock(mutex_);
+  failed_.store(false);
+  failure_code_ = kSuccess;
+  failure_why_.clear();
+  for (auto& limit : core_limits) limit.store(0);
+}
+
+std::shared_ptr<Context> Device::Primary() const {
+  const std::lock_guard lock(mutex_);
+  return primary_;
+}
+
+void Device::RecordFailure(int code, std::string why) {
+  Add(Count().tasks_failed);
+  const std::lock_guard lock(mutex_);
+  if (failed_.load()) return;
+  failure_code_ = code;
+  failure_why_ = std::move(why);
+  failed_.store(true, std::memory_order_release);
+}
+
+void Device::ThrowFailure() const {
+  if (!Failed()) return;
+  const std::lock_guard lock(mutex_);
+  if (failed_.load()) Raise(failure_code_, failure_why_);
+}
+
+void Device::Execute(const Task& task) {
+  if (task.kind == TaskKind::kKernel && !ComputeEnabled()) return;
+  const auto failed = [&](const char* what) {
+    RecordFailure(FailureCode(task.kind), std::string("a task of ") + task.name +
+                                              " failed on device " + std::to_string(id_) + ": " +
+                                              what +
+                                              "; the device keeps this error until it is reset");
+  };
+  try {
+    task.run();
+  } catch (const Cancelled&) {
+    throw;
+  } catch (const Failure& failure) {
+    failed(failure.why.c_str());
+  } catch (const std::exception& error) {
+    failed(error.what());
+  } catch (...) {
+    failed("unknown exception");
+  }
+}
+
+const std::vector<std::unique_ptr<Device>>& Devices() {
+  static const auto* const devices = [] {
+    auto made = std::make_unique<std::vector<std::unique_ptr<Device>>>();
+    for (int id = 0; id < GetConfig().devices; ++id) made->push_back(std::make_unique<Device>(id));
+    return made.release();
+  }();
+  return *devices;
+}
+
+Device& DeviceAt(int64_t id) {
+  const auto& devices = Devices();
+  if (id < 0 || id >= static_cast<int64_t>(devices.size())) {
+    Raise(kInvalidDeviceId, "device " + std::to_string(id) + " does not exist: there are " +
+                                std::to_string(devices.size()));
+  }
+  return *devices[id];
+}
+
+}  // namespace ascend_sim
+
+using namespace ascend_sim;
+
+ASCEND_SIM_ABI aclError aclrtGetDeviceCount(uint32_t* count) {
+  return Abi("aclrtGetDeviceCount", [&] {
+    RequirePtr(count, "count");
+    *count = static_cast<uint32_t>(Devices().size());
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtSetDevice(int32_t device) {
+  return Abi("aclrtSetDevice", [&] { ThisThread().context = DeviceAt(device).Open(); });
+}
+
+ASCEND_SIM_ABI aclError aclrtResetDevice(int32_t device) {
+  return Abi("aclrtResetDevice", [&] { DeviceAt(device).Close(/*force=*/false); });
+}
+
+ASCEND_SIM_ABI aclError aclrtResetDeviceForce(int32_t device) {
+  return Abi("aclrtResetDeviceForce", [&] { DeviceAt(device).Close(/*force=*/true); });
+}
+
+ASCEND_SIM_ABI aclError aclrtGetDevice(int32_t* device) {
+  return Abi("aclrtGetDevice", [&] {
+    RequirePtr(device, "device");
+    *device = CurrentContext()->OnDevice().Id();
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtGetPrimaryCtxState(int32_t device, uint32_t* flags, int32_t* active) {
+  return Abi("aclrtGetPrimaryCtxState", [&] {
+    RequirePtr(active, "active");
+    *active = DeviceAt(device).Primary() != nullptr ? 1 : 0;
+    if (flags != nullptr) *flags = 0;
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtGetLogicDevIdByUserDevId(int32_t user, int32_t* logic) {
+  return Abi("aclrtGetLogicDevIdByUserDevId", [&] {
+    RequirePtr(logic, "logicDevId");
+    *logic = DeviceAt(user).Id();
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtSynchronizeDeviceWithTimeout(int32_t timeout) {
+  return Abi("aclrtSynchronizeDeviceWithTimeout", [&] {
+    const Deadline deadline = DeadlineFrom(timeout);
+    const auto context = CurrentContext();
+    Require(context->capturing_streams->load() == 0, kStreamCaptured,
+            "a stream of this context is being captured");
+    for (const auto& stream : Streams().All()) {
+      if (&stream->OnDevice() == &context->OnDevice()) stream->Synchronize(deadline);
+    }
+    context->OnDevice().ThrowFailure();
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtSynchronizeDevice() { return aclrtSynchronizeDeviceWithTimeout(-1); }
+
+ASCEND_SIM_ABI aclError aclrtGetStreamAvailableNum(uint32_t* number) {
+  return Abi("aclrtGetStreamAvailableNum", [&] {
+    RequirePtr(number, "streamCount");
+    *number = static_cast<uint32_t>(CurrentContext()->OnDevice().Resources().queues.Available());
+  });
+}
+
+ASCEND_SIM_ABI const char* aclrtGetSocName() {
+  const char* name = nullptr;
+  Abi("aclrtGetSocName", [&] { name = ThisSoc().name; });
+  return name;
+}
+
+ASCEND_SIM_ABI aclError aclrtGetDeviceInfo(uint32_t device, uint32_t attribute, int64_t* value) {
+  return Abi("aclrtGetDeviceInfo", [&] {
+    RequirePtr(value, "value");
+    DeviceAt(device);
+    const Soc& soc = ThisSoc();
+    switch (attribute) {
+      case abi::kDevAicpuCores:
+        *value = 6;
+        break;
+      case abi::kDevAicoreCores:
+      case abi::kDevCubeCores:
+        *value = soc.cube_cores;
+        break;
+      case abi::kDevVectorCores:
+        *value = soc.vector_cores;
+        break;
+      case abi::kDevUbufPerVectorCore:
+        *value = soc.ub_bytes;
+        break;
+      case abi::kDevTotalGlobalMem:
+        *value = GetConfig().hbm_bytes;
+        break;
+      case abi::kDevL2Size:
+        *value = soc.l2_bytes;
+        break;
+      case abi::kDevIsVirtual:
+        *value = 0;
+        break;
+      default:
+        Raise(kRtParamInvalid,
+              "device attribute " + std::to_string(attribute) + " is not simulated");
+    }
+  });
+}
+
+ASCEND_SIM_ABI aclError aclGetDeviceCapability(uint32_t device, int info, int64_t* value) {
+  return Abi("aclGetDeviceCapability", [&] {
+    RequirePtr(value, "value");
+    DeviceAt(device);
+    const Soc& soc = ThisSoc();
+    switch (info) {
+      case abi::kInfoAiCores:
+        *value = soc.cube_cores;
+        break;
+      case abi::kInfoVectorCores:
+        *value = soc.vector_cores;
+        break;
+      case abi::kInfoL2Size:
+        *value = soc.l2_bytes;
+        break;
+      default:
+        Raise(kInvalidParam, "device capability " + std::to_string(info) + " does not exist");
+    }
+  });
+}
+
+// Devices of one host reach each other: all device memory is host memory.
+ASCEND_SIM_ABI aclError aclrtDeviceCanAccessPeer(int32_t* can, int32_t device, int32_t peer) {
+  return Abi("aclrtDeviceCanAccessPeer", [&] {
+    RequirePtr(can, "canAccessPeer");
+    DeviceAt(device);
+    DeviceAt(peer);
+    *can = device != peer ? 1 : 0;
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtDeviceEnablePeerAccess(int32_t peer, uint32_t) {
+  return Abi("aclrtDeviceEnablePeerAccess", [&] { DeviceAt(peer); });
+}
+
+ASCEND_SIM_ABI aclError aclrtDeviceGetBareTgid(int32_t* pid) {
+  return Abi("aclrtDeviceGetBareTgid", [&] {
+    RequirePtr(pid, "pid");
+    *pid = getpid();
+  });
+}

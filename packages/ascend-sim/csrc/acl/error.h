@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How this library fails: inside, a Failure is thrown; at the C boundary, Abi() turns it into a
+// code and into the calling thread's text for aclGetRecentErrMsg. No exception ever leaves an ABI
+// function.
+#pragma once
+
+#include <exception>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "abi/codes.h"
+#include "ascend_sim/launch.h"
+
+namespace ascend_sim {
+
+// What is thrown. `why` says what happened and, where it helps, what to do next.
+struct Failure {
+  int code;
+  std::string why;
+};
+
+[[noreturn]] inline void Raise(int code, std::string why) { throw Failure{code, std::move(why)}; }
+
+inline void Require(bool ok, int code, const char* why) {
+  if (!ok) Raise(code, why);
+}
+
+// A pointer argument of the ABI that must not be null.
+inline void RequirePtr(const void* pointer, const char* what) {
+  if (pointer == nullptr) Raise(kInvalidParam, std::string(what) + " is null");
+}
+
+// Runs the body of the ABI function `call`; the single place where failures become codes.
+template <class Body>
+int Abi(const char* call, Body&& body) noexcept {
+  try {
+    body();
+    return kSuccess;
+  } catch (const Failure& failure) {
+    return Fail(failure.code, call, failure.why);
+  } catch (const std::bad_alloc&) {
+    return Fail(kMemoryAllocation, call, "the host is out of memory");
+  } catch (const std::exception& error) {
+    return Fail(kInternal, call, error.what());
+  } catch (...) {
+    return Fail(kInternal, call, "unknown exception");
+  }
+}
+
+}  // namespace ascend_sim

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "acl/event.h"
+
+#include <chrono>
+
+#include "acl/capture.h"
+#include "acl/counters.h"
+#include "acl/stream.h"
+
+namespace ascend_sim {
+namespace {
+
+std::shared_ptr<Event> UncapturedEvent(aclrtEvent handle) {
+  auto event = Events().Get(handle);
+  RequireNotCaptured(*event);
+  return event;
+}
+
+// The time of an event's completed record; `which` names the event in messages.
+Clock::time_point TimeOf(const Event& event, const char* which) {
+  const auto version = event.Latest();
+  if (!version) Raise(kInternal, std::string(which) + " event was never recorded");
+  if (!event.Has(abi::kEventTimeLine) && event.ModeOf() != Event::Mode::kOld) {
+    Raise(kEventTimestampInvalid,
+          std::string(which) + " event was created without the time-line flag");
+  }
+  if (!version->Done()) {
+    Raise(kEventNotComplete, std::string(which) + " event is not complete: synchronize it first");
+  }
+  return version->Time();
+}
+
+void RequireNotExternal(const Event& event) {
+  Require(event.ModeOf() != Event::Mode::kExternal, kNotSupported,
+          "not supported for events with the EXTERNAL flag");
+}
+
+// Flags DEVICE_USE_ONLY, EXTERNAL and IPC stand alone.
+void CheckFlags(uint32_t flags, uint32_t forbidden) {
+  constexpr uint32_t kLoners[] = {abi::kEventDeviceUseOnly, abi::kEventExternal, abi::kEventIpc};
+  constexpr uint32_t kAll = abi::kEventSync | abi::kEventCaptureStreamProgress |
+                            abi::kEventTimeLine | abi::kEventDeviceUseOnly | abi::kEventExternal |
+                            abi::kEventIpc;
+  Require(flags != 0 && (flags & ~kAll) == 0, kRtParamInvalid, "the event flag does not exist");
+  Require((flags & forbidden) == 0, kRtParamInvalid, "the event flag is not valid in this call");
+  for (const uint32_t loner : kLoners) {
+    Require((flags & loner) == 0 || flags == loner, kRtParamInvalid,
+            "DEVICE_USE_ONLY, EXTERNAL and IPC cannot be combined with other event flags");
+  }
+  Require((flags & abi::kEventIpc) == 0, kNotSupported, "IPC events are not simulated");
+}
+
+void Create(aclrtEvent* out, Event::Mode mode, uint32_t flags) {
+  void* handle = Events().Reserve();
+  Events().Add(handle, std::make_shared<Event>(CurrentContext(), mode, flags));
+  Add(Count().events_created);
+  *out = handle;
+}
+
+}  // namespace
+
+void EventFlag::Set(bool value) {
+  {
+    const std::lock_guard lock(mutex_);
+    set_ = value;
+  }
+  if (value) changed_.notify_all();
+}
+
+void EventFlag::AwaitSet() {
+  std::unique_lock lock(mutex_);
+  WaitUntil(lock, changed_, std::nullopt, [this] { return set_; });
+}
+
+bool EventFlag::IsSet() const {
+  const std::lock_guard lock(mutex_);
+  return set_;
+}
+
+Event::Event(std::shared_ptr<Context> context, Mode mode, uint32_t flags)
+    : context_(std::move(context)),
+      mode_(mode),
+      flags_(flags),
+      claim_(context_->OnDevice().Resources().events),
+      flag_(mode == Mode::kExternal ? std::make_shared<EventFlag>() : nullptr) {}
+
+std::shared_ptr<Signal> Event::Latest() const {
+  const std::lock_guard lock(mutex_);
+  return latest_;
+}
+
+void Event::Record(Stream& stream) {
+  if (flag_) {
+    stream.Launch(
+        {"aclrtRecordEvent", TaskKind::kEventRecord, [flag = flag_] { flag->Set(true); }});
+    return;
+  }
+  if (CaptureRecord(stream, *this)) return;
+  std::shared_ptr<Signal> version;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!armed_) latest_ = std::make_shared<Signal>();
+    armed_ = false;
+    recorded_on_ = &stream;
+    version = latest_;
+  }
+  stream.Launch({"aclrtRecordEvent", TaskKind::kEventRecord, [version] { version->Set(); }});
+}
+
+void Event::Wait(Stream& stream) {
+  if (flag_) {
+    stream.Launch(
+        {"aclrtStreamWaitEvent", TaskKind::kEventWait, [flag = flag_] { flag->AwaitSet(); }},
+        /*may_block=*/true);
+    return;
+  }
+  if (CaptureWait(stream, *this)) return;
+  std::shared_ptr<Signal> version;
+  {
+    const std::lock_guard lock(mutex_);
+    Require(latest_ != nullptr || mode_ == Mode::kEx, kRtParamInvalid,
+            "the event was never recorded; only Ex events may be awaited before that");
+    if (latest_ == nullptr || latest_->Done() || (recorded_on_ == &stream && !armed_)) return;
+    version = latest_;
+  }
+  stream.Launch({"aclrtStreamWaitEvent", TaskKind::kEventWait, [version] { version->Wait(); }},
+                /*may_block=*/true);
+}
+
+void Event::Reset(Stream& stream) {
+  Require(mode_ != Mode::kEx, kNotSupported,
+          "Ex events cannot be reset: a new record replaces the old one");
+  if (flag_) {
+    stream.Launch({"aclrtResetEvent", TaskKind::kEventReset, [flag = flag_] { flag->Set(false); }});
+    return;
+  }
+  Require(!stream.Special(), kNotSupported, "this kind of event cannot be used in a capture");
+  const std::lock_guard lock(mutex_);
+  if (armed_) return;
+  latest_ = std::make_shared<Signal>();
+  armed_ = true;
+}
+
+Handles<Event>& Events() {
+  static auto* const events = new Handles<Event>("event", 3);
+  return *events;
+}
+
+}  // namespace ascend_sim
+
+using namespace ascend_sim;
+
+ASCEND_SIM_ABI aclError aclrtCreateEventExWithFlag(aclrtEvent* event, uint32_t flags) {
+  return Abi("aclrtCreateEventExWithFlag", [&] {
+    RequirePtr(event, "event");
+    CheckFlags(flags, abi::kEventExternal | abi::kEventDeviceUseOnly);
+    Create(event, Event::Mode::kEx, flags);
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtCreateEventWithFlag(aclrtEvent* event, uint32_t flags) {
+  return Abi("aclrtCreateEventWithFlag", [&] {
+    RequirePtr(event, "event");
+    CheckFlags(flags, 0);
+    Create(event, flags == abi::kEventExternal ? Event::Mode::kExternal : Event::Mode::kOld, flags);
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtCreateEvent(aclrtEvent* event) {
+  return Abi("aclrtCreateEvent", [&] {
+    RequirePtr(event, "event");
+    Create(event, Event::Mode::kOld, abi::kEventTimeLine | abi::kEventCaptureStreamProgress);
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtDestroyEvent(aclrtEvent event) {
+  return Abi("aclrtDestroyEvent", [&] {
+    Events().Get(event);
+    Events().Remove(event);
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtRecordEvent(aclrtEvent event, aclrtStream stream) {
+  return Abi("aclrtRecordEvent", [&] { Events().Get(event)->Record(*StreamArg(stream)); });
+}
+
+ASCEND_SIM_ABI aclError aclrtStreamWaitEvent(aclrtStream stream, aclrtEvent event) {
+  return Abi("aclrtStreamWaitEvent", [&] { Events().Get(event)->Wait(*StreamArg(stream)); });
+}
+
+ASCEND_SIM_ABI aclError aclrtResetEvent(aclrtEvent event, aclrtStream stream) {
+  return Abi("aclrtResetEvent", [&] { Events().Get(event)->Reset(*StreamArg(stream)); });
+}
+
+ASCEND_SIM_ABI aclError aclrtSynchronizeEventWithTimeout(aclrtEvent handle, int32_t timeout) {
+  return Abi("aclrtSynchronizeEventWithTimeout", [&] {
+    const Deadline deadline = DeadlineFrom(timeout);
+    const auto event = UncapturedEvent(handle);
+    RequireNotExternal(*event);
+    Add(Count().synchronizations);
+    if (const auto version = event->Latest(); version && !version->Wait(deadline)) {
+      Raise(kEventSyncTimeout, "the event was not reached in time");
+    }
+    event->OnDevice().ThrowFailure();
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtSynchronizeEvent(aclrtEvent event) {
+  return aclrtSynchronizeEventWithTimeout(event, -1);
+}
+
+ASCEND_SIM_ABI aclError aclrtQueryEventStatus(aclrtEvent handle, int* status) {
+  return Abi("aclrtQueryEventStatus", [&] {
+    RequirePtr(status, "status");
+    const auto event = UncapturedEvent(handle);
+    RequireNotExternal(*event);
+    const auto version = event->Latest();
+    const bool complete = version ? version->Done() : event->ModeOf() == Event::Mode::kEx;
+    *status = complete ? abi::kRecordedComplete : abi::kRecordedNotReady;
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtQueryEvent(aclrtEvent handle, int* status) {
+  return Abi("aclrtQueryEvent", [&] {
+    RequirePtr(status, "status");
+    const auto event = UncapturedEvent(handle);
+    Require(event->ModeOf() == Event::Mode::kOld, kNotSupported,
+            "only for events of aclrtCreateEvent: use aclrtQueryEventStatus");
+    const auto version = event->Latest();
+    *status = version && version->Done() ? abi::kEventStatusComplete : abi::kEventStatusNotReady;
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtQueryEventWaitStatus(aclrtEvent handle, int* status) {
+  return Abi("aclrtQueryEventWaitStatus", [&] {
+    RequirePtr(status, "status");
+    const auto event = UncapturedEvent(handle);
+    Require(event->ModeOf() == Event::Mode::kOld, kNotSupported,
+            "only for events of aclrtCreateEvent: use aclrtQueryEventStatus");
+    const auto version = event->Latest();
+    *status = version && version->Done() ? abi::kWaitStatusComplete : abi::kWaitStatusNotReady;
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtEventElapsedTime(float* milliseconds, aclrtEvent start,
+                                              aclrtEvent end) {
+  return Abi("aclrtEventElapsedTime", [&] {
+    RequirePtr(milliseconds, "ms");
+    const auto first = UncapturedEvent(start);
+    const auto last = UncapturedEvent(end);
+    RequireNotExternal(*first);
+    RequireNotExternal(*last);
+    const std::chrono::duration<float, std::milli> elapsed =
+        TimeOf(*last, "the end") - TimeOf(*first, "the start");
+    *milliseconds = elapsed.count();
+  });
+}
+
+// Microseconds of the host's steady clock.
+ASCEND_SIM_ABI aclError aclrtEventGetTimestamp(aclrtEvent handle, uint64_t* timestamp) {
+  return Abi("aclrtEventGetTimestamp", [&] {
+    RequirePtr(timestamp, "timestamp");
+    const auto event = UncapturedEvent(handle);
+    RequireNotExternal(*event);
+    const auto time = TimeOf(*event, "the").time_since_epoch();
+    *timestamp = std::chrono::duration_cast<std::chrono::microseconds>(time).count();
+  });
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Events. A record makes a new version; a wait binds, when it is called, to the version that is
+// then the latest. EXTERNAL events are the exception: they are one flag in device memory, set,
+// awaited and cleared when tasks run.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+#include "acl/context.h"
+#include "acl/handle.h"
+#include "acl/resources.h"
+#include "acl/wait.h"
+
+namespace ascend_sim {
+
+class Graph;
+class Stream;
+
+// The flag of an EXTERNAL event; shared with the tasks that use it.
+class EventFlag {
+ public:
+  void Set(bool value);
+  void AwaitSet();
+  bool IsSet() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  bool set_ = false;
+};
+
+// Owned by the handle table; tasks own only versions and flags, so destroying an event that work
+// still refers to is safe.
+class Event : public std::enable_shared_from_this<Event> {
+ public:
+  // kEx: aclrtCreateEventExWithFlag. kOld: the two older calls. kExternal: the old call with the
+  // EXTERNAL flag.
+  enum class Mode { kEx, kOld, kExternal };
+
+  Event(std::shared_ptr<Context> context, Mode mode, uint32_t flags);
+
+  Mode ModeOf() const { return mode_; }
+  Device& OnDevice() const { return context_->OnDevice(); }
+  bool Has(abi::EventFlag flag) const { return (flags_ & flag) != 0; }
+
+  void Record(Stream& stream);
+  void Wait(Stream& stream);
+  void Reset(Stream& stream);
+
+  // The latest version; null before the first record.
+  std::shared_ptr<Signal> Latest() const;
+
+  // Where in a graph the event was recorded; graph is null outside captures. Guarded by the capture
+  // mutex.
+  struct Captured {
+    std::shared_ptr<Graph> graph;
+    size_t lane = 0;
+    size_t node = 0;
+  } captured;
+
+ private:
+  const std::shared_ptr<Context> context_;
+  const Mode mode_;
+  const uint32_t flags_;
+  const Claim claim_;
+  const std::shared_ptr<EventFlag> flag_;  // kExternal only
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<Signal> latest_;
+  const Stream* recorded_on_ = nullptr;  // compared, never followed
+  bool armed_ = false;                   // latest_ was made by a reset and waits for its record
+};
+
+Handles<Event>& Events();
+
+}  // namespace ascend_sim

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Threads for the lanes of graphs with more than one: borrowed for one replay, kept for the next.
+#pragma once
+
+#include <functional>
+
+namespace ascend_sim {
+
+// Runs `job` on a thread of its own at once: lanes may wait for each other, so none may wait for a
+// free thread. `job` must not throw.
+void RunOnLanePool(std::function<void()> job);
+
+}  // namespace ascend_sim

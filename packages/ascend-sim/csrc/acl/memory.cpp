@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "acl/memory.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+
+#include "abi/acl.h"
+#include "acl/config.h"
+#include "acl/context.h"
+#include "acl/counters.h"
+#include "acl/device.h"
+#include "acl/error.h"
+
+namespace ascend_sim {
+namespace {
+
+// torch_npu expects at least 512-byte alignment of what the device allocator returns.
+constexpr size_t kAlignment = 512;
+constexpr size_t kGuard = 32;  // what CANN adds to each ordinary allocation
+
+size_t RoundUp(size_t size, size_t step) { return (size + step - 1) / step * step; }
+
+struct Block {
+  size_t size;
+  MemoryKind kind;
+  int device;
+  int64_t accounted;  // bytes taken from the device's ledger
+  bool owned;         // to be freed here
+};
+
+// Every block of this process by its first address.
+class Blocks {
+ public:
+  void Enter(void* base, Block block) {
+    const std::unique_lock lock(mutex_);
+    blocks_[reinterpret_cast<uintptr_t>(base)] = block;
+  }
+
+  // Takes out the block that starts at `base` and is of `kind`; false when there is none.
+  bool Take(const void* base, MemoryKind kind, bool owned, Block* block) {
+    const std::unique_lock lock(mutex_);
+    const auto found = blocks_.find(reinterpret_cast<uintptr_t>(base));
+    if (found == blocks_.end() || found->second.kind != kind || found->second.owned != owned) {
+      return false;
+    }
+    *block = found->second;
+    blocks_.erase(found);
+    return true;
+  }
+
+  MemoryInfo Find(const void* address) const {
+    const auto at = reinterpret_cast<uintptr_t>(address);
+    const std::shared_lock lock(mutex_);
+    auto next = blocks_.upper_bound(at);
+    if (next == blocks_.begin()) return {};
+    const auto& [base, block] = *--next;
+    if (at >= base + block.size) return {};
+    return {block.kind, block.device, reinterpret_cast<const void*>(base), block.size};
+  }
+
+  std::map<uintptr_t, Block> TakeAllOf(int device) {
+    std::map<uintptr_t, Block> taken;
+    const std::unique_lock lock(mutex_);
+    for (auto at = blocks_.begin(); at != blocks_.end();) {
+      const Block& block = at->second;
+      if (block.kind == MemoryKind::kDevice && block.owned && block.device == device) {
+        taken.insert(*at);
+        at = blocks_.erase(at);
+      } else {
+        ++at;
+      }
+    }
+    return taken;
+  }
+
+ private:
+  mutable std::shared_mutex mutex_;
+  std::map<uintptr_t, Block> blocks_;
+};
+
+Blocks& AllBlocks() {
+  static auto* const blocks = new Blocks;
+  return *blocks;
+}
+
+void* Allocate(size_t size) {
+  void* memory = nullptr;
+  if (posix_memalign(&memory, kAlignment, size) != 0) throw std::bad_alloc();
+  return memory;
+}
+
+void Release(Device& device, void* base, const Block& block) {
+  std::free(base);
+  device.Resources().hbm.Give(block.accounted);
+  CountDeviceBytes(-block.accounted);
+}
+
+void* AllocateOnDevice(size_t size, size_t guard) {
+  Require(size > 0, kInvalidParam, "size is 0");
+  Device& device = CurrentContext()->OnDevice();
+  Require(size <= static_cast<size_t>(device.Resources().hbm.Limit()), kMemoryAllocation,
+          "more than the device's whole memory");
+  const auto bytes = static_cast<int64_t>(RoundUp(size, kGuard) + guard);
+  Claim claim(device.Resources().hbm, bytes);
+  void* memory = Allocate(bytes);
+  AllBlocks().Enter(memory,
+                    {static_cast<size_t>(bytes), MemoryKind::kDevice, device.Id(), bytes, true});
+  claim.Release();  // the block accounts for it from now on
+  CountDeviceBytes(bytes);
+  return memory;
+}
+
+void* AllocatePinned(size_t size) {
+  Require(size > 0, kInvalidParam, "size is 0");
+  void* memory = Allocate(size);
+  AllBlocks().Enter(memory, {size, MemoryKind::kPinned, 0, 0, true});
+  return memory;
+}
+
+}  // namespace
+
+MemoryInfo Describe(const void* address) { return AllBlocks().Find(address); }
+
+void EnterMemory(void* base, size_t size, MemoryKind kind, int device) {
+  AllBlocks().Enter(base, {size, kind, device, 0, false});
+}
+
+void RemoveMemory(void* base) {
+  Block block{};
+  if (!AllBlocks().Take(base, MemoryKind::kDevice, false, &block)) {
+    AllBlocks().Take(base, MemoryKind::kPinned, false, &block);
+  }
+}
+
+void FreeDeviceMemory(int device) {
+  for (const auto& [base, block] : AllBlocks().TakeAllOf(device)) {
+    Release(DeviceAt(device), reinterpret_cast<void*>(base), block);
+  }
+}
+
+void CountDeviceBytes(int64_t bytes) {
+  const uint64_t now = Count().bytes_allocated->fetch_add(static_cast<uint64_t>(bytes)) + bytes;
+  std::atomic<uint64_t>& peak = *Count().bytes_allocated_peak;
+  uint64_t seen = peak.load();
+  while (bytes > 0 && now > seen && !peak.compare_exchange_weak(seen, now)) {
+  }
+}
+
+}  // namespace ascend_sim
+
+using namespace ascend_sim;
+
+ASCEND_SIM_ABI aclError aclrtMalloc(void** address, size_t size, int) {
+  return Abi("aclrtMalloc", [&] {
+    RequirePtr(address, "devPtr");
+    *address = AllocateOnDevice(size, kGuard);
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtMallocAlign32(void** address, size_t size, int) {
+  return Abi("aclrtMallocAlign32", [&] {
+    RequirePtr(address, "devPtr");
+    *address = AllocateOnDevice(size, 0);
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtFree(void* address) {
+  return Abi("aclrtFree", [&] {
+    RequirePtr(address, "devPtr");
+    Block block{};
+    Require(AllBlocks().Take(address, MemoryKind::kDevice, true, &block), kRtParamInvalid,
+            "not the start of a live block of device memory");
+    Release(DeviceAt(block.device), address, block);
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtMallocHost(void** address, size_t size) {
+  return Abi("aclrtMallocHost", [&] {
+    RequirePtr(address, "hostPtr");
+    *address = AllocatePinned(size);
+  });
+}
+
+// The configuration only carries attributes (owning module, location) that change nothing here.
+ASCEND_SIM_ABI aclError aclrtMallocHostWithCfg(void** address, uint64_t size, void*) {
+  return Abi("aclrtMallocHostWithCfg", [&] {
+    RequirePtr(address, "ptr");
+    *address = AllocatePinned(size);
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtFreeHost(void* address) {
+  return Abi("aclrtFreeHost", [&] {
+    RequirePtr(address, "hostPtr");
+    Block block{};
+    Require(AllBlocks().Take(address, MemoryKind::kPinned, true, &block), kRtParamInvalid,
+            "not the start of a live block of pinned host memory");
+    std::free(address);
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtHostRegister(void* address, uint64_t size, int,
+                                          void** device_address) {
+  return Abi("aclrtHostRegister", [&] {
+    RequirePtr(address, "ptr");
+    RequirePtr(device_address, "devPtr");
+    Require(size > 0, kRtParamInvalid, "size is 0");
+    Require(Describe(address).kind == MemoryKind::kPageable, kHostRegistered,
+            "this memory is already known to the runtime");
+    EnterMemory(address, size, MemoryKind::kPinned, 0);
+    *device_address = address;
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtHostRegisterV2(void* address, uint64_t size, uint32_t) {
+  void* unused = nullptr;
+  return aclrtHostRegister(address, size, 0, &unused);
+}
+
+ASCEND_SIM_ABI aclError aclrtHostUnregister(void* address) {
+  return Abi("aclrtHostUnregister", [&] {
+    RequirePtr(address, "ptr");
+    Block block{};
+    Require(AllBlocks().Take(address, MemoryKind::kPinned, false, &block), kHostNotRegistered,
+            "not the start of registered host memory");
+  });
+}
+
+// Host and device share one address space here.
+ASCEND_SIM_ABI aclError aclrtHostGetDevicePointer(void* host, void** device, uint32_t) {
+  return Abi("aclrtHostGetDevicePointer", [&] {
+    RequirePtr(host, "pHost");
+    RequirePtr(device, "pDevice");
+    Require(Describe(host).kind == MemoryKind::kPinned, kHostNotRegistered,
+            "the memory is neither pinned nor registered");
+    *device = host;
+  });
+}
+
+// Answers for HBM; any other attribute is unsupported on these chips and gives zeros.
+ASCEND_SIM_ABI aclError aclrtGetMemInfo(int attribute, size_t* free_bytes, size_t* total_bytes) {
+  return Abi("aclrtGetMemInfo", [&] {
+    RequirePtr(free_bytes, "free");
+    RequirePtr(total_bytes, "total");
+    const Quota& hbm = CurrentContext()->OnDevice().Resources().hbm;
+    const bool known = (attribute >= 0 && attribute <= 5) || attribute == abi::kMemHbmHuge1G;
+    *total_bytes = known ? static_cast<size_t>(hbm.Limit()) : 0;
+    *free_bytes = known ? static_cast<size_t>(hbm.Available()) : 0;
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtPointerGetAttributes(const void* address,
+                                                  abi::PtrAttributes* attributes) {
+  return Abi("aclrtPointerGetAttributes", [&] {
+    RequirePtr(address, "ptr");
+    RequirePtr(attributes, "attributes");
+    const MemoryInfo info = Describe(address);
+    *attributes = {};
+    attributes->location.id = static_cast<uint32_t>(info.device);
+    attributes->location.type = info.kind == MemoryKind::kDevice   ? abi::kLocationDevice
+                                : info.kind == MemoryKind::kPinned ? abi::kLocationHost
+                                                                   : abi::kLocationUnregistered;
+    attributes->page_size = info.kind == MemoryKind::kDevice ? 2u << 20 : 4096;
+  });
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Device memory and pinned host memory: where an address belongs decides how it may be copied.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace ascend_sim {
+
+enum class MemoryKind { kPageable, kPinned, kDevice };
+
+struct MemoryInfo {
+  MemoryKind kind = MemoryKind::kPageable;
+  int device = 0;
+  const void* base = nullptr;
+  size_t size = 0;
+};
+
+// What is known of the block around `address`; memory this library did not make is pageable.
+MemoryInfo Describe(const void* address);
+
+// Enters or removes a range made elsewhere (mapped virtual memory).
+void EnterMemory(void* base, size_t size, MemoryKind kind, int device);
+void RemoveMemory(void* base);
+
+// Frees what a device that is being reset still has.
+void FreeDeviceMemory(int device);
+
+// Accounts device memory in the counters; `bytes` is negative when it is given back.
+void CountDeviceBytes(int64_t bytes);
+
+}  // namespace ascend_sim

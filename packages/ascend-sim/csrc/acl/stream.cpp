@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "acl/stream.h"
+
+#include <chrono>
+
+#include "acl/binding.h"
+#include "acl/capture.h"
+#include "acl/config.h"
+#include "acl/counters.h"
+#include "acl/graph.h"
+
+namespace ascend_sim {
+namespace {
+
+int32_t NextStreamId() {
+  static std::atomic<int32_t> next{0};
+  return next.fetch_add(1);
+}
+
+// Waits for everything on the stream, without looking at errors.
+void Drain(Stream& stream) { stream.Queue().Wait(stream.Queue().Submitted()); }
+
+void Destroy(aclrtStream handle, TaskQueue::Leave leave) {
+  const auto stream = Streams().Get(handle);
+  Require(!stream->IsDefault(), kRtParamInvalid, "the default stream cannot be destroyed");
+  RequireNotCapturing(*stream);
+  if (!Streams().Remove(handle))
+    Raise(kInvalidHandle, "the stream was destroyed by another thread");
+  if (leave == TaskQueue::Leave::kDrain) Drain(*stream);
+  stream->Queue().Stop(leave);
+}
+
+}  // namespace
+
+Handles<Stream>& Streams() {
+  static auto* const streams = new Handles<Stream>("stream", 2);
+  return *streams;
+}
+
+std::shared_ptr<Stream> Stream::Make(const std::shared_ptr<Context>& context, uint32_t flags,
+                                     bool is_default) {
+  void* handle = Streams().Reserve();
+  auto stream = std::make_shared<Stream>(context, handle, NextStreamId(), flags, is_default);
+  Streams().Add(handle, stream);
+  Add(Count().streams_created);
+  return stream;
+}
+
+Stream::Stream(std::shared_ptr<Context> context, void* handle, int32_t id, uint32_t flags,
+               bool is_default)
+    : context_(std::move(context)),
+      handle_(handle),
+      id_(id),
+      flags_(flags),
+      is_default_(is_default),
+      stream_id_claim_(OnDevice().Resources().stream_ids),
+      queue_claim_(ClaimQueue(*context_)) {
+  const auto run = [context = context_](const Task& task) {
+    Device& device = context->OnDevice();
+    if (context->stop_on_failure.load(std::memory_order_relaxed) && device.Failed()) return;
+    device.Execute(task);
+  };
+  queue_ = std::make_shared<TaskQueue>(run, GetConfig().inline_schedule);
+}
+
+Stream::~Stream() { queue_->Stop(TaskQueue::Leave::kDrop); }
+
+void Stream::Launch(Task task, bool may_block) {
+  CountOp(task.name);
+  if (Special() && LaunchSpecial(*this, task)) return;
+  if (context_->stop_on_failure.load(std::memory_order_relaxed)) OnDevice().ThrowFailure();
+  Add(Count().tasks_launched);
+  if (task.kind == TaskKind::kKernel) Add(Count().kernels_launched);
+  Enqueue(std::move(task), may_block);
+}
+
+void Stream::Synchronize(const Deadline& deadline) {
+  Add(Count().synchronizations);
+  if (!queue_->Wait(queue_->Submitted(), deadline)) {
+    Raise(kStreamSyncTimeout,
+          "stream " + std::to_string(id_) + " has not finished its work in time");
+  }
+  OnDevice().ThrowFailure();
+}
+
+std::shared_ptr<Stream> StreamArg(aclrtStream handle) {
+  return handle == nullptr ? CurrentContext()->DefaultStream() : Streams().Get(handle);
+}
+
+int Launch(void* stream, Task task) noexcept {
+  const char* name = task.name;
+  return Abi(name, [&] {
+    const bool may_block = task.kind == TaskKind::kEventWait || task.kind == TaskKind::kValueWait;
+    StreamArg(stream)->Launch(std::move(task), may_block);
+  });
+}
+
+}  // namespace ascend_sim
+
+using namespace ascend_sim;
+
+ASCEND_SIM_ABI aclError aclrtCreateStreamWithConfig(aclrtStream* stream, uint32_t, uint32_t flags) {
+  return Abi("aclrtCreateStreamWithConfig", [&] {
+    RequirePtr(stream, "stream");
+    *stream = Stream::Make(CurrentContext(), flags)->Handle();
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtCreateStream(aclrtStream* stream) {
+  return Abi("aclrtCreateStream", [&] {
+    RequirePtr(stream, "stream");
+    *stream = Stream::Make(CurrentContext(), 0)->Handle();
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtDestroyStream(aclrtStream stream) {
+  return Abi("aclrtDestroyStream", [&] { Destroy(stream, TaskQueue::Leave::kDrain); });
+}
+
+ASCEND_SIM_ABI aclError aclrtDestroyStreamForce(aclrtStream stream) {
+  return Abi("aclrtDestroyStreamForce", [&] { Destroy(stream, TaskQueue::Leave::kDrop); });
+}
+
+ASCEND_SIM_ABI aclError aclrtSynchronizeStreamWithTimeout(aclrtStream handle, int32_t timeout) {
+  return Abi("aclrtSynchronizeStreamWithTimeout", [&] {
+    const Deadline deadline = DeadlineFrom(timeout);
+    const auto stream = StreamArg(handle);
+    RequireNotCapturing(*stream);
+    stream->Synchronize(deadline);
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtSynchronizeStream(aclrtStream stream) {
+  return aclrtSynchronizeStreamWithTimeout(stream, -1);
+}
+
+ASCEND_SIM_ABI aclError aclrtStreamQuery(aclrtStream handle, int* status) {
+  return Abi("aclrtStreamQuery", [&] {
+    RequirePtr(status, "status");
+    const auto stream = StreamArg(handle);
+    RequireNotCapturing(*stream);
+    stream->OnDevice().ThrowFailure();
+    *status = stream->Queue().Idle() ? abi::kStreamComplete : abi::kStreamNotReady;
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtStreamGetId(aclrtStream handle, int32_t* id) {
+  return Abi("aclrtStreamGetId", [&] {
+    RequirePtr(id, "streamId");
+    *id = StreamArg(handle)->Id();
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtStreamGetFlags(aclrtStream handle, uint32_t* flags) {
+  return Abi("aclrtStreamGetFlags", [&] {
+    RequirePtr(flags, "flags");
+    *flags = StreamArg(handle)->Flags();
+  });
+}
+
+// The mode of the whole context of the stream; stopping cannot be undone.
+ASCEND_SIM_ABI aclError aclrtSetStreamFailureMode(aclrtStream handle, uint64_t mode) {
+  return Abi("aclrtSetStreamFailureMode", [&] {
+    Require(mode <= abi::kStopOnFailure, kRtParamInvalid,
+            "the mode must be 0 (continue) or 1 (stop)");
+    Context& context = *StreamArg(handle)->In();
+    const bool stop = mode == abi::kStopOnFailure;
+    if (context.stop_on_failure.load() && !stop) {
+      Raise(kNotSupported, "a context that stops on failure cannot go back to continuing");
+    }
+    context.stop_on_failure.store(stop);
+  });
+}
+
+// Only the failure mode is simulated; callers treat 107000 as "attribute unknown to this version".
+ASCEND_SIM_ABI aclError aclrtSetStreamAttribute(aclrtStream stream, uint32_t attribute,
+                                                void* value) {
+  int forwarded = kSuccess;
+  const int code = Abi("aclrtSetStreamAttribute", [&] {
+    RequirePtr(value, "value");
+    Require(attribute == abi::kStreamAttrFailureMode, kRtParamInvalid,
+            "only the attribute 1 (failure mode) is simulated");
+    forwarded = aclrtSetStreamFailureMode(stream, *static_cast<const uint64_t*>(value));
+  });
+  return code != kSuccess ? code : forwarded;
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Value write and wait: words of device memory as flags between streams, graphs and (through
+// copies) the host.
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+
+#include "abi/acl.h"
+#include "acl/error.h"
+#include "acl/memory.h"
+#include "acl/stream.h"
+#include "acl/wait.h"
+
+namespace ascend_sim {
+namespace {
+
+// Waiters of addresses with the same hash share a mutex and a condition variable.
+struct Bucket {
+  std::mutex mutex;
+  std::condition_variable written;
+};
+
+Bucket& BucketOf(const uint64_t* word) {
+  constexpr size_t kBuckets = 64;
+  static auto* const buckets = new Bucket[kBuckets];
+  return buckets[(reinterpret_cast<uintptr_t>(word) / sizeof *word) % kBuckets];
+}
+
+bool Holds(uint64_t actual, uint64_t wanted, uint32_t flag) {
+  switch (flag) {
+    case abi::kWaitGeq:
+      return static_cast<int64_t>(actual - wanted) >= 0;
+    case abi::kWaitEq:
+      return actual == wanted;
+    case abi::kWaitAnd:
+      return (actual & wanted) != 0;
+    default:
+      return ~(actual | wanted) != 0;
+  }
+}
+
+uint64_t* WordArg(void* address) {
+  RequirePtr(address, "devAddr");
+  Require(reinterpret_cast<uintptr_t>(address) % sizeof(uint64_t) == 0, kRtParamInvalid,
+          "the address is not aligned to 8 bytes");
+  Require(Describe(address).kind == MemoryKind::kDevice, kRtParamInvalid,
+          "the address is not device memory");
+  return static_cast<uint64_t*>(address);
+}
+
+void Write(uint64_t* word, uint64_t value) {
+  Bucket& bucket = BucketOf(word);
+  {
+    const std::lock_guard lock(bucket.mutex);
+    std::atomic_ref(*word).store(value);
+  }
+  bucket.written.notify_all();
+}
+
+void Wait(uint64_t* word, uint64_t value, uint32_t flag) {
+  // Copies, fills and kernels change words without a notification: look again now and then.
+  constexpr auto kPoll = std::chrono::microseconds(500);
+  const auto ready = [=] { return Holds(std::atomic_ref(*word).load(), value, flag); };
+  if (SpinUntil(ready)) return;
+  Bucket& bucket = BucketOf(word);
+  std::unique_lock lock(bucket.mutex);
+  WaitUntil(lock, bucket.written, std::nullopt, ready, kPoll);
+}
+
+}  // namespace
+}  // namespace ascend_sim
+
+using namespace ascend_sim;
+
+ASCEND_SIM_ABI aclError aclrtValueWrite(void* address, uint64_t value, uint32_t flag,
+                                        aclrtStream stream) {
+  return Abi("aclrtValueWrite", [&] {
+    uint64_t* word = WordArg(address);
+    Require(flag == 0, kRtParamInvalid, "the flag of a value write must be 0");
+    StreamArg(stream)->Launch(
+        {"aclrtValueWrite", TaskKind::kValueWrite, [=] { Write(word, value); }});
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtValueWait(void* address, uint64_t value, uint32_t flag,
+                                       aclrtStream stream) {
+  return Abi("aclrtValueWait", [&] {
+    uint64_t* word = WordArg(address);
+    Require(flag <= abi::kWaitNor, kRtParamInvalid,
+            "the flag of a value wait must be 0 (>=), 1 (==), 2 (and) or 3 (nor)");
+    StreamArg(stream)->Launch(
+        {"aclrtValueWait", TaskKind::kValueWait, [=] { Wait(word, value, flag); }},
+        /*may_block=*/true);
+  });
+}
