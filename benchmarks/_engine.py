@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A case through vLLM, the plugin, torch_npu and the simulator; run as a program."""
+
+import itertools
+import statistics
+from pathlib import Path
+from typing import Any
+
+from _case import Case, child_main
+
+_UNSTEADY = 8  # first forwards of a round: prefill, then memory and caches settle
+
+
+def measure(case: Case, model: Path) -> dict[str, Any]:
+    """Return medians over the decode steps of all rounds, in milliseconds, and more.
+
+    Returns
+    -------
+    dict
+        ``step_ms``: from the beginning of one forward of the model to that of the next.
+        ``forward_ms``: host time of one forward. ``forward_cpu_ms``: the part of it that the
+        calling thread spent on a processor. ``tokens``: what was generated, ``[batch][steps + 1]``.
+        ``stats``: what ``graph_stats`` of the plugin's worker said at the end.
+    """
+    from vllm import LLM, SamplingParams
+
+    if case.mode == "eager":
+        graphs: dict[str, Any] = {"enforce_eager": True}
+    else:
+        sizes = list(case.sizes)
+        graphs = {
+            "compilation_config": {"cudagraph_mode": case.mode, "cudagraph_capture_sizes": sizes}
+        }
+    llm = LLM(
+        model=str(model),
+        skip_tokenizer_init=True,
+        dtype="float32",
+        max_model_len=512,
+        max_num_seqs=case.batch,
+        max_num_batched_tokens=512,
+        gpu_memory_utilization=0.5,
+        enable_prefix_caching=False,
+        worker_extension_cls="_forward_timer.ForwardTimer",
+        **graphs,
+    )
+    prompts = [{"prompt_token_ids": prompt} for prompt in case.prompts]
+    greedy = SamplingParams(
+        temperature=0, max_tokens=case.steps + 1, ignore_eos=True, detokenize=False
+    )
+    llm.collective_rpc("start_forward_timer")
+    steady, intervals = [], []
+    for _ in range(case.rounds):
+        outputs = llm.generate(prompts, greedy, use_tqdm=False)
+        forwards = llm.collective_rpc("take_forwards")[0][_UNSTEADY:]
+        intervals += [b.begin - a.begin for a, b in itertools.pairwise(forwards)]
+        steady += forwards
+    return {
+        "step_ms": 1e3 * statistics.median(intervals),
+        "forward_ms": 1e3 * statistics.median(forward.wall for forward in steady),
+        "forward_cpu_ms": 1e3 * statistics.median(forward.cpu for forward in steady),
+        "tokens": [list(output.outputs[0].token_ids) for output in outputs],
+        "stats": llm.collective_rpc("graph_stats")[0],
+    }
+
+
+if __name__ == "__main__":
+    child_main(measure)

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times of the model's forward, taken inside vLLM's worker."""
+
+import time
+from typing import Any, NamedTuple
+
+__all__ = ["Forward", "ForwardTimer"]
+
+
+class Forward(NamedTuple):
+    """One call of the model by the model runner; it returns when all work is launched."""
+
+    begin: float
+    """Clock reading, in seconds."""
+    wall: float
+    """Seconds until the call returned."""
+    cpu: float
+    """Seconds of it that the calling thread spent on a processor."""
+
+
+class ForwardTimer:
+    """Methods for vLLM's worker, given to it as ``worker_extension_cls``."""
+
+    model_runner: Any
+
+    def start_forward_timer(self) -> None:
+        """Time every forward from now on."""
+        self.forwards: list[Forward] = []
+        forward = self.model_runner._model_forward
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            begin, cpu = time.perf_counter(), time.thread_time()
+            result = forward(*args, **kwargs)
+            wall, cpu = time.perf_counter() - begin, time.thread_time() - cpu
+            self.forwards.append(Forward(begin, wall, cpu))
+            return result
+
+        self.model_runner._model_forward = timed
+
+    def take_forwards(self) -> list[Forward]:
+        """Return the forwards since the start or the last call."""
+        forwards, self.forwards = self.forwards, []
+        return forwards

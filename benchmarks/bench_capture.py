@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Capture time per graph, beside one eager forward of the same model.
+
+A capture runs the model's Python code once, so it cannot be faster than the host part of an eager
+forward; what it takes beyond that is the price of a graph. compute=off: host time only.
+"""
+
+from _case import Case
+from _report import parser, report
+
+SIZES = (1, 2, 4, 8)
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--layers", type=int, nargs="+", default=[4, 36])
+    args = options.parse_args()
+
+    rows = []
+    for layers in args.layers:
+        shape = {"layers": layers, "hidden": 64, "compute": "off", "sizes": SIZES, "steps": 24}
+        eager = Case(mode="eager", **shape).run("_engine.py")
+        for mode in ("PIECEWISE", "FULL"):
+            stats = Case(mode=mode, **shape).run("_engine.py")["stats"]
+            graphs = sum(sum(sizes.values()) for sizes in stats["graphs"].values())
+            seconds = stats["capture_seconds"]
+            rows.append(
+                {
+                    "layers": layers,
+                    "mode": mode,
+                    "graphs": graphs,
+                    "ms per graph": 1e3 * seconds / graphs,
+                    "ms per batch size": 1e3 * seconds / len(SIZES),
+                    "eager forward ms": eager["forward_ms"],
+                    "of eager": 1e3 * seconds / len(SIZES) / eager["forward_ms"],
+                }
+            )
+    report(f"Capture time, sizes {', '.join(map(str, SIZES))}, compute=off", rows, args.json)
+
+
+if __name__ == "__main__":
+    main()
