@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Arithmetic and functions of one element.
+#include "op.h"
+#include "store.h"
+
+namespace ascend_sim::opapi {
+namespace {
+
+// A scalar operand as a tensor that takes part in type promotion as a Python number does.
+Tensor Number(const Scalar& value) {
+  Tensor number = c10::scalar_to_tensor(value);
+  number.unsafeGetTensorImpl()->set_wrapped_number(true);
+  return number;
+}
+
+// The rounding modes of aclnnDivMod.
+std::optional<std::string_view> RoundingMode(int mode) {
+  switch (mode) {
+    case 0: return std::nullopt;
+    case 1: return "trunc";
+    case 2: return "floor";
+    default: TORCH_CHECK(false, "mode must be 0 (true), 1 (trunc) or 2 (floor), got ", mode);
+  }
+}
+
+const char* GeluApproximation(int64_t mode) {
+  TORCH_CHECK(mode == 0 || mode == 1, "approximate must be 0 (none) or 1 (tanh), got ", mode);
+  return mode == 1 ? "tanh" : "none";
+}
+
+}  // namespace
+
+// --- one operand -----------------------------------------------------------------------------------
+
+#define UNARY_OUT(Name, function) \
+  ACLNN_OP(aclnn##Name, (const Tensor& self, Tensor& out)) { at::function##_out(out, self); }
+#define UNARY_INPLACE(Name, function) \
+  ACLNN_OP(aclnnInplace##Name, (Tensor& self)) { at::function##_out(self, self); }
+#define UNARY(Name, function) UNARY_OUT(Name, function) UNARY_INPLACE(Name, function)
+
+UNARY_OUT(Abs, abs)
+UNARY(Acos, acos)
+UNARY(Acosh, acosh)
+UNARY(Asin, asin)
+UNARY(Asinh, asinh)
+UNARY(Atan, atan)
+UNARY(Atanh, atanh)
+UNARY_OUT(BitwiseNot, bitwise_not)
+UNARY(Ceil, ceil)
+UNARY(Cos, cos)
+UNARY(Cosh, cosh)
+UNARY(Erf, erf)
+UNARY(Erfc, erfc)
+UNARY(Erfinv, erfinv)
+UNARY(Exp, exp)
+UNARY(Exp2, exp2)
+UNARY(Expm1, expm1)
+UNARY(Floor, floor)
+UNARY(Frac, frac)
+UNARY_OUT(IsNegInf, isneginf)
+UNARY_OUT(IsPosInf, isposinf)
+UNARY(Log, log)
+UNARY(Log10, log10)
+UNARY(Log1p, log1p)
+UNARY(Log2, log2)
+UNARY_OUT(Neg, neg)
+UNARY(Reciprocal, reciprocal)
+UNARY_OUT(Round, round)
+UNARY(Rsqrt, rsqrt)
+UNARY(Sigmoid, sigmoid)
+UNARY_OUT(Sign, sgn)
+UNARY_OUT(Signbit, signbit)
+UNARY(Sin, sin)
+UNARY(Sinc, sinc)
+UNARY(Sinh, sinh)
+UNARY(Sqrt, sqrt)
+UNARY(Tan, tan)
+UNARY(Tanh, tanh)
+UNARY_OUT(Trunc, trunc)
+
+ACLNN_OP(aclnnRoundDecimals, (const Tensor& self, int64_t decimals, Tensor& out)) {
+  at::round_out(out, self, decimals);
+}
+ACLNN_OP(aclnnInplaceRoundDecimals, (Tensor& self, int64_t decimals)) {
+  at::round_out(self, self, decimals);
+}
+ACLNN_OP(aclnnIsFinite, (const Tensor& self, Tensor& out)) { Store(out, at::isfinite(self)); }
+ACLNN_OP(aclnnNanToNum,
+         (const Tensor& self, float nan, float posinf, float neginf, Tensor& out)) {
+  at::nan_to_num_out(out, self, nan, posinf, neginf);
+}
+ACLNN_OP(aclnnInplaceNanToNum, (Tensor& self, float nan, float posinf, float neginf)) {
+  at::nan_to_num_out(self, self, nan, posinf, neginf);
+}
+
+// --- activations -----------------------------------------------------------------------------------
+
+UNARY_OUT(Silu, silu)
+UNARY_OUT(Relu, relu)
+UNARY_INPLACE(Relu, relu)
+UNARY(Hardsigmoid, hardsigmoid)
+UNARY(Hardswish, hardswish)
+UNARY(Mish, mish)
+
+ACLNN_OP(aclnnGelu, (const Tensor& self, Tensor& out)) { at::gelu_out(out, self); }
+ACLNN_OP(aclnnGeluV2, (const Tensor& self, int64_t approximate, Tensor& out)) {
+  at::gelu_out(out, self, GeluApproximation(approximate));
+}
+ACLNN_OP(aclnnFastGelu, (const Tensor& self, Tensor& out)) {
+  // x * sigmoid(1.702 x), the approximation that npu_fast_gelu documents.
+  Store(out, self * at::sigmoid(1.702 * self));
+}
+ACLNN_OP(aclnnSoftplus,
+         (const Tensor& self, const Scalar& beta, const Scalar& threshold, Tensor& out)) {
+  at::softplus_out(out, self, beta, threshold);
+}
+ACLNN_OP(aclnnElu, (const Tensor& self, const Scalar& alpha, const Scalar& scale,
+                    const Scalar& input_scale, Tensor& out)) {
+  at::elu_out(out, self, alpha, scale, input_scale);
+}
+ACLNN_OP(aclnnLeakyRelu, (const Tensor& self, const Scalar& negative_slope, Tensor& out)) {
+  at::leaky_relu_out(out, self, negative_slope);
+}
+ACLNN_OP(aclnnHardtanh,
+         (const Tensor& self, const Scalar& min_val, const Scalar& max_val, Tensor& out)) {
+  at::hardtanh_out(out, self, min_val, max_val);
+}
+ACLNN_OP(aclnnSoftshrink, (const Tensor& self, const Scalar& lambd, Tensor& out)) {
+  at::softshrink_out(out, self, lambd);
+}
+ACLNN_OP(aclnnHardshrink, (const Tensor& self, const Scalar& lambd, Tensor& out)) {
+  at::hardshrink_out(out, self, lambd);
+}
+ACLNN_OP(aclnnThreshold,
+         (const Tensor& self, const Scalar& threshold, const Scalar& value, Tensor& out)) {
+  at::threshold_out(out, self, threshold, value);
+}
+ACLNN_OP(aclnnLogSigmoidForward, (const Tensor& self, Tensor& out, Tensor& /*buffer*/)) {
+  // The buffer only serves the backward pass of an implementation that reads it; CPU's own keeps none here.
+  Store(out, at::log_sigmoid(self));
+}
+ACLNN_OP(aclnnGlu, (const Tensor& self, int64_t dim, Tensor& out)) { at::glu_out(out, self, dim); }
+
+// --- two operands ----------------------------------------------------------------------------------
+
+ACLNN_OP(aclnnAdd, (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
+  at::add_out(out, self, other, alpha);
+}
+ACLNN_OP(aclnnAdds, (const Tensor& self, const Scalar& other, const Scalar& alpha, Tensor& out)) {
+  at::add_out(out, self, Number(other), alpha);
+}
+ACLNN_OP(aclnnAddV3, (const Scalar& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
+  at::add_out(out, Number(self), other, alpha);
+}
+ACLNN_OP(aclnnInplaceAdd, (Tensor& self, const Tensor& other, const Scalar& alpha)) {
+  self.add_(other, alpha);
+}
+ACLNN_OP(aclnnInplaceAdds, (Tensor& self, const Scalar& other, const Scalar& alpha)) {
+  self.add_(other, alpha);
+}
+ACLNN_OP(aclnnSub, (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
+  at::sub_out(out, self, other, alpha);
+}
+ACLNN_OP(aclnnSubs, (const Tensor& self, const Scalar& other, const Scalar& alpha, Tensor& out)) {
+  at::sub_out(out, self, Number(other), alpha);
+}
+ACLNN_OP(aclnnRsub, (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
+  at::sub_out(out, other, self, alpha);
+}
+ACLNN_OP(aclnnRsubs, (const Tensor& self, const Scalar& other, const Scalar& alpha, Tensor& out)) {
+  at::sub_out(out, Number(other), self, alpha);
+}
+ACLNN_OP(aclnnInplaceSub, (Tensor& self, const Tensor& other, const Scalar& alpha)) {
+  self.sub_(other, alpha);
+}
+ACLNN_OP(aclnnInplaceSubs, (Tensor& self, const Scalar& other, const Scalar& alpha)) {
+  self.sub_(other, alpha);
+}
+
+// Name(tensor, tensor), Names(tensor, scalar) and both in place.
+#define BINARY(Name, function)                                                                 \
+  ACLNN_OP(aclnn##Name, (const Tensor& self, const Tensor& other, Tensor& out)) {              \
+    at::function##_out(out, self, other);                                                      \
+  }                                                                                            \
+  ACLNN_OP(aclnn##Name##s, (const Tensor& self, const Scalar& other, Tensor& out)) {           \
+    at::function##_out(out, self, Number(other));                                              \
+  }                                                                                            \
+  ACLNN_OP(aclnnInplace##Name, (Tensor& self, const Tensor& other)) {                          \
+    at::function##_out(self, self, other);                                                     \
+  }                                                                                            \
+  ACLNN_OP(aclnnInplace##Name##s, (Tensor& self, const Scalar& other)) {                       \
+    at::function##_out(self, self, Number(other));                                             \
+  }
+
+BINARY(Mul, mul)
+BINARY(Div, div)
+BINARY(FloorDivide, floor_divide)
+
+ACLNN_OP(aclnnDivMod, (const Tensor& self, const Tensor& other, int mode, Tensor& out)) {
+  at::div_out(out, self, other, RoundingMode(mode));
+}
+ACLNN_OP(aclnnDivMods, (const Tensor& self, const Scalar& other, int mode, Tensor& out)) {
+  at::div_out(out, self, Number(other), RoundingMode(mode));
+}
+ACLNN_OP(aclnnInplaceDivMod, (Tensor& self, const Tensor& other, int mode)) {
+  self.div_(other, RoundingMode(mode));
+}
+ACLNN_OP(aclnnInplaceDivMods, (Tensor& self, const Scalar& other, int mode)) {
+  self.div_(Number(other), RoundingMode(mode));
+}
+
+// Name<Self><Other>: tensor with tensor, tensor with scalar, scalar with tensor.
+ACLNN_OP(aclnnRemainderTensorTensor, (const Tensor& self, const Tensor& other, Tensor& out)) {
+  at::remainder_out(out, self, other);
+}
+ACLNN_OP(aclnnRemainderTensorScalar, (const Tensor& self, const Scalar& other, Tensor& out)) {
+  at::remainder_out(out, self, Number(other));
+}
+ACLNN_OP(aclnnRemainderScalarTensor, (const Scalar& self, const Tensor& other, Tensor& out)) {
+  at::remainder_out(out, Number(self), other);
+}
+ACLNN_OP(aclnnInplaceRemainderTensorTensor, (Tensor& self, const Tensor& other)) {
+  self.remainder_(other);
+}
+ACLNN_OP(aclnnInplaceRemainderTensorScalar, (Tensor& self, const Scalar& other)) {
+  self.remainder_(other);
+}
+ACLNN_OP(aclnnFmodTensor, (const Tensor& self, const Tensor& other, Tensor& out)) {
+  at::fmod_out(out, self, other);
+}
+ACLNN_OP(aclnnFmodScalar, (const Tensor& self, const Scalar& other, Tensor& out)) {
+  at::fmod_out(out, self, other);
+}
+ACLNN_OP(aclnnInplaceFmodTensor, (Tensor& self, const Tensor& other)) { self.fmod_(other); }
+ACLNN_OP(aclnnInplaceFmodScalar, (Tensor& self, const Scalar& other)) { self.fmod_(other); }
+ACLNN_OP(aclnnPowTensorTensor, (const Tensor& self, const Tensor& exponent, Tensor& out)) {
+  at::pow_out(out, self, exponent);
+}
+ACLNN_OP(aclnnPowTensorScalar, (const Tensor& self, const Scalar& exponent, Tensor& out)) {
+  at::pow_out(out, self, exponent);
+}
+ACLNN_OP(aclnnPowScalarTensor, (const Scalar& self, const Tensor& exponent, Tensor& out)) {
+  at::pow_out(out, self, exponent);
+}
+ACLNN_OP(aclnnInplacePowTensorTensor, (Tensor& self, const Tensor& exponent)) {
+  self.pow_(exponent);
+}
+ACLNN_OP(aclnnInplacePowTensorScalar, (Tensor& self, const Scalar& exponent)) {
+  self.pow_(exponent);
+}
+
+#define BINARY_OUT(Name, function)                                                \
+  ACLNN_OP(aclnn##Name, (const Tensor& self, const Tensor& other, Tensor& out)) { \
+    at::function##_out(out, self, other);                                         \
+  }
+
+BINARY_OUT(Atan2, atan2)
+BINARY_OUT(Gcd, gcd)
+BINARY_OUT(LogAddExp, logaddexp)
+BINARY_OUT(LogAddExp2, logaddexp2)
+BINARY_OUT(Maximum, maximum)
+BINARY_OUT(Minimum, minimum)
+BINARY_OUT(Polar, polar)
+BINARY_OUT(XLogYTensor, xlogy)
+
+ACLNN_OP(aclnnInplaceAtan2, (Tensor& self, const Tensor& other)) { self.atan2_(other); }
+ACLNN_OP(aclnnComplex, (const Tensor& real, const Tensor& imag, Tensor& out)) {
+  at::complex_out(out, real, imag);
+}
+ACLNN_OP(aclnnXLogYScalarSelf, (const Scalar& self, const Tensor& other, Tensor& out)) {
+  at::xlogy_out(out, self, other);
+}
+ACLNN_OP(aclnnXLogYScalarOther, (const Tensor& self, const Scalar& other, Tensor& out)) {
+  at::xlogy_out(out, self, other);
+}
+ACLNN_OP(aclnnInplaceXLogYScalarOther, (Tensor& self, const Scalar& other)) {
+  self.xlogy_(other);
+}
+
+// --- three operands --------------------------------------------------------------------------------
+
+ACLNN_OP(aclnnAddcmul, (const Tensor& self, const Tensor& tensor1, const Tensor& tensor2,
+                        const Scalar& value, Tensor& out)) {
+  at::addcmul_out(out, self, tensor1, tensor2, value);
+}
+ACLNN_OP(aclnnAddcdiv, (const Tensor& self, const Tensor& tensor1, const Tensor& tensor2,
+                        const Scalar& value, Tensor& out)) {
+  at::addcdiv_out(out, self, tensor1, tensor2, value);
+}
+ACLNN_OP(aclnnInplaceAddcmul,
+         (Tensor& self, const Tensor& tensor1, const Tensor& tensor2, const Scalar& value)) {
+  self.addcmul_(tensor1, tensor2, value);
+}
+ACLNN_OP(aclnnInplaceAddcdiv,
+         (Tensor& self, const Tensor& tensor1, const Tensor& tensor2, const Scalar& value)) {
+  self.addcdiv_(tensor1, tensor2, value);
+}
+ACLNN_OP(aclnnLerp, (const Tensor& self, const Tensor& end, const Tensor& weight, Tensor& out)) {
+  at::lerp_out(out, self, end, weight);
+}
+ACLNN_OP(aclnnLerps, (const Tensor& self, const Tensor& end, const Scalar& weight, Tensor& out)) {
+  at::lerp_out(out, self, end, weight);
+}
+ACLNN_OP(aclnnInplaceLerp, (Tensor& self, const Tensor& end, const Tensor& weight)) {
+  self.lerp_(end, weight);
+}
+ACLNN_OP(aclnnInplaceLerps, (Tensor& self, const Tensor& end, const Scalar& weight)) {
+  self.lerp_(end, weight);
+}
+
+ACLNN_OP(aclnnClamp,
+         (const Tensor& self, const OptScalar& min, const OptScalar& max, Tensor& out)) {
+  at::clamp_out(out, self, min, max);
+}
+ACLNN_OP(aclnnClampMin, (const Tensor& self, const Scalar& min, Tensor& out)) {
+  at::clamp_min_out(out, self, min);
+}
+ACLNN_OP(aclnnClampMax, (const Tensor& self, const Scalar& max, Tensor& out)) {
+  at::clamp_max_out(out, self, max);
+}
+ACLNN_OP(aclnnInplaceClampMax, (Tensor& self, const Scalar& max)) { self.clamp_max_(max); }
+ACLNN_OP(aclnnClampTensor,
+         (const Tensor& self, const OptTensor& min, const OptTensor& max, Tensor& out)) {
+  at::clamp_out(out, self, min, max);
+}
+ACLNN_OP(aclnnClampMinTensor, (const Tensor& self, const Tensor& min, Tensor& out)) {
+  at::clamp_min_out(out, self, min);
+}
+ACLNN_OP(aclnnClampMaxTensor, (const Tensor& self, const Tensor& max, Tensor& out)) {
+  at::clamp_max_out(out, self, max);
+}
+ACLNN_OP(aclnnInplaceClampMinTensor, (Tensor& self, const Tensor& min)) { self.clamp_min_(min); }
+ACLNN_OP(aclnnInplaceClampMaxTensor, (Tensor& self, const Tensor& max)) { self.clamp_max_(max); }
+
+}  // namespace ascend_sim::opapi

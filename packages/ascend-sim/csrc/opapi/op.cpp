@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "op.h"
+
+#include <ATen/Parallel.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "ascend_sim/launch.h"
+
+namespace ascend_sim::opapi {
+namespace {
+
+// The text of an error without the C++ stack that c10 appends.
+std::string Reason(const std::exception& error) {
+  const auto* c10_error = dynamic_cast<const c10::Error*>(&error);
+  return c10_error != nullptr ? c10_error->what_without_backtrace() : error.what();
+}
+
+// Stream workers are threads that ATen has not seen: they get the process's number of intra-op threads
+// (torch.set_num_threads, OMP_NUM_THREADS) as torch's own threads do, once each.
+void AdoptThreadCount() {
+  static thread_local const bool done = [] {
+    at::init_num_threads();
+    return true;
+  }();
+  (void)done;
+}
+
+void RunBody(const char* name, const Work& body) {
+  AdoptThreadCount();
+  c10::InferenceMode guard;  // no autograd bookkeeping: the tensors are views of device memory
+  try {
+    body();
+  } catch (const std::exception& error) {
+    throw std::runtime_error(std::string(name) + ": " + Reason(error));
+  }
+}
+
+}  // namespace
+
+void ShapedTensor::Store(const Tensor& value) {
+  TORCH_CHECK(value.numel() <= capacity.numel(), "the output holds ", capacity.numel(),
+              " elements, the result has ", value.numel());
+  // The caller reshapes the output to the new sizes, densely from its first element.
+  auto head = capacity.as_strided(value.sizes(), value.is_contiguous() ? value.strides()
+                                                                       : value.contiguous().strides());
+  head.copy_(value);
+  handle_->dims.assign(value.sizes().begin(), value.sizes().end());
+}
+
+Tensors ToTensors::operator()(const aclTensorList& handle) const {
+  Tensors tensors;
+  tensors.reserve(handle.items.size());
+  for (const auto* item : handle.items) {
+    tensors.push_back(item == nullptr ? Tensor() : ViewOf(Alive(item, "a tensor of a list")));
+  }
+  return tensors;
+}
+
+int FinishPrepare(const char* name, Work run, uint64_t* workspace_size,
+                  aclOpExecutor** executor) noexcept {
+  if (workspace_size == nullptr || executor == nullptr) {
+    return Fail(kParamNull, name, "workspaceSize or executor is null");
+  }
+  *workspace_size = 0;
+  *executor = new aclOpExecutor{name, std::move(run)};
+  return kSuccess;
+}
+
+int FailPrepare(const char* name) noexcept {
+  try {
+    throw;
+  } catch (const ParamError& error) {
+    return Fail(error.code, name, error.what());
+  } catch (const std::exception& error) {
+    return Fail(kInnerError, name, Reason(error));
+  } catch (...) {
+    return Fail(kInnerError, name, "unknown error");
+  }
+}
+
+int LaunchExecutor(const char* name, aclOpExecutor* executor, void* stream) noexcept {
+  if (executor == nullptr) return Fail(kParamNull, name, "executor is null");
+  if (executor->name != name && std::string_view(executor->name) != name) {
+    return Fail(kParamInvalid, name, std::string("the executor was prepared by ") + executor->name);
+  }
+  try {
+    std::unique_ptr<aclOpExecutor> owner(executor->repeatable ? nullptr : executor);
+    Work body = owner ? std::move(executor->run) : executor->run;
+    return Launch(stream, {name, TaskKind::kKernel, [name, body = std::move(body)] { RunBody(name, body); }});
+  } catch (const std::exception& error) {
+    return Fail(kInnerError, name, Reason(error));
+  }
+}
+
+}  // namespace ascend_sim::opapi
+
+extern "C" [[gnu::visibility("default")]] int aclDestroyAclOpExecutor(aclOpExecutor* executor) {
+  delete executor;
+  return ascend_sim::opapi::kSuccess;
+}
+
+extern "C" [[gnu::visibility("default")]] int aclSetAclOpExecutorRepeatable(aclOpExecutor* executor) {
+  if (executor == nullptr) {
+    return ascend_sim::Fail(ascend_sim::opapi::kParamNull, __func__, "executor is null");
+  }
+  executor->repeatable = true;
+  return ascend_sim::opapi::kSuccess;
+}

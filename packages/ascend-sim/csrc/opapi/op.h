@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How an operator is declared: once, as a typed C++ function, from which the pair of C functions of the aclnn
+// ABI is derived.
+//
+//   ACLNN_OP(aclnnAdd, (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
+//     at::add_out(out, self, other, alpha);
+//   }
+//
+// exports
+//
+//   int aclnnAddGetWorkspaceSize(const aclTensor*, const aclTensor*, const aclScalar*, const aclTensor*,
+//                                uint64_t* workspace_size, aclOpExecutor** executor);   // first phase
+//   int aclnnAdd(void* workspace, uint64_t, aclOpExecutor*, void* stream);              // second phase
+//
+// The first phase turns handles into tensors and values that the executor owns; the second puts the body on
+// the stream, where it may run any number of times (once per replay of a captured graph).
+//
+// ACLNN_PLANNED_OP declares an operator in two steps: its body runs in the first phase, where it checks its
+// arguments (a thrown error is the caller's at once) and returns the function that the stream is to run.
+//
+// Parameters of a body and what they are in C (`Crossing` below):
+//
+//   const Tensor&, Tensor&        const aclTensor*        required input, required output
+//   const OptTensor&, OptTensor&  const aclTensor*        may be null
+//   ShapedTensor&                 aclTensor*              output whose shape the body decides
+//   const Scalar&, OptScalar      const aclScalar*
+//   const Ints&, const OptInts&   const aclIntArray*      likewise Floats, Bools
+//   const Tensors&                const aclTensorList*    a null element is an undefined tensor
+//   const OptTensors&             const aclTensorList*    may be null
+//   const std::string&            const char*             null is the empty string
+//   DType                         aclDataType             -1 is "none"
+//   bool, int, int8_t, int64_t, float, double             the same
+#pragma once
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "tensor.h"
+
+// What the first phase prepared: a body with its arguments. Consumed by the second phase unless repeatable.
+struct aclOpExecutor {
+  const char* name;
+  std::function<void()> run;
+  bool repeatable = false;
+};
+
+namespace ascend_sim::opapi {
+
+using at::Scalar;
+using at::Tensor;
+using OptTensor = std::optional<at::Tensor>;
+using OptScalar = std::optional<at::Scalar>;
+using Ints = std::vector<int64_t>;
+using OptInts = std::optional<Ints>;
+using Floats = std::vector<float>;
+using OptFloats = std::optional<Floats>;
+using Bools = std::vector<bool>;
+using Tensors = std::vector<at::Tensor>;
+using OptTensors = std::optional<Tensors>;
+using Work = std::function<void()>;
+
+// An aclDataType passed by value.
+struct DType {
+  int32_t code = -1;
+  std::optional<at::ScalarType> get() const {
+    return code == -1 ? std::nullopt : std::optional(ScalarTypeOf(code));
+  }
+  at::ScalarType or_of(const Tensor& tensor) const { return get().value_or(tensor.scalar_type()); }
+};
+
+// An output with a data-dependent shape: the caller allocates the largest it can be, the body writes the first
+// part and says how much. The caller synchronises the stream, then reads the shape from the same handle.
+class ShapedTensor {
+ public:
+  explicit ShapedTensor(aclTensor& handle) : capacity(ViewOf(handle)), handle_(&handle) {}
+
+  // Stores `value` contiguously at the start of the output and makes its shape the output's.
+  void Store(const Tensor& value);
+
+  const Tensor capacity;
+
+ private:
+  aclTensor* handle_;
+};
+
+// Crossing<T>: the C type of a parameter, and the value made from it in the first phase.
+template <class T>
+struct Crossing {
+  static_assert(std::is_arithmetic_v<T>, "no rule for passing this type through the C ABI");
+  using C = T;
+  static T Take(T value, size_t) { return value; }
+};
+
+inline std::string ArgumentName(size_t index) { return "argument " + std::to_string(index); }
+
+template <class H, class T, class Convert>
+struct RequiredHandle {
+  using C = const H*;
+  static T Take(C handle, size_t index) {
+    if (handle == nullptr || handle->tag != H::kExpectedTag) [[unlikely]] {
+      Alive(handle, ArgumentName(index).c_str());
+    }
+    return Convert{}(*handle);
+  }
+};
+
+template <class H, class T, class Convert>
+struct OptionalHandle {
+  using C = const H*;
+  static std::optional<T> Take(C handle, size_t index) {
+    if (handle == nullptr) return std::nullopt;
+    return RequiredHandle<H, T, Convert>::Take(handle, index);
+  }
+};
+
+struct ToTensor {
+  Tensor operator()(const aclTensor& handle) const { return ViewOf(handle); }
+};
+struct ToScalar {
+  Scalar operator()(const aclScalar& handle) const { return handle.value; }
+};
+struct ToValues {
+  template <class H>
+  auto operator()(const H& handle) const { return handle.values; }
+};
+struct ToTensors {
+  Tensors operator()(const aclTensorList& handle) const;
+};
+
+template <>
+struct Crossing<Tensor> : RequiredHandle<aclTensor, Tensor, ToTensor> {};
+template <>
+struct Crossing<OptTensor> : OptionalHandle<aclTensor, Tensor, ToTensor> {};
+template <>
+struct Crossing<Scalar> : RequiredHandle<aclScalar, Scalar, ToScalar> {};
+template <>
+struct Crossing<OptScalar> : OptionalHandle<aclScalar, Scalar, ToScalar> {};
+template <>
+struct Crossing<Ints> : RequiredHandle<aclIntArray, Ints, ToValues> {};
+template <>
+struct Crossing<OptInts> : OptionalHandle<aclIntArray, Ints, ToValues> {};
+template <>
+struct Crossing<Floats> : RequiredHandle<aclFloatArray, Floats, ToValues> {};
+template <>
+struct Crossing<OptFloats> : OptionalHandle<aclFloatArray, Floats, ToValues> {};
+template <>
+struct Crossing<Bools> : RequiredHandle<aclBoolArray, Bools, ToValues> {};
+template <>
+struct Crossing<Tensors> : RequiredHandle<aclTensorList, Tensors, ToTensors> {};
+template <>
+struct Crossing<OptTensors> : OptionalHandle<aclTensorList, Tensors, ToTensors> {};
+
+template <>
+struct Crossing<ShapedTensor> {
+  using C = aclTensor*;
+  static ShapedTensor Take(C handle, size_t index) {
+    Alive(handle, ArgumentName(index).c_str());
+    return ShapedTensor(*handle);
+  }
+};
+
+template <>
+struct Crossing<std::string> {
+  using C = const char*;
+  static std::string Take(C text, size_t) { return text == nullptr ? std::string() : std::string(text); }
+};
+
+template <>
+struct Crossing<DType> {
+  using C = int32_t;
+  static DType Take(C code, size_t) { return {code}; }
+};
+
+// The C side shared by all operators. Neither throws.
+int FinishPrepare(const char* name, Work run, uint64_t* workspace_size, aclOpExecutor** executor) noexcept;
+int LaunchExecutor(const char* name, aclOpExecutor* executor, void* stream) noexcept;
+int FailPrepare(const char* name) noexcept;  // inside a catch block: reports the current exception
+
+template <size_t kLength>
+struct Name {
+  char text[kLength];
+  constexpr Name(const char (&literal)[kLength]) { std::copy_n(literal, kLength, text); }
+};
+
+template <auto kBody, Name kName>
+struct Op;
+
+template <class Result, class... Params, Result (*kBody)(Params...), Name kName>
+struct Op<kBody, kName> {
+  // The first phase. Its type is the C signature of the operator.
+  static int Prepare(typename Crossing<std::decay_t<Params>>::C... handles, uint64_t* workspace_size,
+                     aclOpExecutor** executor) noexcept {
+    try {
+      c10::InferenceMode guard;
+      auto arguments = [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
+        return std::tuple<std::decay_t<Params>...>{
+            Crossing<std::decay_t<Params>>::Take(handles, kIndex)...};
+      }(std::index_sequence_for<Params...>{});
+      Work run;
+      if constexpr (std::is_void_v<Result>) {
+        run = [arguments = std::move(arguments)]() mutable { std::apply(kBody, arguments); };
+      } else {
+        run = std::apply(kBody, arguments);
+      }
+      return FinishPrepare(kName.text, std::move(run), workspace_size, executor);
+    } catch (...) {
+      return FailPrepare(kName.text);
+    }
+  }
+};
+
+}  // namespace ascend_sim::opapi
+
+// The first phase is a template instance under a C name: an indirect function (GNU ifunc) binds the two, with the
+// C signature deduced, on every architecture that glibc knows. Plain aliases would need its mangled name.
+#define ACLNN_BIND_PREPARE(symbol, instance)                                                           \
+  extern "C" {                                                                                         \
+  static decltype(&instance::Prepare) symbol##_resolve() { return &instance::Prepare; }                \
+  [[gnu::visibility("default"), gnu::ifunc(#symbol "_resolve")]] decltype(instance::Prepare) symbol;   \
+  }
+
+#define ACLNN_DECLARE_(result, name, params)                                                           \
+  static result name##_body params;                                                                    \
+  using name##_op = ::ascend_sim::opapi::Op<name##_body, #name>;                                       \
+  ACLNN_BIND_PREPARE(name##GetWorkspaceSize, name##_op)                                                \
+  extern "C" [[gnu::visibility("default")]] int name(void*, uint64_t, aclOpExecutor* executor,         \
+                                                     void* stream) {                                   \
+    return ::ascend_sim::opapi::LaunchExecutor(#name, executor, stream);                               \
+  }                                                                                                    \
+  static result name##_body params
+
+#define ACLNN_OP(name, params) ACLNN_DECLARE_(void, name, params)
+#define ACLNN_PLANNED_OP(name, params) ACLNN_DECLARE_(::ascend_sim::opapi::Work, name, params)

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Rotary position embedding.
+#include "op.h"
+#include "simd.h"
+#include "store.h"
+
+namespace ascend_sim::opapi {
+namespace {
+
+// Which two elements of a head form a rotated pair.
+enum class Pairing { kHalf, kInterleaved };
+
+Pairing PairingOf(int64_t mode) {
+  TORCH_CHECK(mode == 0 || mode == 1, "mode ", mode,
+              " is not supported: only 0 (half) and 1 (interleave) are");
+  return mode == 0 ? Pairing::kHalf : Pairing::kInterleaved;
+}
+
+// (-x2, x1), where x1 and x2 are the halves of the last dimension or its even and odd elements.
+Tensor Rotated(const Tensor& x, Pairing pairing) {
+  const auto n = x.size(-1);
+  if (pairing == Pairing::kHalf) {
+    return at::cat({x.narrow(-1, n / 2, n / 2).neg(), x.narrow(-1, 0, n / 2)}, -1);
+  }
+  return at::stack({x.slice(-1, 1, n, 2).neg(), x.slice(-1, 0, n, 2)}, -1).flatten(-2);
+}
+
+// x * cos + rotated(x) * sin over the first cos.size(-1) elements of the last dimension; the rest passes.
+Tensor Embedded(const Tensor& x, const Tensor& cos, const Tensor& sin, Pairing pairing) {
+  const auto rotary = cos.size(-1);
+  const auto head = x.narrow(-1, 0, rotary).to(at::kFloat);
+  auto result = (head * cos.to(at::kFloat) + Rotated(head, pairing) * sin.to(at::kFloat))
+                    .to(x.scalar_type());
+  return rotary == x.size(-1) ? result
+                              : at::cat({result, x.narrow(-1, rotary, x.size(-1) - rotary)}, -1);
+}
+
+// --- from a cache of cos and sin, by position ------------------------------------------------------
+
+// Rows of cos and sin, [tokens, rotary / 2] each, one after the other in a row of `table`.
+struct Angles {
+  Tensor table;  // [tokens, rotary], float, contiguous
+  int64_t half;
+};
+
+// cache [max_position, rotary] holds cos | sin. With positions [m, tokens] (multimodal), `sections` says which
+// of the m rows an element's angle comes from: consecutive runs, or every third element (interleaved).
+Angles LookUp(const Tensor& positions, const Tensor& cache, const Ints& sections, bool interleaved) {
+  const auto rotary = cache.size(1), half = rotary / 2;
+  auto rows = cache.index_select(0, positions.reshape({-1}).to(at::kLong)).to(at::kFloat);
+  if (positions.dim() == 1) return {rows.contiguous(), half};
+  const auto kinds = positions.size(0), tokens = positions.size(1);
+  TORCH_CHECK(static_cast<int64_t>(sections.size()) == kinds, "mropeSection has ", sections.size(),
+              " elements, positions has ", kinds, " rows");
+  rows = rows.view({kinds, tokens, 2, half});
+  auto picked = rows[0].clone();
+  if (interleaved) {
+    for (int64_t kind = 1; kind < kinds; ++kind) {
+      const auto end = std::min(half, sections[kind] * 3);
+      picked.slice(-1, kind, end, 3).copy_(rows[kind].slice(-1, kind, end, 3));
+    }
+  } else {
+    int64_t begin = 0;
+    for (int64_t kind = 0; kind < kinds; begin += sections[kind], ++kind) {
+      picked.narrow(-1, begin, sections[kind]).copy_(rows[kind].narrow(-1, begin, sections[kind]));
+    }
+  }
+  return {picked.view({tokens, rotary}).contiguous(), half};
+}
+
+ASCEND_SIM_CLONES void RotateHalves(const float* x, const float* cos, const float* sin, float* out,
+                                    int64_t half) {
+  for (int64_t i = 0; i < half; ++i) {
+    const float a = x[i], b = x[half + i];
+    out[i] = a * cos[i] - b * sin[i];
+    out[half + i] = b * cos[i] + a * sin[i];
+  }
+}
+
+void RotatePairs(const float* x, const float* cos, const float* sin, float* out, int64_t half) {
+  for (int64_t i = 0; i < half; ++i) {
+    const float a = x[2 * i], b = x[2 * i + 1];
+    out[2 * i] = a * cos[i] - b * sin[i];
+    out[2 * i + 1] = b * cos[i] + a * sin[i];
+  }
+}
+
+// x and out [tokens, heads * head_size].
+template <class T>
+void RotateTokens(const T* x, int64_t x_stride, const Angles& angles, bool neox, T* out,
+                  int64_t out_stride, int64_t tokens, int64_t heads, int64_t head_size) {
+  const auto half = angles.half, rotary = 2 * half;
+  const float* table = angles.table.const_data_ptr<float>();
+  std::vector<float> in(rotary), rotated(rotary);
+  for (int64_t token = 0; token < tokens; ++token) {
+    const float* cos = table + token * rotary;
+    for (int64_t head = 0; head < heads; ++head) {
+      const T* from = x + token * x_stride + head * head_size;
+      T* to = out + token * out_stride + head * head_size;
+      const float* values = simd::AsFloats(from, rotary, in.data());
+      (neox ? RotateHalves : RotatePairs)(values, cos, cos + half, rotated.data(), half);
+      for (int64_t i = 0; i < rotary; ++i) to[i] = static_cast<T>(rotated[i]);
+      if (to != from) std::copy(from + rotary, from + head_size, to + rotary);
+    }
+  }
+}
+
+void RotateInto(const Tensor& x, const Angles& angles, int64_t head_size, bool neox, Tensor& out) {
+  const auto tokens = angles.table.size(0);
+  if (tokens == 0 || x.numel() == 0) return;
+  TORCH_CHECK(x.size(0) == tokens && x.numel() % (tokens * head_size) == 0, "query and key must be [",
+              tokens, ", heads * ", head_size, "], got ", x.sizes());
+  TORCH_CHECK(2 * angles.half <= head_size, "cosSinCache is wider than head_size");
+  const auto input = x.reshape({tokens, -1});  // a view unless heads are strided apart
+  const auto rows = input.stride(1) == 1 ? input : input.contiguous();
+  const auto output = out.is_contiguous() ? out.view({tokens, -1}) : at::empty_like(rows);
+  AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, x.scalar_type(), "Rope", [&] {
+    RotateTokens(rows.const_data_ptr<scalar_t>(), rows.stride(0), angles, neox,
+                 output.template data_ptr<scalar_t>(), output.stride(0), tokens,
+                 rows.size(1) / head_size, head_size);
+  });
+  if (!out.is_contiguous()) out.copy_(output.view(out.sizes()));
+}
+
+void RopeWithCache(const Tensor& positions, const Tensor& query, const Tensor& key,
+                   const Tensor& cache, const Ints& sections, int64_t head_size, bool neox,
+                   bool interleaved, Tensor& query_out, Tensor& key_out) {
+  const auto angles = LookUp(positions, cache, sections, interleaved);
+  RotateInto(query, angles, head_size, neox, query_out);
+  RotateInto(key, angles, head_size, neox, key_out);
+}
+
+}  // namespace
+
+ACLNN_OP(aclnnRopeWithSinCosCache,
+         (const Tensor& positions, const Tensor& query, const Tensor& key, const Tensor& cache,
+          const Ints& sections, int64_t head_size, bool neox, Tensor& query_out, Tensor& key_out)) {
+  RopeWithCache(positions, query, key, cache, sections, head_size, neox, false, query_out, key_out);
+}
+ACLNN_OP(aclnnRopeWithSinCosCacheV2,
+         (const Tensor& positions, const Tensor& query, const Tensor& key, const Tensor& cache,
+          const Ints& sections, int64_t head_size, bool neox, int64_t cache_mode, Tensor& query_out,
+          Tensor& key_out)) {
+  RopeWithCache(positions, query, key, cache, sections, head_size, neox, cache_mode == 1, query_out,
+                key_out);
+}
+
+// cos and sin broadcast against x and span its last dimension.
+ACLNN_OP(aclnnRotaryPositionEmbedding,
+         (const Tensor& x, const Tensor& cos, const Tensor& sin, int64_t mode, Tensor& out)) {
+  Store(out, Embedded(x, cos, sin, PairingOf(mode)));
+}
+ACLNN_OP(aclnnRotaryPositionEmbeddingV2,
+         (const Tensor& x, const Tensor& cos, const Tensor& sin, int64_t mode,
+          const OptTensor& rotate, Tensor& out)) {
+  if (!rotate.has_value()) {
+    Store(out, Embedded(x, cos, sin, PairingOf(mode)));
+    return;
+  }
+  const auto values = x.to(at::kFloat);  // the rotation is given as a matrix
+  Store(out, values * cos + at::matmul(values, rotate->to(at::kFloat)) * sin);
+}
+ACLNN_OP(aclnnInterleaveRope,
+         (const Tensor& x, const Tensor& cos, const Tensor& sin, Tensor& out)) {
+  // Splits pairs into halves first, then rotates halves (npu_interleave_rope's documented formula).
+  const auto n = x.size(-1);
+  const auto halves = x.unflatten(-1, {n / 2, 2}).transpose(-1, -2).flatten(-2);
+  Store(out, Embedded(halves, cos, sin, Pairing::kHalf));
+}
+// In place. The layouts differ in the order of dimensions, over which cos and sin broadcast.
+ACLNN_OP(aclnnApplyRotaryPosEmb, (Tensor& query, Tensor& key, const Tensor& cos, const Tensor& sin,
+                                  int64_t /*layout*/)) {
+  query.copy_(Embedded(query, cos, sin, Pairing::kHalf));
+  key.copy_(Embedded(key, cos, sin, Pairing::kHalf));
+}
+ACLNN_OP(aclnnApplyRotaryPosEmbV2, (Tensor& query, Tensor& key, const Tensor& cos,
+                                    const Tensor& sin, int64_t /*layout*/,
+                                    const std::string& rotary_mode)) {
+  TORCH_CHECK(rotary_mode == "half" || rotary_mode == "interleave", "rotaryMode '", rotary_mode,
+              "' is not supported: only 'half' and 'interleave' are");
+  const auto pairing = rotary_mode == "half" ? Pairing::kHalf : Pairing::kInterleaved;
+  query.copy_(Embedded(query, cos, sin, pairing));
+  key.copy_(Embedded(key, cos, sin, pairing));
+}
+
+}  // namespace ascend_sim::opapi

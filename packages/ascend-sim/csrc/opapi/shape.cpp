@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Copies, fills, sequences, and operators that rearrange elements.
+#include "op.h"
+#include "store.h"
+
+namespace ascend_sim::opapi {
+
+// --- copies and fills ------------------------------------------------------------------------------
+
+ACLNN_OP(aclnnInplaceCopy, (Tensor& self, const Tensor& src)) { self.copy_(src); }
+ACLNN_OP(aclnnCast, (const Tensor& self, DType /*dtype: that of out*/, Tensor& out)) {
+  Store(out, self);
+}
+ACLNN_OP(aclnnInplaceFillScalar, (Tensor& self, const Scalar& value)) { self.fill_(value); }
+ACLNN_OP(aclnnInplaceFillTensor, (Tensor& self, const Tensor& value)) {
+  self.fill_(value.dim() == 0 ? value : value.reshape({}));
+}
+ACLNN_OP(aclnnInplaceZero, (Tensor& self)) { self.zero_(); }
+ACLNN_OP(aclnnInplaceOne, (Tensor& self)) { self.fill_(1); }
+ACLNN_OP(aclnnInplaceFillDiagonal, (Tensor& self, const Scalar& value, bool wrap)) {
+  self.fill_diagonal_(value, wrap);
+}
+
+// --- sequences -------------------------------------------------------------------------------------
+
+ACLNN_OP(aclnnArange, (const Scalar& start, const Scalar& end, const Scalar& step, Tensor& out)) {
+  at::arange_out(out, start, end, step);
+}
+ACLNN_OP(aclnnRange, (const Scalar& start, const Scalar& end, const Scalar& step, Tensor& out)) {
+  at::range_out(out, start, end, step);
+}
+ACLNN_OP(aclnnLinspace, (const Scalar& start, const Scalar& end, int64_t steps, Tensor& out)) {
+  at::linspace_out(out, start, end, steps);
+}
+ACLNN_OP(aclnnLogSpace,
+         (const Scalar& start, const Scalar& end, int64_t steps, double base, Tensor& out)) {
+  at::logspace_out(out, start, end, steps, base);
+}
+ACLNN_OP(aclnnEye, (int64_t n, int64_t m, Tensor& out)) { at::eye_out(out, n, m); }
+ACLNN_OP(aclnnOneHot, (const Tensor& self, int64_t depth, const Tensor& on_value,
+                       const Tensor& off_value, int64_t axis, Tensor& out)) {
+  const auto classes = at::arange(depth, self.options());
+  // The class dimension is `axis` of the result; -1 is the last.
+  const auto dim = axis < 0 ? self.dim() : axis;
+  at::DimVector shape(self.dim() + 1, 1);
+  shape[dim] = depth;
+  Store(out, at::where(self.unsqueeze(dim) == classes.view(shape), on_value.reshape({}),
+                       off_value.reshape({})));
+}
+
+// --- rearrangements --------------------------------------------------------------------------------
+
+ACLNN_OP(aclnnCat, (const Tensors& tensors, int64_t dim, Tensor& out)) {
+  at::cat_out(out, tensors, dim);
+}
+ACLNN_OP(aclnnStack, (const Tensors& tensors, int64_t dim, Tensor& out)) {
+  at::stack_out(out, tensors, dim);
+}
+ACLNN_OP(aclnnSplitWithSize,
+         (const Tensor& self, const Ints& sizes, int64_t dim, const Tensors& outs)) {
+  const auto parts = self.split_with_sizes(sizes, dim);
+  TORCH_CHECK(parts.size() == outs.size(), "out: expected ", parts.size(), " tensors, got ",
+              outs.size());
+  for (size_t i = 0; i < parts.size(); ++i) outs[i].copy_(parts[i]);
+}
+ACLNN_OP(aclnnFlip, (const Tensor& self, const Ints& dims, Tensor& out)) {
+  Store(out, at::flip(self, dims));
+}
+ACLNN_OP(aclnnRoll, (const Tensor& self, const Ints& shifts, const Ints& dims, Tensor& out)) {
+  Store(out, at::roll(self, shifts, dims));
+}
+ACLNN_OP(aclnnRepeat, (const Tensor& self, const Ints& repeats, Tensor& out)) {
+  Store(out, self.repeat(repeats));
+}
+ACLNN_OP(aclnnTril, (const Tensor& self, int64_t diagonal, Tensor& out)) {
+  at::tril_out(out, self, diagonal);
+}
+ACLNN_OP(aclnnTriu, (const Tensor& self, int64_t diagonal, Tensor& out)) {
+  at::triu_out(out, self, diagonal);
+}
+ACLNN_OP(aclnnInplaceTril, (Tensor& self, int64_t diagonal)) { self.tril_(diagonal); }
+ACLNN_OP(aclnnInplaceTriu, (Tensor& self, int64_t diagonal)) { self.triu_(diagonal); }
+ACLNN_OP(aclnnConstantPadNd,
+         (const Tensor& self, const Ints& pad, const Scalar& value, Tensor& out)) {
+  Store(out, at::constant_pad_nd(self, pad, value));
+}
+
+#define PAD(Name, function)                                                        \
+  ACLNN_OP(aclnn##Name, (const Tensor& self, const Ints& padding, Tensor& out)) {  \
+    at::function##_out(out, self, padding);                                        \
+  }
+
+PAD(ReflectionPad1d, reflection_pad1d)
+PAD(ReflectionPad2d, reflection_pad2d)
+PAD(ReflectionPad3d, reflection_pad3d)
+PAD(ReplicationPad1d, replication_pad1d)
+PAD(ReplicationPad2d, replication_pad2d)
+PAD(ReplicationPad3d, replication_pad3d)
+
+// --- repetition of elements ------------------------------------------------------------------------
+
+ACLNN_OP(aclnnRepeatInterleave,
+         (const Tensor& self, const Tensor& repeats, int64_t output_size, Tensor& out)) {
+  Store(out, at::repeat_interleave(self, repeats, std::nullopt, output_size));
+}
+ACLNN_OP(aclnnRepeatInterleaveWithDim, (const Tensor& self, const Tensor& repeats, int64_t dim,
+                                        int64_t output_size, Tensor& out)) {
+  Store(out, at::repeat_interleave(self, repeats, dim, output_size));
+}
+ACLNN_OP(aclnnRepeatInterleaveInt,
+         (const Tensor& self, int64_t repeats, int64_t output_size, Tensor& out)) {
+  Store(out, at::repeat_interleave(self, repeats, std::nullopt, output_size));
+}
+ACLNN_OP(aclnnRepeatInterleaveIntWithDim, (const Tensor& self, int64_t repeats, int64_t dim,
+                                           int64_t output_size, Tensor& out)) {
+  Store(out, at::repeat_interleave(self, repeats, dim, output_size));
+}
+ACLNN_OP(aclnnRepeatInterleaveTensor, (const Tensor& repeats, int64_t output_size, Tensor& out)) {
+  Store(out, at::repeat_interleave(repeats, output_size));
+}
+
+}  // namespace ascend_sim::opapi

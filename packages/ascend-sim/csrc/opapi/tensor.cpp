@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tensor.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "ascend_sim/launch.h"
+
+#define ASCEND_SIM_API extern "C" __attribute__((visibility("default")))
+
+namespace ascend_sim::opapi {
+namespace {
+
+// Values of aclFormat whose storage is the plain strided one that torch knows.
+constexpr bool IsPlainFormat(int32_t format) {
+  constexpr int32_t kUndefined = -1, kNchw = 0, kNhwc = 1, kNd = 2, kNcdhw = 30, kNdhwc = 27, kNcl = 47;
+  return format == kUndefined || format == kNchw || format == kNhwc || format == kNd ||
+         format == kNcdhw || format == kNdhwc || format == kNcl;
+}
+
+at::Scalar ReadScalar(const void* value, at::ScalarType type) {
+  switch (type) {
+#define ASCEND_SIM_READ(ctype, name) \
+  case at::ScalarType::name:         \
+    return *static_cast<const ctype*>(value);
+    AT_FORALL_SCALAR_TYPES_WITH_COMPLEX_EXCEPT_COMPLEX_HALF_F8NZ(ASCEND_SIM_READ)
+#undef ASCEND_SIM_READ
+    default:
+      throw ParamError(kParamInvalid, std::string("no scalar of type ") + c10::toString(type));
+  }
+}
+
+// Creates a handle; on a bad argument leaves the text for aclGetRecentErrMsg and returns null, as CANN does.
+template <class H, class Fill>
+H* Create(const char* call, Fill&& fill) noexcept {
+  try {
+    auto handle = std::make_unique<H>();
+    fill(*handle);
+    return handle.release();
+  } catch (const ParamError& error) {
+    Fail(error.code, call, error.what());
+  } catch (const std::exception& error) {
+    Fail(kInnerError, call, error.what());
+  }
+  return nullptr;
+}
+
+template <class H>
+int Destroy(const char* call, const H* handle) noexcept {
+  if (handle == nullptr) return kSuccess;
+  if (handle->tag != H::kExpectedTag) return Fail(kParamInvalid, call, "not a live handle");
+  delete handle;
+  return kSuccess;
+}
+
+template <class Values, class T>
+void Assign(Values& values, const T* data, uint64_t size, const char* what) {
+  if (data == nullptr && size > 0) throw ParamError(kParamNull, std::string(what) + " is null");
+  values.assign(data, data + size);
+}
+
+}  // namespace
+
+at::ScalarType ScalarTypeOf(int32_t acl_type) {
+  switch (acl_type) {
+    case 0: return at::kFloat;
+    case 1: return at::kHalf;
+    case 2: return at::kChar;
+    case 3: return at::kInt;
+    case 4: return at::kByte;
+    case 6: return at::kShort;
+    case 7: return at::kUInt16;
+    case 8: return at::kUInt32;
+    case 9: return at::kLong;
+    case 10: return at::kUInt64;
+    case 11: return at::kDouble;
+    case 12: return at::kBool;
+    case 16: return at::kComplexFloat;
+    case 17: return at::kComplexDouble;
+    case 27: return at::kBFloat16;
+    case 33: return at::kComplexHalf;
+    case 35: return at::kFloat8_e5m2;
+    case 36: return at::kFloat8_e4m3fn;
+    default:
+      throw ParamError(kParamInvalid, "data type " + std::to_string(acl_type) + " is not supported");
+  }
+}
+
+at::Tensor ViewOf(const aclTensor& handle) {
+  if (!IsPlainFormat(handle.format)) {
+    throw ParamError(kParamInvalid, "format " + std::to_string(handle.format) +
+                                        " is not supported: only plain (ND) formats are");
+  }
+  const auto type = ScalarTypeOf(handle.data_type);
+  const auto item_size = static_cast<int64_t>(c10::elementSize(type));
+  // Bytes from the first element to the end of the last one.
+  int64_t extent = 1;
+  for (size_t i = 0; i < handle.dims.size(); ++i) {
+    if (handle.dims[i] == 0) {
+      extent = 0;
+      break;
+    }
+    extent += (handle.dims[i] - 1) * handle.strides[i];
+  }
+  auto* first = static_cast<char*>(handle.data) + handle.offset * item_size;
+  if (extent > 0 && handle.data == nullptr) throw ParamError(kParamNull, "a tensor has no data");
+  c10::Storage storage(c10::Storage::use_byte_size_t(), extent * item_size,
+                       c10::DataPtr(extent > 0 ? first : nullptr, c10::Device(at::kCPU)),
+                       /*allocator=*/nullptr, /*resizable=*/false);
+  auto tensor = at::detail::make_tensor<c10::TensorImpl>(
+      std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CPU), c10::scalarTypeToTypeMeta(type));
+  auto* impl = tensor.unsafeGetTensorImpl();
+  impl->set_sizes_and_strides(handle.dims, handle.strides);
+  // An output with the wrong shape must be an error, never a resize that leaves device memory unwritten.
+  impl->set_allow_tensor_metadata_change(false);
+  return tensor;
+}
+
+}  // namespace ascend_sim::opapi
+
+using namespace ascend_sim::opapi;  // the C ABI below is this library's public face
+using ascend_sim::Fail;
+
+ASCEND_SIM_API aclTensor* aclCreateTensor(const int64_t* view_dims, uint64_t view_dims_num,
+                                          int32_t data_type, const int64_t* strides, int64_t offset,
+                                          int32_t format, const int64_t* storage_dims,
+                                          uint64_t storage_dims_num, void* data) {
+  return Create<aclTensor>("aclCreateTensor", [&](aclTensor& handle) {
+    Assign(handle.dims, view_dims, view_dims_num, "viewDims");
+    if (strides != nullptr) {
+      handle.strides.assign(strides, strides + view_dims_num);
+    } else {  // contiguous
+      handle.strides.resize(view_dims_num);
+      int64_t step = 1;
+      for (size_t i = view_dims_num; i-- > 0; step *= handle.dims[i]) handle.strides[i] = step;
+    }
+    Assign(handle.storage_dims, storage_dims, storage_dims_num, "storageDims");
+    for (const auto dim : handle.dims) {
+      if (dim < 0) throw ParamError(kParamInvalid, "viewDims has a negative size");
+    }
+    handle.offset = offset;
+    handle.data_type = data_type;
+    handle.format = format;
+    handle.data = data;
+  });
+}
+
+ASCEND_SIM_API aclScalar* aclCreateScalar(void* value, int32_t data_type) {
+  return Create<aclScalar>("aclCreateScalar", [&](aclScalar& handle) {
+    if (value == nullptr) throw ParamError(kParamNull, "value is null");
+    handle.value = ReadScalar(value, ScalarTypeOf(data_type));
+    handle.data_type = data_type;
+  });
+}
+
+ASCEND_SIM_API aclIntArray* aclCreateIntArray(const int64_t* value, uint64_t size) {
+  return Create<aclIntArray>("aclCreateIntArray",
+                             [&](aclIntArray& handle) { Assign(handle.values, value, size, "value"); });
+}
+
+ASCEND_SIM_API aclFloatArray* aclCreateFloatArray(const float* value, uint64_t size) {
+  return Create<aclFloatArray>(
+      "aclCreateFloatArray", [&](aclFloatArray& handle) { Assign(handle.values, value, size, "value"); });
+}
+
+ASCEND_SIM_API aclBoolArray* aclCreateBoolArray(const bool* value, uint64_t size) {
+  return Create<aclBoolArray>(
+      "aclCreateBoolArray", [&](aclBoolArray& handle) { Assign(handle.values, value, size, "value"); });
+}
+
+ASCEND_SIM_API aclTensorList* aclCreateTensorList(const aclTensor* const* value, uint64_t size) {
+  return Create<aclTensorList>(
+      "aclCreateTensorList", [&](aclTensorList& handle) { Assign(handle.items, value, size, "value"); });
+}
+
+ASCEND_SIM_API aclScalarList* aclCreateScalarList(const aclScalar* const* value, uint64_t size) {
+  return Create<aclScalarList>(
+      "aclCreateScalarList", [&](aclScalarList& handle) { Assign(handle.items, value, size, "value"); });
+}
+
+ASCEND_SIM_API int aclDestroyTensor(const aclTensor* handle) { return Destroy("aclDestroyTensor", handle); }
+
+ASCEND_SIM_API int aclDestroyScalar(const aclScalar* handle) { return Destroy("aclDestroyScalar", handle); }
+
+ASCEND_SIM_API int aclDestroyIntArray(const aclIntArray* handle) {
+  return Destroy("aclDestroyIntArray", handle);
+}
+
+ASCEND_SIM_API int aclDestroyFloatArray(const aclFloatArray* handle) {
+  return Destroy("aclDestroyFloatArray", handle);
+}
+
+ASCEND_SIM_API int aclDestroyBoolArray(const aclBoolArray* handle) {
+  return Destroy("aclDestroyBoolArray", handle);
+}
+
+ASCEND_SIM_API int aclDestroyTensorList(const aclTensorList* handle) {
+  if (handle != nullptr && handle->tag == HandleTag::kTensorList) {
+    for (const auto* item : handle->items) Destroy("aclDestroyTensorList", item);
+  }
+  return Destroy("aclDestroyTensorList", handle);
+}
+
+ASCEND_SIM_API int aclDestroyScalarList(const aclScalarList* handle) {
+  if (handle != nullptr && handle->tag == HandleTag::kScalarList) {
+    for (const auto* item : handle->items) Destroy("aclDestroyScalarList", item);
+  }
+  return Destroy("aclDestroyScalarList", handle);
+}
+
+// The caller frees *dims with delete[], as torch_npu does.
+ASCEND_SIM_API int aclGetViewShape(const aclTensor* handle, int64_t** dims, uint64_t* dims_num) {
+  if (handle == nullptr || dims == nullptr || dims_num == nullptr) {
+    return Fail(kParamNull, "aclGetViewShape", "an argument is null");
+  }
+  if (handle->tag != HandleTag::kTensor) {
+    return Fail(kParamInvalid, "aclGetViewShape", "not a live tensor handle");
+  }
+  *dims_num = handle->dims.size();
+  *dims = new int64_t[handle->dims.size()];
+  std::copy(handle->dims.begin(), handle->dims.end(), *dims);
+  return kSuccess;
+}
+
+ASCEND_SIM_API int aclGetDataType(const aclTensor* handle, int32_t* data_type) {
+  if (handle == nullptr || data_type == nullptr) {
+    return Fail(kParamNull, "aclGetDataType", "an argument is null");
+  }
+  *data_type = handle->data_type;
+  return kSuccess;
+}
+
+ASCEND_SIM_API int aclGetIntArraySize(const aclIntArray* handle, uint64_t* size) {
+  if (handle == nullptr || size == nullptr) {
+    return Fail(kParamNull, "aclGetIntArraySize", "an argument is null");
+  }
+  *size = handle->values.size();
+  return kSuccess;
+}
+
+ASCEND_SIM_API int aclGetTensorListSize(const aclTensorList* handle, uint64_t* size) {
+  if (handle == nullptr || size == nullptr) {
+    return Fail(kParamNull, "aclGetTensorListSize", "an argument is null");
+  }
+  *size = handle->items.size();
+  return kSuccess;
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The handles of the aclnn ABI: tensors, scalars, arrays and lists that describe an operator's arguments.
+//
+// A handle is metadata only. The caller (torch_npu) destroys it right after the second phase of a call, so an
+// executor never keeps one: it keeps at::Tensor views and values made from handles in the first phase.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace ascend_sim::opapi {
+
+// Codes of the aclnn layer that this library returns.
+inline constexpr int kSuccess = 0;
+inline constexpr int kParamNull = 161001;     // a required argument is null
+inline constexpr int kParamInvalid = 161002;  // an argument has a value the operator does not take
+inline constexpr int kInnerError = 561103;    // the operator could not be prepared
+
+// An argument that the operator refuses; becomes `code` and the text of aclGetRecentErrMsg.
+class ParamError : public std::runtime_error {
+ public:
+  ParamError(int code, const std::string& why) : std::runtime_error(why), code(code) {}
+  const int code;
+};
+
+// Set while a handle is alive, so that a dangling or foreign pointer is refused instead of read.
+enum class HandleTag : uint32_t {
+  kTensor = 0xA5C10001,
+  kScalar = 0xA5C10002,
+  kIntArray = 0xA5C10003,
+  kFloatArray = 0xA5C10004,
+  kBoolArray = 0xA5C10005,
+  kTensorList = 0xA5C10006,
+  kScalarList = 0xA5C10007,
+};
+
+template <HandleTag kTag>
+struct Handle {
+  HandleTag tag = kTag;
+  static constexpr HandleTag kExpectedTag = kTag;
+  ~Handle() { *const_cast<volatile HandleTag*>(&tag) = HandleTag{}; }
+};
+
+// The torch dtype of an aclDataType code. Throws ParamError for codes that have none.
+at::ScalarType ScalarTypeOf(int32_t acl_type);
+
+}  // namespace ascend_sim::opapi
+
+struct aclTensor : ascend_sim::opapi::Handle<ascend_sim::opapi::HandleTag::kTensor> {
+  at::DimVector dims;
+  at::DimVector strides;  // in elements
+  at::DimVector storage_dims;
+  int64_t offset = 0;  // in elements
+  int32_t data_type = 0;
+  int32_t format = 0;
+  void* data = nullptr;
+};
+
+struct aclScalar : ascend_sim::opapi::Handle<ascend_sim::opapi::HandleTag::kScalar> {
+  at::Scalar value;
+  int32_t data_type = 0;
+};
+
+struct aclIntArray : ascend_sim::opapi::Handle<ascend_sim::opapi::HandleTag::kIntArray> {
+  std::vector<int64_t> values;
+};
+
+struct aclFloatArray : ascend_sim::opapi::Handle<ascend_sim::opapi::HandleTag::kFloatArray> {
+  std::vector<float> values;
+};
+
+struct aclBoolArray : ascend_sim::opapi::Handle<ascend_sim::opapi::HandleTag::kBoolArray> {
+  std::vector<bool> values;
+};
+
+// Owns its elements, as in CANN: aclDestroyTensorList destroys them. An element may be null.
+struct aclTensorList : ascend_sim::opapi::Handle<ascend_sim::opapi::HandleTag::kTensorList> {
+  std::vector<const aclTensor*> items;
+};
+
+struct aclScalarList : ascend_sim::opapi::Handle<ascend_sim::opapi::HandleTag::kScalarList> {
+  std::vector<const aclScalar*> items;
+};
+
+namespace ascend_sim::opapi {
+
+// The handle itself if it is alive; throws ParamError otherwise. `what` names the argument in the text.
+template <class H>
+const H& Alive(const H* handle, const char* what) {
+  if (handle == nullptr) throw ParamError(kParamNull, std::string(what) + " is null");
+  if (handle->tag != H::kExpectedTag) {
+    throw ParamError(kParamInvalid, std::string(what) + " is not a live handle of its type");
+  }
+  return *handle;
+}
+
+// A CPU tensor over the handle's device memory: no copy, not resizable, does not own the memory.
+at::Tensor ViewOf(const aclTensor& handle);
+
+}  // namespace ascend_sim::opapi
