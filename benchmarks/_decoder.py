@@ -53,7 +53,7 @@ class Decoder:
             gated = gate * self._linear(normed, name + "mlp.up_proj")
             states = states + self._linear(gated, name + "mlp.down_proj")
         states = self._norm(states, "model.norm")
-        return functional.linear(states, self._weights["model.embed_tokens.weight"]).argmax(-1)
+        return self._linear(states, "lm_head").argmax(-1)
 
     def _attention(self, states: torch.Tensor, layer: int, position: int) -> torch.Tensor:
         name = f"model.layers.{layer}.self_attn."
