@@ -289,6 +289,83 @@ Work PlanInference(InferArguments a) {
   };
 }
 
+// --- aclnnFlashAttentionScore ----------------------------------------------------------------------
+
+// The operator of npu_fusion_attention and scaled_dot_product_attention; forward only needs no dropout mask.
+struct ScoreArguments {
+  Tensor query, key, value;
+  OptTensor mask;
+  OptInts query_ends, kv_ends;  // cumulative lengths, for the packed layout only
+  double scale, keep_probability;
+  int64_t pre_tokens, next_tokens, heads;
+  std::string layout;
+  int64_t sparse_mode;
+  Tensor row_max, row_sum;  // [..., 8]: every statistic eight times, or empty
+  Tensor out;
+};
+
+Work PlanScore(const ScoreArguments& a) {
+  Require(a.keep_probability == 1.0, "keepProb must be 1: dropout is not supported");
+  Require(a.key.scalar_type() == a.query.scalar_type() && a.value.scalar_type() == a.query.scalar_type() &&
+              a.out.scalar_type() == a.query.scalar_type(),
+          "query, key, value and attentionOut must have one dtype");
+  const auto q = RowsIn(a.layout, a.query, a.heads, "query");
+  const auto kv_heads =
+      a.layout == "BSH" || a.layout == "SBH" ? a.key.size(2) / std::max<int64_t>(1, q.size) : 0;
+  const auto k = RowsIn(a.layout, a.key, kv_heads, "key");
+  const auto v = RowsIn(a.layout, a.value, kv_heads, "value");
+  const auto out = RowsIn(a.layout, a.out, a.heads, "attentionOut");
+  Require(q.heads == a.heads && k.heads > 0 && q.heads % k.heads == 0 && k.heads == v.heads,
+          "the number of query heads must be headNum and a multiple of key's");
+  Require(k.size == q.size && k.tokens == v.tokens && k.batches == q.batches, "key has the wrong shape");
+
+  AttentionCall call;
+  call.q = a.query;
+  call.k = a.key;
+  call.v = a.value;
+  call.out = a.out;
+  call.q_strides = q.strides;
+  call.k_strides = k.strides;
+  call.v_strides = v.strides;
+  call.out_strides = out.strides;
+  call.heads = a.heads;
+  call.kv_heads = k.heads;
+  call.key_size = q.size;
+  call.value_size = v.size;
+  call.scale = a.scale;
+  SetSparsity(call, a.sparse_mode, a.mask, a.pre_tokens, a.next_tokens);
+  if (q.packed) {
+    CheckPackedEnds(a.query_ends, q.tokens, "actualSeqQLen");
+    CheckPackedEnds(a.kv_ends, k.tokens, "actualSeqKvLen");
+    Require(a.query_ends->size() == a.kv_ends->size(), "actualSeqKvLen must be as long as actualSeqQLen");
+    Require(!call.mask.defined() || call.mask.dim() == 2, "attenMask must have 2 dimensions in layout TND");
+    for (size_t i = 0; i < a.query_ends->size(); ++i) {
+      const auto query = PackedBegin(*a.query_ends, i), kv = PackedBegin(*a.kv_ends, i);
+      call.sequences.push_back({static_cast<int64_t>(i), query, (*a.query_ends)[i] - query, kv,
+                                (*a.kv_ends)[i] - kv});
+    }
+  } else {
+    for (int64_t i = 0; i < q.batches; ++i) call.sequences.push_back({i, 0, q.tokens, 0, k.tokens});
+  }
+  const bool statistics = a.row_max.numel() > 0 && a.row_sum.numel() > 0;
+  // [T, N] or [B, N, S], then repeated eight times.
+  call.statistics_strides =
+      q.packed ? RowStrides{0, a.heads, 1} : RowStrides{a.heads * q.tokens, 1, q.tokens};
+  return [call = std::move(call), statistics, row_max = a.row_max, row_sum = a.row_sum]() mutable {
+    if (!statistics) {
+      Attend(call);
+      return;
+    }
+    const auto shape = row_max.sizes().slice(0, row_max.dim() - 1);
+    auto with_statistics = call;
+    with_statistics.row_max = at::zeros(shape, at::kFloat);
+    with_statistics.row_sum = at::zeros(shape, at::kFloat);
+    Attend(with_statistics);
+    row_max.copy_(with_statistics.row_max.unsqueeze(-1).expand(row_max.sizes()));
+    row_sum.copy_(with_statistics.row_sum.unsqueeze(-1).expand(row_sum.sizes()));
+  };
+}
+
 }  // namespace
 
 // The arguments that all versions share, in order: before and after those that later versions inserted.
@@ -375,5 +452,33 @@ ACLNN_PLANNED_OP(aclnnFusedInferAttentionScoreV5,
 ACLNN_BIND_PREPARE(aclnnFusedInferAttentionScoreV3GetMaxWorkspaceSize, aclnnFusedInferAttentionScoreV3_op)
 ACLNN_BIND_PREPARE(aclnnFusedInferAttentionScoreV4GetMaxWorkspaceSize, aclnnFusedInferAttentionScoreV4_op)
 ACLNN_BIND_PREPARE(aclnnFusedInferAttentionScoreV5GetMaxWorkspaceSize, aclnnFusedInferAttentionScoreV5_op)
+
+ACLNN_PLANNED_OP(aclnnFlashAttentionScore,
+                 (const Tensor& query, const Tensor& key, const Tensor& value, const OptTensor& pse,
+                  const OptTensor& drop_mask, const OptTensor& padding_mask, const OptTensor& mask,
+                  const OptInts& /*prefix*/, double scale, double keep_probability, int64_t pre_tokens,
+                  int64_t next_tokens, int64_t heads, const std::string& layout,
+                  int64_t /*inner_precise*/, int64_t sparse_mode, Tensor& softmax_max,
+                  Tensor& softmax_sum, const OptTensor& /*softmax_out: reserved*/, Tensor& out)) {
+  RequireAbsent(pse, "realShift");
+  RequireAbsent(drop_mask, "dropMask");
+  RequireAbsent(padding_mask, "paddingMask");
+  return PlanScore({query, key, value, mask, {}, {}, scale, keep_probability, pre_tokens, next_tokens,
+                    heads, layout, sparse_mode, softmax_max, softmax_sum, out});
+}
+ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScore,
+                 (const Tensor& query, const Tensor& key, const Tensor& value, const OptTensor& pse,
+                  const OptTensor& drop_mask, const OptTensor& padding_mask, const OptTensor& mask,
+                  const OptInts& /*prefix*/, const OptInts& query_ends, const OptInts& kv_ends,
+                  double scale, double keep_probability, int64_t pre_tokens, int64_t next_tokens,
+                  int64_t heads, const std::string& layout, int64_t /*inner_precise*/,
+                  int64_t sparse_mode, Tensor& softmax_max, Tensor& softmax_sum,
+                  const OptTensor& /*softmax_out: reserved*/, Tensor& out)) {
+  RequireAbsent(pse, "realShift");
+  RequireAbsent(drop_mask, "dropMask");
+  RequireAbsent(padding_mask, "paddingMask");
+  return PlanScore({query, key, value, mask, query_ends, kv_ends, scale, keep_probability, pre_tokens,
+                    next_tokens, heads, layout, sparse_mode, softmax_max, softmax_sum, out});
+}
 
 }  // namespace ascend_sim::opapi

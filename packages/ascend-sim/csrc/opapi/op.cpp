@@ -28,13 +28,13 @@ void AdoptThreadCount() {
   (void)done;
 }
 
-void RunBody(const char* name, const Work& body) {
+void RunBody(const Work& body) {
   AdoptThreadCount();
   c10::InferenceMode guard;  // no autograd bookkeeping: the tensors are views of device memory
   try {
     body();
-  } catch (const std::exception& error) {
-    throw std::runtime_error(std::string(name) + ": " + Reason(error));
+  } catch (const c10::Error& error) {
+    throw std::runtime_error(Reason(error));
   }
 }
 
@@ -89,7 +89,7 @@ int LaunchExecutor(const char* name, aclOpExecutor* executor, void* stream) noex
   try {
     std::unique_ptr<aclOpExecutor> owner(executor->repeatable ? nullptr : executor);
     Work body = owner ? std::move(executor->run) : executor->run;
-    return Launch(stream, {name, TaskKind::kKernel, [name, body = std::move(body)] { RunBody(name, body); }});
+    return Launch(stream, {name, TaskKind::kKernel, [body = std::move(body)] { RunBody(body); }});
   } catch (const std::exception& error) {
     return Fail(kInnerError, name, Reason(error));
   }
