@@ -90,6 +90,17 @@ std::mutex& CaptureMutex() {
 
 void Invalidate(Graph& graph) { graph.status.store(Graph::Status::kInvalidated); }
 
+void AbandonGraphs(const Context& context) {
+  const auto all =
+      Graphs().All();  // outlives the lock: a graph's destructor does more than this needs
+  const std::lock_guard lock(CaptureMutex());
+  for (const auto& graph : all) {
+    if (graph->In().get() != &context) continue;
+    if (graph->status.load() != Graph::Status::kReady) Leave(*graph);
+    Forget(*graph);
+  }
+}
+
 bool LaunchSpecial(Stream& stream, Task& task) {
   const std::lock_guard lock(CaptureMutex());
   if (stream.graph) {

@@ -36,6 +36,9 @@ bool IsCapturing(const Stream& stream);
 // fails with `code` when the modes in force for this thread and its context forbid them.
 void RequireModeAllows(int code = kCaptureModeNotSupport);
 
+// Ends the captures and forgets the graphs of a context that goes away.
+void AbandonGraphs(const Context& context);
+
 // Marks a graph invalid: later work is swallowed and the end of the capture fails. Needs the
 // capture mutex.
 void Invalidate(Graph& graph);

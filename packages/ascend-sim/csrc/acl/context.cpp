@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "acl/context.h"
 
+#include "acl/capture.h"
+#include "acl/event.h"
 #include "acl/stream.h"
 
 namespace ascend_sim {
@@ -31,6 +33,10 @@ std::shared_ptr<Stream> Context::DefaultStream() {
 void Context::Release() {
   if (released_.exchange(true)) return;
   Contexts().Remove(handle_);
+  AbandonGraphs(*this);
+  for (const auto& event : Events().All()) {
+    if (event->In().get() == this) Events().Remove(event->Handle());
+  }
   for (const auto& stream : Streams().All()) {
     if (stream->In().get() != this) continue;
     Streams().Remove(stream->Handle());

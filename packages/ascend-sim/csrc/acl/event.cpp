@@ -52,7 +52,7 @@ void CheckFlags(uint32_t flags, uint32_t forbidden) {
 
 void Create(aclrtEvent* out, Event::Mode mode, uint32_t flags) {
   void* handle = Events().Reserve();
-  Events().Add(handle, std::make_shared<Event>(CurrentContext(), mode, flags));
+  Events().Add(handle, std::make_shared<Event>(CurrentContext(), handle, mode, flags));
   Add(Count().events_created);
   *out = handle;
 }
@@ -77,8 +77,9 @@ bool EventFlag::IsSet() const {
   return set_;
 }
 
-Event::Event(std::shared_ptr<Context> context, Mode mode, uint32_t flags)
+Event::Event(std::shared_ptr<Context> context, void* handle, Mode mode, uint32_t flags)
     : context_(std::move(context)),
+      handle_(handle),
       mode_(mode),
       flags_(flags),
       claim_(context_->OnDevice().Resources().events),

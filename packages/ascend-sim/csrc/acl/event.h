@@ -41,8 +41,10 @@ class Event : public std::enable_shared_from_this<Event> {
   // EXTERNAL flag.
   enum class Mode { kEx, kOld, kExternal };
 
-  Event(std::shared_ptr<Context> context, Mode mode, uint32_t flags);
+  Event(std::shared_ptr<Context> context, void* handle, Mode mode, uint32_t flags);
 
+  void* Handle() const { return handle_; }
+  const std::shared_ptr<Context>& In() const { return context_; }
   Mode ModeOf() const { return mode_; }
   Device& OnDevice() const { return context_->OnDevice(); }
   bool Has(abi::EventFlag flag) const { return (flags_ & flag) != 0; }
@@ -64,6 +66,7 @@ class Event : public std::enable_shared_from_this<Event> {
 
  private:
   const std::shared_ptr<Context> context_;
+  void* const handle_;
   const Mode mode_;
   const uint32_t flags_;
   const Claim claim_;

@@ -29,8 +29,8 @@ std::atomic<bool>& Initialised() {
   return initialised;
 }
 
-// aclCannAttr values of the abilities that are present: only "infinity and NaN" arithmetic.
-constexpr int kCannAttributes[] = {1};
+// aclCannAttr values of the abilities that are present: "infinity and NaN" arithmetic and bfloat16.
+constexpr int kCannAttributes[] = {0, 1};
 
 void CopyText(char* to, size_t room, const std::string& text) {
   std::snprintf(to, room, "%s", text.c_str());
