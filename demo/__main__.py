@@ -3,11 +3,11 @@
 
 import json
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import click
+from platformdirs import user_cache_path
 from rich.console import Console
 
 from demo.model import QUESTIONS, cached_model
@@ -43,16 +43,15 @@ def main(model: Path | None, mode: str | None, enforce_eager: bool, keep_serving
     arguments = ["--dtype", "float32", "--max-model-len", "512", "--max-num-seqs", "16"]
     arguments += compilation_config(mode) if mode else []
     arguments += ["--enforce-eager"] if enforce_eager else []
-    with tempfile.TemporaryDirectory(prefix="ascend-demo-") as scratch:
-        log = Path(scratch) / "server.log"
-        try:
-            with Server(folder, log, arguments, progress) as server:
-                result = _measure(console, server, folder)
-                print(json.dumps(result), flush=True)
-                if keep_serving:
-                    _serve_on(server.url)
-        except ServerError as error:
-            raise click.ClickException(str(error)) from error
+    log = user_cache_path("ascend-graph-demo", ensure_exists=True) / "server.log"
+    try:
+        with Server(folder, log, arguments, progress) as server:
+            result = _measure(console, server, folder)
+            print(json.dumps(result), flush=True)
+            if keep_serving:
+                _serve_on(server.url)
+    except ServerError as error:
+        raise click.ClickException(str(error)) from error
     sys.exit(0 if result["tokens_match_reference"] else 1)
 
 

@@ -20,7 +20,7 @@ __all__ = ["MODEL_NAME", "Server", "ServerError", "compilation_config"]
 MODEL_NAME = "demo"
 _READY_TIMEOUT_S = 600
 _STOP_TIMEOUT_S = 15
-_LOG_TAIL_LINES = 40
+_LOG_TAIL_LINES = 120  # vLLM prints the cause of a failed start well before its last lines
 
 
 class ServerError(RuntimeError):
