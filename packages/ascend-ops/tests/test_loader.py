@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A compiled library that is absent or does not fit stops the import and says what to do."""
+"""The compiled library needs torch alone; one that is absent or does not fit stops the import."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,3 +37,20 @@ def test_source_tree_without_library(monkeypatch):
 
     with pytest.raises(ExtensionLoadError, match="has no compiled library"):
         _loader.load_extension()
+
+
+def test_needs_neither_cann_nor_torch_npu():
+    program = """
+import torch, ascend_ops
+out = torch.empty(2, dtype=torch.int64)
+ascend_ops.slot_mapping(torch.tensor([3]), torch.tensor([0, 1]), torch.tensor([[2]]), 16, out)
+loaded = open("/proc/self/maps").read()
+print(out.tolist(), "libascendcl" in loaded, "libtorch_npu" in loaded)
+"""
+    environment = {name: value for name, value in os.environ.items() if "ASCEND" not in name}
+    environment.pop("LD_LIBRARY_PATH", None)
+    environment["TORCH_DEVICE_BACKEND_AUTOLOAD"] = "0"
+
+    shown = subprocess.check_output([sys.executable, "-c", program], env=environment, text=True)
+
+    assert shown.strip() == "[35, -1] False False"
