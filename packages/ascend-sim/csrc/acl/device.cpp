@@ -143,10 +143,13 @@ ASCEND_SIM_ABI aclError aclrtResetDeviceForce(int32_t device) {
   return Abi("aclrtResetDeviceForce", [&] { DeviceAt(device).Close(/*force=*/true); });
 }
 
+// Also how callers ask whether this thread has a device at all: saying no leaves no text.
 ASCEND_SIM_ABI aclError aclrtGetDevice(int32_t* device) {
+  const auto& context = ThisThread().context;
+  if (context == nullptr || context->Released()) return kContextNull;
   return Abi("aclrtGetDevice", [&] {
     RequirePtr(device, "device");
-    *device = CurrentContext()->OnDevice().Id();
+    *device = context->OnDevice().Id();
   });
 }
 
