@@ -101,7 +101,7 @@ def test_the_missing_library_names_both_ways_to_go_on():
             "[ERROR] 2026-11-22-10:00:00 (PID:1, Device:0, RankID:-1) ERR00100 PTA call acl api "
             "failed\n[Error]: ...\n",
             107027,
-            "AclmdlRICaptureBegin",
+            "aclmdlRICaptureBegin",
         ),
         (" NPU function error: aclrtMalloc, error code is 207001 .\n", 207001, "aclrtMalloc"),
         (

@@ -258,16 +258,25 @@ def from_torch_error(exc: BaseException) -> AclError | None:
         if error := _from_text(str(current)):
             return error
         seen.add(id(current))
-        current = current.__cause__ or current.__context__
+        hidden = current.__suppress_context__
+        current = current.__cause__ or (None if hidden else current.__context__)
     return None
 
 
 def _from_text(text: str) -> AclError | None:
-    match = _CODE.search(text)
-    code = int(match[1]) if match else None
-    if code is None:
-        code = next((code for phrase, code in _PHRASES if phrase in text), None)
-    if code is None:
-        return None
-    call = _CALL.search(text)
-    return from_code(code, call[1] if call else "a call of torch_npu", text)
+    code = _code_in(text)
+    return None if code is None else from_code(code, _call_in(text), text)
+
+
+def _code_in(text: str) -> int | None:
+    if match := _CODE.search(text):
+        return int(match[1])
+    return next((code for phrase, code in _PHRASES if phrase in text), None)
+
+
+def _call_in(text: str) -> str:
+    match = _CALL.search(text)
+    if match is None:
+        return "a call of torch_npu"
+    # torch_npu wraps aclrtFoo in a function of its own, AclrtFoo, and quotes either.
+    return re.sub("^Acl", "acl", match[1])
