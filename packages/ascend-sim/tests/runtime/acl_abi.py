@@ -24,7 +24,7 @@ SYNC, TIME_LINE, EXTERNAL = 0x1, 0x8, 0x20  # event flags
 TIMED = SYNC | TIME_LINE
 KERNEL = 0  # of ascendSimLaunchHostTask
 
-# Functions with arguments that ctypes would not pass rightly by itself (wider or narrower than int).
+# Functions with arguments that ctypes would not pass rightly by itself (other than int).
 _ARGUMENTS: dict[str, list[Any]] = {
     "aclrtMalloc": [c_void_p, c_size_t, c_int],
     "aclrtMallocAlign32": [c_void_p, c_size_t, c_int],
@@ -65,7 +65,7 @@ class Gate:
 
 
 class Acl:
-    """The functions of the library by name, each returning its code, and short forms of what tests do often.
+    """The functions of the library by name, each returning its code, and short forms for tests.
 
     Short forms fail the test when the library returns an error.
     """
@@ -159,7 +159,9 @@ class Acl:
         for gate in self._gates:
             gate.open()
 
-    def kernel(self, stream: c_void_p, function: Callable[[], None] = lambda: None, result: int = 0) -> int:
+    def kernel(
+        self, stream: c_void_p, function: Callable[[], None] = lambda: None, result: int = 0
+    ) -> int:
         """Launch a stand-in for an operator's kernel; return the code of the launch."""
 
         def run(_: Any) -> int:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the conformance tests: the library named by ASCEND_SIM_LIBRARY, or the installed simulator's."""
+"""Fixtures of the conformance tests.
+
+The library is the one named by ASCEND_SIM_LIBRARY, or else the installed simulator's.
+"""
 
 import os
 import subprocess
@@ -31,7 +34,7 @@ def _runtime(library: Path) -> Acl:
 
 @pytest.fixture
 def acl(_runtime: Acl) -> Iterator[Acl]:
-    """The runtime with device 0 set and in its first state; reset afterwards, whatever the test left behind."""
+    """The runtime with device 0 in its first state; reset afterwards, whatever the test left."""
     _runtime.ok("aclrtSetDevice", 0)
     _runtime.message()
     yield _runtime
@@ -41,8 +44,9 @@ def acl(_runtime: Acl) -> Iterator[Acl]:
 
 @pytest.fixture
 def process(library: Path) -> Callable[..., str]:
-    """Run a program in a process of its own, because a process has one configuration; return what it printed.
+    """Run a program in a process of its own and return what it printed.
 
+    A process has one configuration, given here as the text of ASCEND_SIM_CONFIG.
     The program finds ``acl``, with device 0 set unless ``device`` is false.
     """
     prelude = f"""
@@ -55,7 +59,13 @@ def process(library: Path) -> Callable[..., str]:
     def run(code: str, config: str = "{}", *, device: bool = True) -> str:
         set_device = 'acl.ok("aclrtSetDevice", 0)\n' if device else ""
         result = subprocess.run(
-            [sys.executable, "-W", "error", "-c", textwrap.dedent(prelude) + set_device + textwrap.dedent(code)],
+            [
+                sys.executable,
+                "-W",
+                "error",
+                "-c",
+                textwrap.dedent(prelude) + set_device + textwrap.dedent(code),
+            ],
             env=os.environ | {"ASCEND_SIM_CONFIG": config},
             capture_output=True,
             text=True,

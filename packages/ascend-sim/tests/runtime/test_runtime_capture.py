@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Capturing streams into graphs: the state machine, its checks and their order, forks, joins and invalidation.
+"""Capturing streams into graphs: the state machine, its checks and their order, forks and joins.
 
-Each docstring names where the rule was read: CANN's runtime (file names and unit tests of hicann/runtime).
+Each docstring names where the rule was read: a file or a unit test of CANN's runtime
+(hicann/runtime) or of torch_npu.
 """
 
 import ctypes
@@ -327,7 +328,9 @@ def test_a_global_capture_forbids_its_thread_to_copy_and_stays_active(acl: Acl) 
     assert copy(acl, buffer) == 0
 
 
-def test_a_global_capture_forbids_other_threads_to_copy_until_they_exchange_their_mode(acl: Acl) -> None:
+def test_a_global_capture_forbids_other_threads_to_copy_until_they_exchange_their_mode(
+    acl: Acl,
+) -> None:
     """context_aclgraph.cc."""
     stream, buffer = acl.stream(), acl.buffer()
 

@@ -70,7 +70,10 @@ class Grouped:
         acl.begin(self.stream)
         acl.begin_group(self.stream)
         for number in range(kernels):
-            assert acl.kernel(self.stream, lambda number=number: self.trace.append(f"old{number}")) == 0
+            assert (
+                acl.kernel(self.stream, lambda number=number: self.trace.append(f"old{number}"))
+                == 0
+            )
         self.group = acl.end_group(self.stream)
         self.graph = acl.end(self.stream)
 
@@ -186,7 +189,7 @@ def test_an_update_that_an_event_orders_before_a_replay_is_seen(acl: Acl) -> Non
 
 
 def test_a_running_replay_that_waits_for_a_value_sees_the_update_made_meanwhile(acl: Acl) -> None:
-    """How torch_npu orders updates: a value wait captured before each group, the write after the update."""
+    """How torch_npu orders updates: a captured value wait, written after the update."""
     stream, updates, flag, trace = acl.stream(), acl.stream(), acl.buffer(), list[str]()
     acl.begin(stream)
     acl.ok("aclrtValueWait", flag, 1, 1, stream)
@@ -299,7 +302,7 @@ def test_a_null_stream_executes_on_the_default_stream(acl: Acl) -> None:
 
 
 def test_branches_of_a_replay_wait_only_where_they_waited_in_the_capture(acl: Acl) -> None:
-    """The fork runs beside the origin, the join after both: a linear replay would never end here."""
+    """The fork runs beside the origin, the join after both: a linear replay would not end."""
     origin, branch, flag, trace = acl.stream(), acl.stream(), acl.buffer(), list[str]()
     acl.begin(origin)
     assert acl.kernel(origin, lambda: trace.append("root")) == 0
