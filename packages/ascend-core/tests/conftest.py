@@ -39,7 +39,7 @@ def run_python(runtime) -> Callable[[str], str]:
 
     def run(code: str) -> str:
         command = [sys.executable, "-c", ACTIVATE + code]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert result.returncode == 0, result.stderr
         return result.stdout.strip()
 
