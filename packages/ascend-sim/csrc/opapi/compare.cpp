@@ -33,6 +33,11 @@ COMPARE(BitwiseAnd, bitwise_and)
 COMPARE(BitwiseXor, bitwise_xor)
 COMPARE_OUT(BitwiseOr, bitwise_or)
 
+// torch_npu asks for this name before it computes ge_ (with aclnnInplaceGeScalar).
+ACLNN_OP(aclnnLessScalar, (const Tensor& self, const Scalar& other, Tensor& out)) {
+  at::lt_out(out, self, other);
+}
+
 ACLNN_OP(aclnnLeftShift, (const Tensor& self, const Tensor& other, Tensor& out)) {
   at::bitwise_left_shift_out(out, self, other);
 }

@@ -136,8 +136,9 @@ ACLNN_OP(aclnnThreshold,
          (const Tensor& self, const Scalar& threshold, const Scalar& value, Tensor& out)) {
   at::threshold_out(out, self, threshold, value);
 }
-ACLNN_OP(aclnnLogSigmoidForward, (const Tensor& self, Tensor& out, Tensor& /*buffer*/)) {
-  // The buffer only serves the backward pass of an implementation that reads it; CPU's own keeps none here.
+ACLNN_OP(aclnnLogSigmoid, (const Tensor& self, Tensor& out)) { Store(out, at::log_sigmoid(self)); }
+// The buffer is for the backward pass of implementations that need one.
+ACLNN_OP(aclnnLogSigmoidForward, (const Tensor& self, Tensor& out, const OptTensor& /*buffer*/)) {
   Store(out, at::log_sigmoid(self));
 }
 ACLNN_OP(aclnnGlu, (const Tensor& self, int64_t dim, Tensor& out)) { at::glu_out(out, self, dim); }

@@ -38,7 +38,21 @@ void RunBody(const Work& body) {
   }
 }
 
+// One line per operator: its name, then the kinds of its arguments. Built while the library loads.
+std::string& Descriptions() {
+  static std::string lines;
+  return lines;
+}
+
 }  // namespace
+
+bool RegisterOperator(const char* name, std::initializer_list<const char*> kinds) {
+  auto& lines = Descriptions();
+  lines += name;
+  for (const char* kind : kinds) lines.append(" ").append(kind);
+  lines += '\n';
+  return true;
+}
 
 void ShapedTensor::Store(const Tensor& value) {
   TORCH_CHECK(value.numel() <= capacity.numel(), "the output holds ", capacity.numel(),
@@ -108,4 +122,9 @@ extern "C" [[gnu::visibility("default")]] int aclSetAclOpExecutorRepeatable(aclO
   }
   executor->repeatable = true;
   return ascend_sim::opapi::kSuccess;
+}
+
+// For tests and for `ascend-sim coverage`: which operators there are and what they take, one per line.
+extern "C" [[gnu::visibility("default")]] const char* ascend_sim_describe_operators() {
+  return ascend_sim::opapi::Descriptions().c_str();
 }

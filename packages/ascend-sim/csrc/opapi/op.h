@@ -93,18 +93,41 @@ class ShapedTensor {
   aclTensor* handle_;
 };
 
-// Crossing<T>: the C type of a parameter, and the value made from it in the first phase.
+// Crossing<T>: the C type of a parameter, its name in descriptions of signatures, and the value made from it in
+// the first phase.
 template <class T>
 struct Crossing {
   static_assert(std::is_arithmetic_v<T>, "no rule for passing this type through the C ABI");
+  static constexpr const char* kKind = std::is_same_v<T, bool>      ? "bool"
+                                       : std::is_same_v<T, double>  ? "double"
+                                       : std::is_same_v<T, float>   ? "float"
+                                       : std::is_same_v<T, int64_t> ? "int64"
+                                       : std::is_same_v<T, int8_t>  ? "int8"
+                                                                    : "int32";
   using C = T;
   static T Take(T value, size_t) { return value; }
 };
 
 inline std::string ArgumentName(size_t index) { return "argument " + std::to_string(index); }
 
+template <class H>
+inline constexpr const char* kHandleKind = nullptr;
+template <>
+inline constexpr const char* kHandleKind<aclTensor> = "tensor";
+template <>
+inline constexpr const char* kHandleKind<aclScalar> = "scalar";
+template <>
+inline constexpr const char* kHandleKind<aclIntArray> = "ints";
+template <>
+inline constexpr const char* kHandleKind<aclFloatArray> = "floats";
+template <>
+inline constexpr const char* kHandleKind<aclBoolArray> = "bools";
+template <>
+inline constexpr const char* kHandleKind<aclTensorList> = "tensors";
+
 template <class H, class T, class Convert>
 struct RequiredHandle {
+  static constexpr const char* kKind = kHandleKind<H>;
   using C = const H*;
   static T Take(C handle, size_t index) {
     if (handle == nullptr || handle->tag != H::kExpectedTag) [[unlikely]] {
@@ -116,6 +139,7 @@ struct RequiredHandle {
 
 template <class H, class T, class Convert>
 struct OptionalHandle {
+  static constexpr const char* kKind = kHandleKind<H>;
   using C = const H*;
   static std::optional<T> Take(C handle, size_t index) {
     if (handle == nullptr) return std::nullopt;
@@ -162,6 +186,7 @@ struct Crossing<OptTensors> : OptionalHandle<aclTensorList, Tensors, ToTensors> 
 
 template <>
 struct Crossing<ShapedTensor> {
+  static constexpr const char* kKind = kHandleKind<aclTensor>;
   using C = aclTensor*;
   static ShapedTensor Take(C handle, size_t index) {
     Alive(handle, ArgumentName(index).c_str());
@@ -171,12 +196,14 @@ struct Crossing<ShapedTensor> {
 
 template <>
 struct Crossing<std::string> {
+  static constexpr const char* kKind = "text";
   using C = const char*;
   static std::string Take(C text, size_t) { return text == nullptr ? std::string() : std::string(text); }
 };
 
 template <>
 struct Crossing<DType> {
+  static constexpr const char* kKind = "int32";
   using C = int32_t;
   static DType Take(C code, size_t) { return {code}; }
 };
@@ -185,6 +212,9 @@ struct Crossing<DType> {
 int FinishPrepare(const char* name, Work run, uint64_t* workspace_size, aclOpExecutor** executor) noexcept;
 int LaunchExecutor(const char* name, aclOpExecutor* executor, void* stream) noexcept;
 int FailPrepare(const char* name) noexcept;  // inside a catch block: reports the current exception
+
+// Notes an operator and the kinds of its arguments for ascend_sim_describe_operators.
+bool RegisterOperator(const char* name, std::initializer_list<const char*> kinds);
 
 template <size_t kLength>
 struct Name {
@@ -217,6 +247,10 @@ struct Op<kBody, kName> {
       return FailPrepare(kName.text);
     }
   }
+
+  static bool Register() {
+    return RegisterOperator(kName.text, {Crossing<std::decay_t<Params>>::kKind...});
+  }
 };
 
 }  // namespace ascend_sim::opapi
@@ -232,6 +266,7 @@ struct Op<kBody, kName> {
 #define ACLNN_DECLARE_(result, name, params)                                                           \
   static result name##_body params;                                                                    \
   using name##_op = ::ascend_sim::opapi::Op<name##_body, #name>;                                       \
+  [[maybe_unused]] static const bool name##_registered = name##_op::Register();                        \
   ACLNN_BIND_PREPARE(name##GetWorkspaceSize, name##_op)                                                \
   extern "C" [[gnu::visibility("default")]] int name(void*, uint64_t, aclOpExecutor* executor,         \
                                                      void* stream) {                                   \

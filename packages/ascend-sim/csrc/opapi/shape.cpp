@@ -117,7 +117,7 @@ ACLNN_OP(aclnnRepeatInterleaveIntWithDim, (const Tensor& self, int64_t repeats, 
   Store(out, at::repeat_interleave(self, repeats, dim, output_size));
 }
 ACLNN_OP(aclnnRepeatInterleaveTensor, (const Tensor& repeats, int64_t output_size, Tensor& out)) {
-  Store(out, at::repeat_interleave(repeats, output_size));
+  Store(out, at::repeat_interleave(repeats, std::optional<int64_t>(output_size)));
 }
 
 }  // namespace ascend_sim::opapi

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operators of the simulator through torch_npu, with torch on the CPU as the oracle."""
+
+import ascend_sim
+
+ascend_sim.activate()  # before torch is imported
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _stop_at_the_first_device_error(request: pytest.FixtureRequest):
+    """A failed task leaves the device in error, as on an NPU: later tests could only fail."""
+    yield
+    try:
+        torch.npu.synchronize()
+    except RuntimeError as error:
+        request.session.shouldfail = f"{request.node.name} left the device in error: {error}"

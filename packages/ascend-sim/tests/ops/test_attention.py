@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fused attention against softmax(scale q k^T) v written out, sequence by sequence."""
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+import torch_npu
+from _oracle import FLOATS, assert_same, values
+
+_LIMIT = {torch.float32: 1e-5, torch.bfloat16: 1.6e-2, torch.float16: 2e-3}
+BLOCK = 16
+SCALE = 0.125
+TRIANGLE = torch.ones(2048, 2048, dtype=torch.bool).triu(1)
+
+
+def _attend(q, k, v, hidden):
+    """Attend q [S, N, D] to k, v [L, NKV, D]; hidden [S, L]. Returns the result and log-sum-exp [S, N]."""
+    group = q.size(1) // k.size(1)
+    k, v = k.float().repeat_interleave(group, 1), v.float().repeat_interleave(group, 1)
+    scores = torch.einsum("qnd,knd->nqk", q.float(), k) * SCALE
+    scores = scores.masked_fill(hidden, -torch.inf)
+    return torch.einsum("nqk,knd->qnd", scores.softmax(-1), v), scores.logsumexp(-1).t()
+
+
+def _hidden(queries, keys, sparse_mode, before=None, after=None):
+    own = torch.arange(queries).unsqueeze(1) + (keys - queries if sparse_mode in (3, 4) else 0)
+    key = torch.arange(keys).unsqueeze(0)
+    if sparse_mode == 0:
+        return torch.zeros(queries, keys, dtype=torch.bool)
+    if sparse_mode == 4:
+        return (key < own - before) | (key > own + after)
+    return key > own
+
+
+def _paged(lengths, kv_heads, size, dtype):
+    """Make a cache of shuffled pages: key, value [blocks, BLOCK, heads, size], and the block table."""
+    pages = [-(-length // BLOCK) for length in lengths]
+    order = torch.randperm(sum(pages) + 2, generator=torch.Generator().manual_seed(3)).int()
+    table = torch.zeros(len(lengths), max([1, *pages]) + 1, dtype=torch.int32)
+    for row, count in enumerate(pages):
+        table[row, :count] = order[sum(pages[:row]) :][:count]
+    shape = (len(order), BLOCK, kv_heads, size)
+    return values(*shape, dtype=dtype, seed=1), values(*shape, dtype=dtype, seed=2), table
+
+
+def _rows(cache, table, length):
+    return cache[table.long()].flatten(0, 1)[:length]
+
+
+def _compare(actual, expected):
+    limit = _LIMIT[actual.dtype]
+    torch.testing.assert_close(actual.cpu(), expected.to(actual.dtype), rtol=limit, atol=limit)
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("heads", [(4, 4), (8, 2), (6, 1)], ids=str)
+@pytest.mark.parametrize("pages", ["3-d", "4-d"])
+@pytest.mark.parametrize(
+    ("queries", "keys"),
+    [([1, 1, 1], [1, 40, 16]), ([3, 70, 1], [3, 90, 33]), ([5, 2], [5, 200])],
+    ids=["decode", "mixed", "chunked prefill"],
+)
+def test_packed_queries_over_pages(queries, keys, pages, heads, dtype):
+    """Given TND queries, a paged cache and sparse_mode 3, each query sees the keys up to its own."""
+    (n, kv), size = heads, 32
+    key, value, table = _paged(keys, kv, size, dtype)
+    query = values(sum(queries), n, size, dtype=dtype)
+    as_pages = (lambda t: t.flatten(2)) if pages == "3-d" else (lambda t: t.transpose(1, 2).contiguous())
+    actual, _ = torch_npu.npu_fused_infer_attention_score(
+        query.npu(), as_pages(key).npu(), as_pages(value).npu(), atten_mask=TRIANGLE.npu(),
+        actual_seq_lengths=torch.tensor(queries).cumsum(0).tolist(), actual_seq_lengths_kv=keys,
+        block_table=table.npu(), num_heads=n, num_key_value_heads=kv, scale=SCALE, input_layout="TND",
+        sparse_mode=3, block_size=BLOCK,
+    )  # fmt: skip
+    expected = [
+        _attend(q, _rows(key, table[i], keys[i]), _rows(value, table[i], keys[i]),
+                _hidden(queries[i], keys[i], 3))[0]
+        for i, q in enumerate(query.split(queries))
+    ]  # fmt: skip
+    _compare(actual, torch.cat(expected))
+
+
+@pytest.mark.parametrize("layout", ["BSH", "BSND", "BNSD", "BNSD_BSND"])
+@pytest.mark.parametrize("queries", [1, 4, 40])
+@pytest.mark.parametrize("sparse_mode", [0, 2, 3])
+def test_dense_layouts(layout, queries, sparse_mode):
+    """Given dense keys, every layout gives the same attention; a single query sees every key."""
+    batch, n, kv, size, keys = 2, 4, 2, 16, 48
+    query, key, value = (values(batch, queries, n, size), values(batch, keys, kv, size, seed=1),
+                         values(batch, keys, kv, size, seed=2))  # fmt: skip
+    source, target = (layout.split("_") * 2)[:2]
+    arrange = {"BSH": lambda t: t.flatten(2), "BSND": lambda t: t, "BNSD": lambda t: t.transpose(1, 2)}
+    restore = {"BSH": lambda t: t.unflatten(2, (n, size)), "BSND": lambda t: t, "BNSD": lambda t: t.transpose(1, 2)}
+    actual, _ = torch_npu.npu_fused_infer_attention_score(
+        *(arrange[source](t).contiguous().npu() for t in (query, key, value)),
+        atten_mask=TRIANGLE.npu() if sparse_mode else None, num_heads=n, num_key_value_heads=kv, scale=SCALE,
+        input_layout=layout, sparse_mode=sparse_mode,
+    )  # fmt: skip
+    hidden = _hidden(queries, keys, sparse_mode if queries > 1 else 0)
+    expected = torch.stack([_attend(query[i], key[i], value[i], hidden)[0] for i in range(batch)])
+    _compare(restore[target](actual.cpu()), expected)
+
+
+@pytest.mark.parametrize("queries", [4, 40])
+def test_band_of_keys(queries):
+    query, key, value = values(1, queries, 2, 16), values(1, 48, 2, 16, seed=1), values(1, 48, 2, 16, seed=2)
+    actual, _ = torch_npu.npu_fused_infer_attention_score(
+        query.npu(), key.npu(), value.npu(), atten_mask=TRIANGLE.npu(), num_heads=2, scale=SCALE,
+        input_layout="BSND", sparse_mode=4, pre_tokens=7, next_tokens=2,
+    )  # fmt: skip
+    expected, _ = _attend(query[0], key[0], value[0], _hidden(queries, 48, 4, before=7, after=2))
+    _compare(actual[0], expected)
+
+
+@pytest.mark.parametrize("queries", [3, 40])
+def test_explicit_mask_and_lengths(queries):
+    """Given sparse_mode 0, the mask hides what it marks and lengths cut what is beyond them."""
+    query, key, value = values(2, queries, 2, 16), values(2, 48, 2, 16, seed=1), values(2, 48, 2, 16, seed=2)
+    mask = values(2, 1, queries, 48, seed=4) > 0
+    mask[..., 0] = False
+    actual, _ = torch_npu.npu_fused_infer_attention_score(
+        query.npu(), key.npu(), value.npu(), atten_mask=mask.npu(), num_heads=2, scale=SCALE,
+        input_layout="BSND", actual_seq_lengths=[queries, queries - 1], actual_seq_lengths_kv=[48, 20],
+    )  # fmt: skip
+    whole, _ = _attend(query[0], key[0], value[0], mask[0, 0])
+    short, _ = _attend(query[1, :-1], key[1, :20], value[1, :20], mask[1, 0, :-1, :20])
+    _compare(actual[0], whole)
+    _compare(actual[1, :-1], short)
+    assert not actual[1, -1].cpu().any()
+
+
+@pytest.mark.parametrize("queries", [[1, 2], [40, 3]], ids=str)
+def test_log_sum_exp_is_returned_on_request(queries):
+    keys = [20, 50] if queries[0] == 1 else [40, 50]
+    key, value, table = _paged(keys, 2, 16, torch.float32)
+    query = values(sum(queries), 4, 16)
+    _, lse = torch_npu.npu_fused_infer_attention_score(
+        query.npu(), key.flatten(2).npu(), value.flatten(2).npu(), atten_mask=TRIANGLE.npu(),
+        actual_seq_lengths=torch.tensor(queries).cumsum(0).tolist(), actual_seq_lengths_kv=keys,
+        block_table=table.npu(), num_heads=4, num_key_value_heads=2, scale=SCALE, input_layout="TND",
+        sparse_mode=3, block_size=BLOCK, softmax_lse_flag=True,
+    )  # fmt: skip
+    expected = [
+        _attend(q, _rows(key, table[i], keys[i]), _rows(value, table[i], keys[i]), _hidden(queries[i], keys[i], 3))[1]
+        for i, q in enumerate(query.split(queries))
+    ]
+    _compare(lse.squeeze(-1), torch.cat(expected))
+
+
+def test_padded_sequences_get_zeros_and_change_nothing():
+    """Given a batch padded as in a captured graph, real rows keep their bits and padding is zero."""
+    keys = [20, 50]
+    key, value, table = _paged(keys, 2, 16, torch.float32)
+    query = values(4, 4, 16)
+
+    def run(rows, ends, lengths):
+        out, _ = torch_npu.npu_fused_infer_attention_score(
+            query[:rows].npu(), key.flatten(2).npu(), value.flatten(2).npu(), atten_mask=TRIANGLE.npu(),
+            actual_seq_lengths=ends, actual_seq_lengths_kv=lengths, num_heads=4, num_key_value_heads=2,
+            block_table=torch.cat([table, torch.zeros_like(table)])[: len(ends)].contiguous().npu(),
+            scale=SCALE, input_layout="TND", sparse_mode=3, block_size=BLOCK,
+        )  # fmt: skip
+        return out.cpu()
+
+    padded = run(4, [1, 2, 3, 4], [*keys, 0, 0])
+    assert torch.equal(padded[:2], run(2, [1, 2], keys))
+    assert not padded[2:].any()
+
+
+def test_second_version_of_the_operator_agrees():
+    query, key, value = values(2, 3, 4, 16), values(2, 9, 2, 16, seed=1), values(2, 9, 2, 16, seed=2)
+    arguments = {"input_layout": "BSND", "sparse_mode": 0}
+    first, _ = torch_npu.npu_fused_infer_attention_score(
+        query.npu(), key.npu(), value.npu(), num_heads=4, num_key_value_heads=2, scale=SCALE, **arguments
+    )
+    second, _ = torch_npu.npu_fused_infer_attention_score_v2(
+        query.npu(), key.npu(), value.npu(), num_query_heads=4, num_key_value_heads=2, softmax_scale=SCALE,
+        **arguments,
+    )  # fmt: skip
+    assert torch.equal(first.cpu(), second.cpu())
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize(("queries", "keys"), [(1, 9), (5, 5), (40, 40)])
+@pytest.mark.parametrize("causal", [False, True])
+def test_scaled_dot_product_attention_equals_cpu(dtype, queries, keys, causal):
+    q, k, v = (values(2, 4, queries, 16, dtype=dtype), values(2, 4, keys, 16, dtype=dtype, seed=1),
+               values(2, 4, keys, 16, dtype=dtype, seed=2))  # fmt: skip
+    is_causal = causal and queries == keys
+    assert_same(lambda *t: F.scaled_dot_product_attention(*t, is_causal=is_causal), q, k, v, scale=2)
+
+
+def test_scaled_dot_product_attention_with_a_mask_equals_cpu():
+    mask = values(2, 1, 7, 9, seed=5) > 0
+    mask[..., 0] = True
+    q, k, v = values(2, 4, 7, 16), values(2, 4, 9, 16, seed=1), values(2, 4, 9, 16, seed=2)
+    assert_same(lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, attn_mask=m), q, k, v, mask)

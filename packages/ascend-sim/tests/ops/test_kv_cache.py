@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The paged key/value cache."""
+
+import pytest
+import torch
+import torch_npu
+from _oracle import FLOATS, values
+
+
+@pytest.mark.parametrize("slot_dtype", [torch.int32, torch.int64], ids=str)
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_tokens_land_in_their_slots_and_negative_slots_are_skipped(dtype, slot_dtype):
+    key, value = values(4, 2, 8, dtype=dtype), values(4, 2, 8, dtype=dtype, seed=1)
+    slots = torch.tensor([5, -1, 0, 11], dtype=slot_dtype)
+    keys, others = torch.zeros(3, 4, 2, 8, dtype=dtype).npu(), torch.zeros(3, 4, 2, 8, dtype=dtype).npu()
+    torch_npu.npu_scatter_pa_kv_cache(key.npu(), value.npu(), keys, others, slots.npu(), cache_mode="Norm")
+    for cache, rows in ((keys, key), (others, value)):
+        expected = torch.zeros(12, 2, 8, dtype=dtype)
+        for slot, row in zip(slots.tolist(), rows, strict=True):
+            if slot >= 0:
+                expected[slot] = row
+        assert torch.equal(cache.cpu().flatten(0, 1), expected)
+
+
+def test_tokens_may_be_columns_of_a_fused_projection():
+    qkv = values(3, 3, 2, 8).npu()
+    keys, others = torch.zeros(2, 4, 2, 8).npu(), torch.zeros(2, 4, 2, 8).npu()
+    slots = torch.tensor([1, 2, 7], dtype=torch.int32).npu()
+    torch_npu.npu_scatter_pa_kv_cache(qkv[:, 1], qkv[:, 2], keys, others, slots, cache_mode="Norm")
+    assert torch.equal(keys.cpu().flatten(0, 1)[[1, 2, 7]], qkv[:, 1].cpu())
+    assert torch.equal(others.cpu().flatten(0, 1)[[1, 2, 7]], qkv[:, 2].cpu())

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rotary position embedding against the formula of its documentation."""
+
+import pytest
+import torch
+import torch_npu
+from _oracle import FLOATS, values
+
+_LIMIT = {torch.float32: 1e-5, torch.bfloat16: 3e-2, torch.float16: 4e-3}
+
+
+def _close(actual, expected):
+    limit = _LIMIT[actual.dtype]
+    torch.testing.assert_close(actual.cpu(), expected.to(actual.dtype), rtol=limit, atol=limit)
+
+
+def _rotate(x, mode):
+    if mode == "half":
+        x1, x2 = x.chunk(2, -1)
+        return torch.cat((-x2, x1), -1)
+    return torch.stack((-x[..., 1::2], x[..., ::2]), -1).flatten(-2)
+
+
+def _cache(positions, rotary):
+    angles = torch.outer(torch.arange(positions).float(), 100.0 ** -torch.linspace(0, 1, rotary // 2))
+    return torch.cat((angles.cos(), angles.sin()), -1)
+
+
+def _reference(x, cos, sin, mode, head_size):
+    """Rotate [tokens, heads * head_size] by cos and sin [tokens, rotary / 2]."""
+    heads = x.float().view(x.size(0), -1, head_size)
+    rotary = 2 * cos.size(-1)
+    if mode == "half":
+        cos, sin = torch.cat((cos, cos), -1), torch.cat((sin, sin), -1)
+    else:
+        cos, sin = cos.repeat_interleave(2, -1), sin.repeat_interleave(2, -1)
+    first = heads[..., :rotary]
+    first = first * cos.unsqueeze(1) + _rotate(first, mode) * sin.unsqueeze(1)
+    return torch.cat((first, heads[..., rotary:]), -1).view(x.size())
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("mode", ["half", "interleave"])
+@pytest.mark.parametrize("rotary", [16, 8])
+def test_rope_by_position_leaves_the_rest_of_a_head(dtype, mode, rotary):
+    positions = torch.tensor([0, 7, 3, 19])
+    query, key = values(4, 64, dtype=dtype), values(4, 32, dtype=dtype, seed=1)
+    cache = _cache(20, rotary).to(dtype)
+    q, k = torch_npu.npu_mrope(
+        positions.npu(), query.npu(), key.npu(), cache.npu(), 16, mrope_section=[0, 0, 0], rotary_mode=mode
+    )
+    cos, sin = cache[positions].float().chunk(2, -1)
+    _close(q, _reference(query, cos, sin, mode, 16))
+    _close(k, _reference(key, cos, sin, mode, 16))
+
+
+def test_rope_reads_strided_query_and_key():
+    # As they come out of a fused projection: columns of one matrix.
+    qkv, cache, positions = values(3, 96), _cache(9, 16), torch.tensor([1, 2, 8])
+    on_npu = qkv.npu()
+    q, k = torch_npu.npu_mrope(
+        positions.npu(), on_npu[:, :32], on_npu[:, 32:64], cache.npu(), 16, mrope_section=[0, 0, 0]
+    )
+    cos, sin = cache[positions].chunk(2, -1)
+    _close(q, _reference(qkv[:, :32], cos, sin, "half", 16))
+    _close(k, _reference(qkv[:, 32:64], cos, sin, "half", 16))
+
+
+def test_multimodal_rope_takes_angles_by_section():
+    positions = torch.tensor([[0, 1, 2], [4, 5, 6], [7, 8, 9]])
+    query, key, cache = values(3, 32), values(3, 16, seed=1), _cache(10, 16)
+    q, _ = torch_npu.npu_mrope(
+        positions.npu(), query.npu(), key.npu(), cache.npu(), 16, mrope_section=[2, 3, 3]
+    )
+    parts = [half.split([2, 3, 3], -1) for half in cache[positions].chunk(2, -1)]
+    cos, sin = (torch.cat([part[i][i] for i in range(3)], -1) for part in parts)
+    _close(q, _reference(query, cos, sin, "half", 16))
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("mode", ["half", "interleave"])
+def test_rotary_mul_follows_its_formula(dtype, mode):
+    x, cos, sin = (values(2, 5, 3, 8, dtype=dtype), values(1, 5, 1, 8, dtype=dtype, seed=1),
+                   values(1, 5, 1, 8, dtype=dtype, seed=2))  # fmt: skip
+    actual = torch_npu.npu_rotary_mul(x.npu(), cos.npu(), sin.npu(), rotary_mode=mode)
+    _close(actual, x.float() * cos.float() + _rotate(x.float(), mode) * sin.float())
+
+
+def test_apply_rotary_pos_emb_changes_query_and_key_in_place():
+    query, key = values(2, 3, 4, 8), values(2, 3, 1, 8, seed=1)
+    cos, sin = values(2, 3, 1, 8, seed=2), values(2, 3, 1, 8, seed=3)
+    q, k = torch_npu.npu_apply_rotary_pos_emb(query.npu(), key.npu(), cos.npu(), sin.npu(), layout="BSND")
+    _close(q, query * cos + _rotate(query, "half") * sin)
+    _close(k, key * cos + _rotate(key, "half") * sin)
