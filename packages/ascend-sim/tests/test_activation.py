@@ -71,7 +71,7 @@ def test_a_bad_configuration_of_a_parent_is_reported(python) -> None:
     assert "ConfigError: ASCEND_SIM_CONFIG is not JSON" in error
 
 
-def test_children_inherit_by_exec_spawn_and_fork_server(python) -> None:
+def test_children_inherit_by_spawn_and_exec(python) -> None:
     """Given an activating parent, children that know nothing of ascend_sim use its devices."""
     out = python(
         """
@@ -84,18 +84,17 @@ def test_children_inherit_by_exec_spawn_and_fork_server(python) -> None:
         if __name__ == "__main__":
             import ascend_sim
             ascend_sim.activate(ascend_sim.SimConfig(devices=2))
-            for method in ("spawn", "forkserver"):
-                context = multiprocessing.get_context(method)
-                queue = context.Queue()
-                process = context.Process(target=count, args=(queue,))
-                process.start()
-                print(queue.get(timeout=120))
-                process.join()
+            context = multiprocessing.get_context("spawn")
+            queue = context.Queue()
+            process = context.Process(target=count, args=(queue,))
+            process.start()
+            print(queue.get(timeout=240))
+            process.join()
             code = "import torch; print(torch.npu.device_count())"
             subprocess.run([sys.executable, "-c", code], check=True)
         """
     )
-    assert out.split() == ["2", "2", "2"]
+    assert out.split() == ["2", "2"]
 
 
 def test_an_existing_library_path_is_kept_behind_our_own(python, tmp_path) -> None:
