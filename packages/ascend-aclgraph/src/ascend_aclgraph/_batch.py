@@ -51,7 +51,7 @@ class Batch:
 
     def _signature(self) -> Hashable:
         return (
-            tuple((name, repr(spec)) for name, spec in self.specs.items()),
+            tuple(self.specs.items()),
             tuple(map(_leaf_signature, self.leaves, self.batched)),
         )
 

@@ -80,7 +80,7 @@ def run_capture(
         If it fails, for whatever reason; a later capture can succeed.
     """
     _check_before(label, stream, mode)
-    stream.wait_stream(npu.current_stream())
+    stream.wait_stream(_native.current_stream())
     with npu.stream(stream), torch.no_grad():
         _warm_up(fn, warmup, label)
         npu.synchronize()
@@ -184,11 +184,10 @@ def _end(capture: Capture, device: int) -> BaseException | None:
 
 def _failure(error: BaseException, call: str, label: Hashable) -> CaptureError:
     acl = from_torch_error(error)
-    if isinstance(acl, CaptureError):
-        return acl
-    advice = _advice(acl)
     if acl is None:
-        return CaptureError(0, call, f"{type(error).__name__}: {error}", label=label, advice=advice)
+        detail = f"{type(error).__name__}: {error}"
+        return CaptureError(0, call, detail, label=label, advice=_advice(None))
+    advice = acl.advice if isinstance(acl, CaptureError) else _advice(acl)
     return CaptureError(acl.code, acl.call, str(error), label=label, advice=advice)
 
 

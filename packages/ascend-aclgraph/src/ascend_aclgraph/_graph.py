@@ -13,12 +13,12 @@ from typing import Any, Self
 import torch
 from torch.utils import _pytree as pytree
 
-from ascend_aclgraph import _dump
+from ascend_aclgraph import _dump, _native
 from ascend_aclgraph._capture import Capture, run_capture
-from ascend_aclgraph._native import npu
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._stats import DescriptorStats
-from ascend_aclgraph._update import Update, UpdateOrder, Updater, UpdateRecord
+from ascend_aclgraph._update import Update, UpdateRecord
+from ascend_aclgraph._updater import UpdateOrder, Updater
 from ascend_aclgraph.errors import GraphStateError, UpdateError
 
 __all__ = ["Graph"]
@@ -191,7 +191,7 @@ class Graph:
         try:
             if update is not None:
                 self.update(update)
-            self._pool.order_replay_on(npu.current_stream())
+            self._pool.order_replay_on(_native.current_stream())
             self._counts.replays += 1
             if self._updater is None:
                 native.replay()

@@ -13,11 +13,11 @@ import torch
 from ascend_core.options import UnknownKeyError
 from torch.utils import _pytree as pytree
 
+from ascend_aclgraph import _native
 from ascend_aclgraph._batch import Batch, StaticInputs
 from ascend_aclgraph._cache import GraphCache
 from ascend_aclgraph._graph import Graph
 from ascend_aclgraph._ladder import Ladder
-from ascend_aclgraph._native import npu
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._stats import GraphStats
 from ascend_aclgraph.errors import BatchInputError, UpdateError
@@ -166,7 +166,7 @@ class Graphed:
             self._count_eager(batch.rows)
             return self._fn(*args, **kwargs)
         # Also orders the copies below after the last replay, whose inputs they overwrite.
-        self._cache.pool.order_replay_on(npu.current_stream())
+        self._cache.pool.order_replay_on(_native.current_stream())
         inputs = self._inputs_for(batch)
         inputs.fill(batch, batch.rows, size)
         outputs = self._graph(inputs, size).replay()

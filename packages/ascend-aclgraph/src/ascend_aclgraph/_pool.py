@@ -51,10 +51,11 @@ class MemoryPool:
 
     def order_replay_on(self, stream: Any) -> None:
         """Make `stream` wait for the last replay of the pool, if that was on another stream."""
-        if self._last_stream != stream:
-            if self._last_stream is not None:
-                stream.wait_stream(self._last_stream)
-            self._last_stream = stream
+        last = self._last_stream
+        # Not `last != stream`: torch_npu's streams say that None and a stream do not differ.
+        if last is not None and not last == stream:  # noqa: SIM201
+            stream.wait_stream(last)
+        self._last_stream = stream
 
     def wait_for_replay(self) -> None:
         """Wait on the host until the last replay of the pool has ended."""
