@@ -305,7 +305,7 @@ class NpuAttentionImpl(AttentionImpl[NpuAttentionMetadata]):
         # The kernel wants a place for the log-sum-exp even when it does not return any.
         out = [output, query.new_empty(1)]
         operator = torch_npu.npu_fused_infer_attention_score.out
-        if not torch.npu.is_current_stream_capturing():
+        if not torch_npu.npu.is_current_stream_capturing():
             operator(**arguments, out=out)
             return
         # Freed when this returns: the allocator gives the same scratch memory to the next layer.

@@ -11,6 +11,7 @@ import os
 from typing import Any
 
 import torch
+import torch_npu
 from vllm.config import VllmConfig
 
 __all__ = [
@@ -94,7 +95,7 @@ def alias_torch_cuda() -> None:
     Goes when: the runner uses torch.accelerator.
     """
     cuda: Any = torch.cuda
-    npu: Any = torch.npu
+    npu: Any = torch_npu.npu
     cuda.Stream, cuda.Event = npu.Stream, npu.Event
     # Partials, because Dynamo refuses one function under two names.
     for name in ("current_stream", "default_stream", "stream", "set_stream"):

@@ -82,6 +82,9 @@ def _refuse_later_backends(options: Mapping[str, Any]) -> None:
     """Refuse the two graph backends that are known but not in this version yet, if enabled."""
     xlite = XliteConfig.from_mapping(options.get("xlite_graph_config", {}))
     torchair = options.get("torchair_graph_config", {})
+    if not isinstance(torchair, Mapping):
+        option = f"{_WHERE}.torchair_graph_config"
+        raise OptionError(option, torchair, "not a mapping of options", '{"enabled": false}')
     enabled = {
         "xlite_graph_config": xlite.enabled,
         "torchair_graph_config": torchair.get("enabled"),

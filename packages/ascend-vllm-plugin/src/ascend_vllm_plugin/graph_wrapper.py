@@ -9,7 +9,7 @@ ordering are those of `ascend_aclgraph`.
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from ascend_aclgraph import CaptureError, GraphCache, GraphStats
@@ -77,6 +77,11 @@ class NpuGraphWrapper(CUDAGraphWrapper):
     def stats(self) -> GraphStats:
         """What the graphs of this wrapper did, by batch descriptor."""
         return self._graphs.stats
+
+    @property
+    def captures(self) -> dict[BatchDescriptor, int]:
+        """How many graphs were captured for each batch descriptor."""
+        return cast("dict[BatchDescriptor, int]", self.stats.captures)
 
     def clear_graphs(self) -> None:
         """Close all graphs."""

@@ -46,7 +46,7 @@ def check_eager(vllm_config: VllmConfig) -> None:
             "--enforce-eager",
             True,
             f"it contradicts cudagraph_mode = {mode.name}",
-            f"leave out --enforce-eager to get {mode.name}, or cudagraph_mode to run without graphs",
+            f"leave out --enforce-eager, or cudagraph_mode = {mode.name}",
         )
 
 
@@ -131,10 +131,12 @@ def check_graph_sizes(vllm_config: VllmConfig) -> None:
     most = vllm_config.scheduler_config.max_num_seqs
     if sizes[-1] < most:
         logger.warning(
-            "decode batches of more than %d requests will run without a graph, and --max-num-seqs is "
-            "%d: add %d to cudagraph_capture_sizes, or lower --max-num-seqs",
-            sizes[-1], most, most,
-        )  # fmt: skip
+            "decode batches of more than %d requests will run without a graph, and --max-num-seqs "
+            "is %d: add %d to cudagraph_capture_sizes, or lower --max-num-seqs",
+            sizes[-1],
+            most,
+            most,
+        )
     # All padding of a mixed batch may fall to one request, which is no longer than others.
     widest = max(larger - smaller for smaller, larger in pairwise([0, *sizes]))
     limit = vllm_config.model_config.max_model_len

@@ -18,7 +18,7 @@ import torch  # noqa: E402
 from vllm.platforms.interface import Platform, PlatformEnum  # noqa: E402
 
 try:
-    import torch_npu  # noqa: F401
+    import torch_npu
 except (ImportError, OSError) as error:
     raise AclLibraryNotFound(str(error)) from error
 
@@ -63,7 +63,7 @@ class NpuPlatform(Platform):
         NoDeviceError
             If there is neither an NPU nor a simulated one.
         """
-        if torch.npu.device_count() == 0:
+        if torch_npu.npu.device_count() == 0:
             raise NoDeviceError
         from ascend_vllm_plugin import compat
 
@@ -104,29 +104,29 @@ class NpuPlatform(Platform):
     @classmethod
     def get_device_name(cls, device_id: int = 0) -> str:
         """Name of the chip."""
-        name: str = torch.npu.get_device_name(device_id)
+        name: str = torch_npu.npu.get_device_name(device_id)
         return name
 
     @classmethod
     def get_device_total_memory(cls, device_id: int = 0) -> int:
         """Memory of the device, in bytes."""
-        total: int = torch.npu.mem_get_info(device_id)[1]
+        total: int = torch_npu.npu.mem_get_info(device_id)[1]
         return total
 
     @classmethod
     def get_current_memory_usage(cls, device: Any = None) -> float:
         """Memory that tensors take now, in bytes."""
-        return float(torch.npu.memory_allocated(device))
+        return float(torch_npu.npu.memory_allocated(device))
 
     @classmethod
     def set_device(cls, device: torch.device) -> None:
         """Make a device current."""
-        torch.npu.set_device(device)
+        torch_npu.npu.set_device(device)
 
     @classmethod
     def manual_seed_all(cls, seed: int) -> None:
         """Seed the generators of all devices."""
-        torch.npu.manual_seed_all(seed)
+        torch_npu.npu.manual_seed_all(seed)
 
     @classmethod
     def check_if_supports_dtype(cls, dtype: torch.dtype) -> None:
@@ -186,6 +186,6 @@ class NpuPlatform(Platform):
 
     @classmethod
     def num_compute_units(cls, device_id: int = 0) -> int:
-        """Number of vector cores."""
-        count: int = torch.npu.get_device_properties(device_id).vector_core_num
+        """Count the vector cores."""
+        count: int = torch_npu.npu.get_device_properties(device_id).vector_core_num
         return count

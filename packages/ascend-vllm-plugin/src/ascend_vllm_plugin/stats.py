@@ -79,7 +79,7 @@ def graph_counts(wrappers: Iterable[NpuGraphWrapper]) -> dict[str, Any]:
     replays, seconds = 0, 0.0
     for wrapper in wrappers:
         mode = wrapper.runtime_mode.name
-        for descriptor, count in wrapper.stats.captures.items():
+        for descriptor, count in wrapper.captures.items():
             graphs[mode][str(descriptor.num_tokens)] += count
         replays += wrapper.stats.replays
         seconds += wrapper.stats.capture_seconds

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+import torch_npu
 from ascend_core import probe
 from vllm.compilation.cuda_graph import CUDAGraphWrapper
 from vllm.config import CUDAGraphMode
@@ -17,6 +18,7 @@ from vllm.v1.worker.utils import request_memory
 from vllm.v1.worker.worker_base import CompilationTimes
 
 from ascend_vllm_plugin import compat
+from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
 from ascend_vllm_plugin.model_runner import NpuModelRunner
 from ascend_vllm_plugin.stats import graph_counts
 
@@ -37,14 +39,14 @@ class NpuWorker(Worker):
         compat.install_graph_wrapper()
         compat.skip_kernel_warmup()
         self.device = torch.device("npu", self.local_rank)
-        torch.npu.set_device(self.device)
+        torch_npu.npu.set_device(self.device)
         init_worker_distributed_environment(
             self.vllm_config, self.rank, self.distributed_init_method, self.local_rank, "gloo"
         )
         compat.destroy_groups_at_exit()
         set_random_seed(self.model_config.seed)
         gc.collect()
-        torch.npu.empty_cache()
+        torch_npu.npu.empty_cache()
         self.init_snapshot = MemorySnapshot(device=self.device)
         self.requested_memory = request_memory(self.init_snapshot, self.cache_config)
         self._graph_reserve = 0
@@ -53,7 +55,7 @@ class NpuWorker(Worker):
     def _make_model_runner(self) -> NpuModelRunner:
         return NpuModelRunner(self.vllm_config, self.device)
 
-    def _maybe_get_memory_pool_context(self, tag: str) -> AbstractContextManager[None]:
+    def _maybe_get_memory_pool_context(self, tag: str) -> AbstractContextManager[None]:  # noqa: ARG002
         """Leave torch_npu's allocator in place; vLLM's own is for CUDA."""
         return nullcontext()
 
@@ -121,11 +123,16 @@ class NpuWorker(Worker):
         return {
             "backend": "aclgraph" if mode != CUDAGraphMode.NONE else "eager",
             "simulated": device.simulated,
-            "device": torch.npu.get_device_name(self.device),
+            "device": torch_npu.npu.get_device_name(self.device),
             "cudagraph_mode": mode.name,
             "steps": steps.steps,
             "decode_steps": steps.decode_steps,
             "eager_decode_steps": steps.eager_decode_steps,
             "padding_waste": steps.padding_waste,
-            **graph_counts(CUDAGraphWrapper._all_instances),
+            **graph_counts(self._graph_wrappers()),
         }
+
+    def _graph_wrappers(self) -> list[NpuGraphWrapper]:
+        """Wrappers of this worker's model, and not of an earlier engine in the process."""
+        wrappers = CUDAGraphWrapper._all_instances
+        return [wrapper for wrapper in wrappers if wrapper.vllm_config is self.vllm_config]

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process that runs engines; see `support.engine`. Reads a job, prints a line per result."""
+
+import gc
+import json
+import sys
+from typing import Any
+
+import ascend_sim
+from vllm import LLM, SamplingParams
+from vllm.distributed import cleanup_dist_env_and_memory
+
+
+def keep_captured_lengths() -> None:
+    """Let replays repeat the attention lengths of the capture, as if there was no update."""
+    from ascend_vllm_plugin import graph_wrapper
+
+    graph_wrapper._lengths = lambda context: None
+
+
+def run_engine(run: dict[str, Any]) -> dict[str, Any]:
+    """Run one engine and describe what it did."""
+    if run["sabotage"]:
+        globals()[run["sabotage"]]()
+    engine = LLM(**run["options"])
+    tokens, logits = [], []
+    stats, executions = [_stats(engine)], [ascend_sim.counters()["graph_executions"]]
+    for batch in run["batches"]:
+        outputs = _generate(engine, batch)
+        tokens.append([list(output.token_ids) for output in outputs])
+        logits.append([_first_logits(output) for output in outputs] if batch["raw_logits"] else [])
+        stats.append(_stats(engine))
+        executions.append(ascend_sim.counters()["graph_executions"])
+    engine.llm_engine.engine_core.shutdown()
+    return {
+        "name": run["name"],
+        "tokens": tokens,
+        "logits": logits,
+        "stats": stats,
+        "executions": executions,
+    }
+
+
+def _generate(engine: LLM, batch: dict[str, Any]) -> list[Any]:
+    sampling = SamplingParams(
+        temperature=0,
+        max_tokens=batch["new_tokens"],
+        ignore_eos=True,
+        detokenize=False,
+        logprobs=-1 if batch["raw_logits"] else None,
+    )
+    prompts = [{"prompt_token_ids": prompt} for prompt in batch["prompts"]]
+    return [request.outputs[0] for request in engine.generate(prompts, sampling, use_tqdm=False)]
+
+
+def _first_logits(output: Any) -> list[float]:
+    by_token = output.logprobs[0]
+    return [by_token[token].logprob for token in range(len(by_token))]
+
+
+def _stats(engine: LLM) -> dict[str, Any]:
+    return dict(engine.collective_rpc("graph_stats")[0])
+
+
+def main() -> None:
+    """Run the engines of the job on standard input."""
+    for run in json.load(sys.stdin):
+        result = run_engine(run)
+        print("RESULT " + json.dumps(result), flush=True)
+        gc.collect()
+        cleanup_dist_env_and_memory()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tiny random models, made from a seed. Nothing is downloaded."""
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+__all__ = ["FAMILIES", "LAYERS", "make_model"]
+
+LAYERS = 4
+_SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+_CHAT_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+# Large enough for attention to decide tokens, so that a wrong cache gives wrong tokens; the
+# reference asserts that no two tokens are nearly equal.
+_WEIGHT_SCALE = 0.12
+
+_SHAPE = {
+    "vocab_size": 320,
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 1024,
+}
+_LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,  # less than the prompts have, so that scaling acts
+}
+FAMILIES = {
+    "qwen2": (Qwen2Config, Qwen2ForCausalLM, {"tie_word_embeddings": True}),
+    "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"tie_word_embeddings": False, "head_dim": 32}),
+    "llama": (
+        LlamaConfig,
+        LlamaForCausalLM,
+        {"tie_word_embeddings": False, "rope_parameters": _LLAMA3_ROPE},
+    ),
+}
+"""Configuration class, model class and what differs from the common shape."""
+
+
+def make_model(family: str, folder: Path, seed: int = 0, **changes: object) -> Path:
+    """Write a model with random weights and a byte-level tokenizer.
+
+    Parameters
+    ----------
+    family
+        Key of `FAMILIES`.
+    folder
+        Where to; is made.
+    seed
+        Of the weights.
+    **changes
+        Fields of the model's configuration.
+    """
+    tokenizer = _byte_tokenizer()
+    config_class, model_class, specifics = FAMILIES[family]
+    config = config_class(
+        **{**_SHAPE, **specifics, **changes},
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype="float32",
+    )
+    generator = torch.Generator().manual_seed(seed)
+    model = model_class(config).float()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, _WEIGHT_SCALE, generator=generator)
+            else:
+                parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _byte_tokenizer() -> PreTrainedTokenizerFast:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({byte: index for index, byte in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(list(_SPECIAL_TOKENS))
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+    )
+    fast.chat_template = _CHAT_TEMPLATE
+    return fast

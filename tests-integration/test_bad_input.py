@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What cannot work is refused at start, with the option, the reason and what to do."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.engine import under_simulator
+from support.models import make_model
+
+CONFIG_PROCESS = Path(__file__).parent / "support" / "config_process.py"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Options, and words that the error must have."""
+
+    name: str
+    options: dict[str, Any]
+    words: tuple[str, ...]
+
+
+def graphs(**options: Any) -> dict[str, Any]:
+    return {"compilation_config": options}
+
+
+def plugin(**options: Any) -> dict[str, Any]:
+    return {"additional_config": options}
+
+
+CASES = [
+    Case(
+        "unknown key",
+        plugin(graph_updat_order="update_first"),
+        ("additional_config.graph_updat_order", "graph_update_order"),
+    ),
+    Case(
+        "bad value",
+        plugin(graph_update_order="later"),
+        ("graph_update_order", "later", "replay_first", "update_first"),
+    ),
+    Case(
+        "xlite",
+        plugin(xlite_graph_config={"enabled": True}),
+        ("xlite_graph_config", "not in this version"),
+    ),
+    Case(
+        "unknown key of xlite",
+        plugin(xlite_graph_config={"enable": True}),
+        ("xlite_graph_config.enable", "enabled"),
+    ),
+    Case(
+        "torchair",
+        plugin(torchair_graph_config={"enabled": True}),
+        ("torchair_graph_config", "not in this version"),
+    ),
+    Case("graph mode", graphs(cudagraph_mode="FULLY"), ("cudagraph_mode", "FULLY")),
+    Case(
+        "eager and a graph mode",
+        {"enforce_eager": True, **graphs(cudagraph_mode="FULL")},
+        ("--enforce-eager", "cudagraph_mode", "FULL"),
+    ),
+    Case(
+        "pieces without compilation",
+        graphs(mode=0, cudagraph_mode="PIECEWISE"),
+        ("cudagraph_mode", "PIECEWISE", "compilation_config.mode"),
+    ),
+    Case(
+        "gaps between sizes",
+        {"max_model_len": 64, **graphs(cudagraph_mode="FULL", cudagraph_capture_sizes=[1, 256])},
+        ("cudagraph_capture_sizes", "max_model_len = 64"),
+    ),
+    Case("inductor", graphs(backend="inductor"), ("compilation_config.backend", "eager")),
+    Case("tensor parallel", {"tensor_parallel_size": 2}, ("--tensor-parallel-size",)),
+    Case("pipeline parallel", {"pipeline_parallel_size": 2}, ("--pipeline-parallel-size",)),
+    Case("lora", {"enable_lora": True}, ("--enable-lora",)),
+    Case("block size", {"block_size": 16}, ("--block-size", "16", "128")),
+    Case("cache type", {"kv_cache_dtype": "fp8"}, ("--kv-cache-dtype", "auto")),
+    Case("quantization", {"quantization": "fp8"}, ("--quantization", "fp8")),
+    Case("dtype", {"dtype": "float64"}, ("dtype", "float64")),
+    Case("architecture", {"model": "gemma"}, ("--model", "Gemma", "Qwen3ForCausalLM")),
+    Case("sliding window", {"model": "sliding"}, ("--disable-sliding-window", "64")),
+]
+
+
+@pytest.fixture(scope="session")
+def unsupported(
+    models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """Models that are not supported, by the name that cases give them."""
+    folder = tmp_path_factory.mktemp("unsupported")
+    sliding = make_model("qwen2", folder / "sliding", use_sliding_window=True,
+                         sliding_window=64, max_window_layers=0)  # fmt: skip
+    gemma = make_model("llama", folder / "gemma")
+    config = json.loads((gemma / "config.json").read_text())
+    config |= {"architectures": ["GemmaForCausalLM"], "model_type": "gemma"}
+    (gemma / "config.json").write_text(json.dumps(config))
+    return {"sliding": str(sliding), "gemma": str(gemma)}
+
+
+@pytest.fixture(scope="session")
+def errors(
+    tiny_model: Path, unsupported: dict[str, str], vllm_environment: dict[str, str]
+) -> dict[str, str]:
+    """Error of every case, by its name; and of one that is right."""
+    defaults = {"model": str(tiny_model), "max_model_len": 512, "max_num_seqs": 8}
+    jobs = [
+        defaults | case.options | named_model(case, unsupported)
+        for case in (*CASES, Case("right", {}, ()))
+    ]
+    process = subprocess.run(
+        under_simulator(sys.executable, str(CONFIG_PROCESS)),
+        env=vllm_environment,
+        input=json.dumps(jobs),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    lines = [
+        json.loads(line.removeprefix("RESULT "))
+        for line in process.stdout.splitlines()
+        if line.startswith("RESULT ")
+    ]
+    assert len(lines) == len(jobs), process.stderr[-8000:]
+    return dict(zip([*(case.name for case in CASES), "right"], lines, strict=True))
+
+
+def named_model(case: Case, unsupported: dict[str, str]) -> dict[str, str]:
+    name = case.options.get("model")
+    return {"model": unsupported[name]} if name else {}
+
+
+def test_options_that_are_right_are_accepted(errors: dict[str, str]) -> None:
+    assert errors["right"] == ""
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_error_names_the_option(case: Case, errors: dict[str, str]) -> None:
+    error = errors[case.name]
+    assert error
+    for word in case.words:
+        assert word in error
+
+
+def start(environment: dict[str, str], *prefix: str) -> str:
+    """What `vllm serve` prints when it cannot start."""
+    command = [*prefix, "vllm", "serve", "/nonexistent"]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert process.returncode != 0
+    return process.stdout + process.stderr
+
+
+def pretend_installed(folder: Path, distribution: str, version: str) -> Path:
+    """Make a folder that, on the path, makes a distribution look installed."""
+    metadata = folder / f"{distribution}-{version}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+    )
+    return folder
+
+
+def with_path(environment: dict[str, str], folder: Path) -> dict[str, str]:
+    path = os.pathsep.join([str(folder), environment.get("PYTHONPATH", "")])
+    return {**environment, "PYTHONPATH": path.rstrip(os.pathsep)}
+
+
+def test_without_npu_and_simulator_both_ways_to_go_on_are_named(
+    vllm_environment: dict[str, str],
+) -> None:
+    # torch would load torch_npu, and fail, before any code of ours runs.
+    bare = {**vllm_environment, "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
+    bare = {name: value for name, value in bare.items() if not name.startswith("ASCEND_SIM")}
+    bare.pop("LD_LIBRARY_PATH", None)
+    error = start(bare)
+    assert "libascendcl.so" in error
+    assert "set_env.sh" in error
+    assert "ascend-sim run" in error
+
+
+def test_a_version_outside_the_matrix_is_refused_with_the_command_that_mends_it(
+    vllm_environment: dict[str, str], tmp_path: Path
+) -> None:
+    folder = pretend_installed(tmp_path, "torch_npu", "2.9.0")
+    error = start(with_path(vllm_environment, folder), *under_simulator())
+    assert "torch_npu 2.9.0 is installed" in error
+    assert "pip install" in error
+
+
+def test_vllm_ascend_beside_the_plugin_is_refused(
+    vllm_environment: dict[str, str], tmp_path: Path
+) -> None:
+    folder = pretend_installed(tmp_path, "vllm_ascend", "0.30.0")
+    error = start(with_path(vllm_environment, folder), *under_simulator())
+    assert "one of the two must go" in error
+    assert "pip uninstall vllm-ascend" in error

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""In bf16 tokens may differ, logits by no more than bf16 allows."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from support.engine import Batch, EngineResult, EngineRun, EngineRuns
+from support.models import FAMILIES
+from support.reference import make_reference
+from test_parity import PROMPTS, engine_options
+
+TOLERANCE = 2e-2  # of the norm of the logits
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_first_logits_in_bf16_are_near_those_in_fp32(
+    family: str, models: dict[str, Path], engine_runs: EngineRuns
+) -> None:
+    runs = [
+        EngineRun(
+            f"{name}, bf16",
+            engine_options(
+                model,
+                "FULL_AND_PIECEWISE",
+                dtype="bfloat16",
+                logprobs_mode="raw_logits",
+                max_logprobs=-1,
+            ),
+            [Batch(PROMPTS, 1, raw_logits=True)],
+        )
+        for name, model in models.items()
+    ]
+    result = engine_runs.results(runs)[f"{family}, bf16"]
+    assert isinstance(result, EngineResult), result
+    expected = make_reference(models[family], PROMPTS, 1).first_logits
+    logits = torch.tensor(result.logits[0])
+    error = (logits - expected).norm(dim=-1) / expected.norm(dim=-1)
+    assert error.max() < TOLERANCE

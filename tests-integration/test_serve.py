@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`vllm serve` under load, and what is left of it afterwards."""
+
+import json
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from support.engine import under_simulator
+from support.reference import make_reference
+
+READY_TIMEOUT_S = 300
+STOP_TIMEOUT_S = 15
+REQUESTS = 32
+NEW_TOKENS = 24
+MODEL = "tiny"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running `vllm serve`."""
+
+    process: psutil.Popen
+    url: str
+    log: Path
+    environment: dict[str, str]
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=120, trust_env=False)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def files_in(*folders: str) -> set[Path]:
+    return {path for folder in folders for path in Path(folder).rglob("*")}
+
+
+def shared_memory() -> set[Path]:
+    return files_in("/dev/shm")
+
+
+def wait_until_ready(server: Server) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    with server.client() as client:
+        while time.monotonic() < deadline:
+            assert server.process.poll() is None, server.log.read_text()[-8000:]
+            try:
+                if client.get("/health").status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.5)
+    raise AssertionError(f"not ready after {READY_TIMEOUT_S} s: {server.log.read_text()[-8000:]}")
+
+
+@pytest.fixture(scope="module")
+def shared_memory_before() -> set[Path]:
+    return shared_memory()
+
+
+@pytest.fixture(scope="module")
+def server(
+    tiny_model: Path,
+    vllm_environment: dict[str, str],
+    shared_memory_before: set[Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("serve")
+    log, port = folder / "log", free_port()
+    options = {
+        "--served-model-name": MODEL,
+        "--host": "127.0.0.1",
+        "--port": str(port),
+        "--dtype": "float32",
+        "--max-model-len": "512",
+        "--max-num-seqs": "8",
+        "--gpu-memory-utilization": "0.05",
+    }
+    command = under_simulator("vllm", "serve", str(tiny_model), *sum(options.items(), ()))
+    environment = {**vllm_environment, "VLLM_SERVER_DEV_MODE": "1"}
+    with log.open("w") as output:
+        process = psutil.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    server = Server(process, f"http://127.0.0.1:{port}", log, environment)
+    try:
+        wait_until_ready(server)
+        yield server
+    finally:
+        for child in [*process.children(recursive=True), process]:
+            child.kill()
+        process.wait()
+
+
+def complete(client: httpx.Client, prompt: list[int]) -> list[int]:
+    """Greedy tokens of a completion."""
+    answer = client.post(
+        "/v1/completions",
+        json={
+            "model": MODEL,
+            "prompt": prompt,
+            "max_tokens": NEW_TOKENS,
+            "temperature": 0,
+            "ignore_eos": True,
+            "return_token_ids": True,
+        },
+    ).raise_for_status()
+    return list(answer.json()["choices"][0]["token_ids"])
+
+
+def cancel_after_the_first_token(client: httpx.Client, prompt: list[int]) -> None:
+    body = {"model": MODEL, "prompt": prompt, "max_tokens": 400, "ignore_eos": True, "stream": True}
+    with client.stream("POST", "/v1/completions", json=body) as stream:
+        next(line for line in stream.iter_lines() if line.startswith("data: "))
+
+
+def stream_chat(client: httpx.Client) -> int:
+    """Number of pieces that a streamed chat answer comes in."""
+    body = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "Hello"}],
+        "max_tokens": NEW_TOKENS,
+        "ignore_eos": True,
+        "stream": True,
+    }
+    with client.stream("POST", "/v1/chat/completions", json=body) as stream:
+        lines = [line.removeprefix("data: ") for line in stream.iter_lines() if line]
+    assert lines[-1] == "[DONE]"
+    return sum(bool(json.loads(line)["choices"]) for line in lines[:-1])
+
+
+def test_concurrent_requests_get_the_tokens_of_transformers_while_others_are_cancelled(
+    server: Server, tiny_model: Path
+) -> None:
+    prompts = [[index, *range(1, 3 + index * 5)] for index in range(REQUESTS)]
+    kept = [prompt for index, prompt in enumerate(prompts) if index % 4]
+    cancelled = [prompt for index, prompt in enumerate(prompts) if not index % 4]
+    expected = make_reference(tiny_model, kept, NEW_TOKENS).tokens
+    with server.client() as client, ThreadPoolExecutor(REQUESTS + 1) as pool:
+        answers = [pool.submit(complete, client, prompt) for prompt in kept]
+        stops = [pool.submit(cancel_after_the_first_token, client, prompt) for prompt in cancelled]
+        chat = pool.submit(stream_chat, client)
+        for stop in stops:
+            stop.result()
+        assert chat.result() > 1
+        assert [answer.result() for answer in answers] == expected
+
+
+def test_the_server_reports_its_graphs(server: Server) -> None:
+    with server.client() as client:
+        answer = client.post("/collective_rpc", json={"method": "graph_stats"}).raise_for_status()
+    stats = answer.json()["results"][0]
+    assert stats["backend"] == "aclgraph"
+    assert stats["cudagraph_mode"] == "FULL_AND_PIECEWISE"
+    assert stats["replays"] > 0
+    assert stats["eager_decode_steps"] == 0
+
+
+def test_sigterm_stops_the_server_and_leaves_nothing(
+    server: Server, shared_memory_before: set[Path]
+) -> None:
+    family = [server.process, *server.process.children(recursive=True)]
+    began = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    _, alive = psutil.wait_procs(family, timeout=STOP_TIMEOUT_S)
+    assert not alive, f"{alive} after {time.monotonic() - began:.0f} s"
+    assert shared_memory() <= shared_memory_before
+    assert files_in(server.environment["TMPDIR"], server.environment["XDG_CONFIG_HOME"]) == set()
+    assert {path.name for path in server.log.parent.iterdir()} == {"log"}
+    outside_the_cache = files_in(server.environment["HOME"])
+    assert outside_the_cache == set()
