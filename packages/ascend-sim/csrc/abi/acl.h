@@ -43,7 +43,7 @@ enum EventRecordedStatus : int { kRecordedNotReady = 0, kRecordedComplete = 1 };
 enum EventStatus : int { kEventStatusComplete = 0, kEventStatusNotReady = 1 };
 enum EventWaitStatus : int { kWaitStatusComplete = 0, kWaitStatusNotReady = 1 };
 enum StreamStatus : int { kStreamComplete = 0, kStreamNotReady = 1 };
-enum StreamAttr : uint32_t { kStreamAttrFailureMode = 1 };
+enum StreamAttr : uint32_t { kStreamAttrFailureMode = 1, kStreamAttrCacheOpInfo = 4 };
 enum StreamFailureMode : uint64_t { kContinueOnFailure = 0, kStopOnFailure = 1 };
 
 enum ValueWaitFlag : uint32_t { kWaitGeq = 0, kWaitEq = 1, kWaitAnd = 2, kWaitNor = 3 };

@@ -66,14 +66,14 @@ namespace ascend_sim {
 enum Code : int { ASCEND_SIM_CODES(ASCEND_SIM_CODE_ENUM) };
 #undef ASCEND_SIM_CODE_ENUM
 
-// The documented name of `code`, or "unknown code".
+// The documented name of `code`; null for a code of another library.
 inline const char* CodeName(int code) noexcept {
 #define ASCEND_SIM_CODE_CASE(number, name, text) \
   case number:                                   \
     return text;
   switch (code) { ASCEND_SIM_CODES(ASCEND_SIM_CODE_CASE) }
 #undef ASCEND_SIM_CODE_CASE
-  return "unknown code";
+  return nullptr;
 }
 
 }  // namespace ascend_sim

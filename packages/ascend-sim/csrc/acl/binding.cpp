@@ -34,6 +34,7 @@ Bindings& TheBindings() {
 void Unbind(GraphQueues& queues, Graph& graph) {
   queues.bound -= graph.bound_queues;
   graph.bound_queues = 0;
+  graph.end_notify = Claim();
 }
 
 // Takes the queues of one graph of `context` that does not run; false when there is none. `alive`
@@ -71,8 +72,9 @@ void BindQueues(Graph& graph) {
       GraphQueues& queues = TheBindings().of_device[device.Id()];
       do {
         if (Provide(queues, device.Resources().queues, wanted)) {
-          queues.bound += wanted;
+          graph.end_notify = Claim(device.Resources().notifies);
           graph.bound_queues = wanted;
+          queues.bound += wanted;
           return;
         }
       } while (Steal(queues, *graph.In(), alive));
@@ -90,6 +92,13 @@ void BindQueues(Graph& graph) {
 void UnbindQueues(Graph& graph) {
   const std::lock_guard lock(TheBindings().mutex);
   Unbind(TheBindings().of_device[graph.In()->OnDevice().Id()], graph);
+}
+
+void ReturnIdleQueues(Device& device) {
+  const std::lock_guard lock(TheBindings().mutex);
+  GraphQueues& queues = TheBindings().of_device[device.Id()];
+  device.Resources().queues.Give(queues.held - queues.bound);
+  queues.held = queues.bound;
 }
 
 Claim ClaimQueue(Context& context) {

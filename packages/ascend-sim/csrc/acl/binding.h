@@ -10,12 +10,16 @@
 namespace ascend_sim {
 
 class Context;
+class Device;
 class Graph;
 
 // Binds the queues of `graph`; waits while running graphs hold what it needs. Fails with 207005
 // when there can never be enough.
 void BindQueues(Graph& graph);
 void UnbindQueues(Graph& graph);
+
+// Gives the queues that no graph uses back to a device that is being reset.
+void ReturnIdleQueues(Device& device);
 
 // One queue for an ordinary stream; 207005 when there is none, not even from an idle graph.
 Claim ClaimQueue(Context& context);

@@ -172,10 +172,10 @@ void RequireNotCaptured(const Event& event) {
 }
 
 void RequireModeAllows(int code) {
-  const std::lock_guard lock(CaptureMutex());
+  const auto context = CurrentContext();
   const ThreadState& thread = ThisThread();
-  if (!thread.context) return;
-  const auto context_mode = thread.context->captures.Strictest();
+  const std::lock_guard lock(CaptureMutex());
+  const auto context_mode = context->captures.Strictest();
   if (!context_mode || thread.exchange_mode == abi::kCaptureRelaxed) return;
   const auto thread_mode = thread.captures->Strictest();
   const bool forbidden =

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "abi/acl.h"
+#include "acl/binding.h"
 #include "acl/config.h"
 #include "acl/context.h"
 #include "acl/counters.h"
@@ -54,6 +55,7 @@ void Device::Close(bool force) {
   }
   last->Release();
   FreeDeviceMemory(id_);
+  ReturnIdleQueues(*this);
   const std::lock_guard lock(mutex_);
   failed_.store(false);
   failure_code_ = kSuccess;

@@ -91,9 +91,11 @@ int Fail(int code, const char* call, const std::string& why) noexcept {
     errors.last = code;
     // Bounded: a caller that never fetches the text must not grow it for ever.
     constexpr size_t kKeep = 4096;
-    std::string text = "[PID: " + std::to_string(getpid()) + "] " + Timestamp() + " " +
-                       Title(code) + ": " + call + " failed: " + why + " (" + CodeName(code) +
-                       ", " + std::to_string(code) + ").\n";
+    const char* name = CodeName(code);
+    const std::string text = "[PID: " + std::to_string(getpid()) + "] " + Timestamp() + " " +
+                             Title(code) + ": " + call + " failed: " + why + " (" +
+                             (name != nullptr ? name + std::string(", ") : "") +
+                             std::to_string(code) + ").\n";
     errors.pending.insert(0, text);
     if (errors.pending.size() > kKeep) errors.pending.resize(kKeep);
   } catch (...) {  // out of memory while reporting: the code alone must do

@@ -128,10 +128,10 @@ class Graph::Run {
 
 void Graph::Replay() {
   if (replaying_.fetch_add(1) > 0) ReportOverlap(id_);
-  struct Leave {
+  struct AtExit {
     std::atomic<int>& count;
-    ~Leave() { count.fetch_sub(1); }
-  } leave{replaying_};
+    ~AtExit() { count.fetch_sub(1); }
+  } at_exit{replaying_};
   Run(*this).Go();
 }
 

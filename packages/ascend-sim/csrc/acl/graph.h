@@ -94,8 +94,10 @@ class Graph : public std::enable_shared_from_this<Graph> {
   void ExecuteOn(Stream& stream);
   int Running() const { return running_.load(); }
 
-  // Whether hardware queues are bound to it; guarded by the binding mutex (binding.h).
+  // Hardware queues bound to it and the notify of its end; guarded by the binding mutex
+  // (binding.h).
   int64_t bound_queues = 0;
+  Claim end_notify;
 
   // --- capture; see capture.cpp ---
   const abi::CaptureMode mode;

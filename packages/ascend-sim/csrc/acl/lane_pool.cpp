@@ -39,7 +39,7 @@ void Work() {
 
 }  // namespace
 
-void RunOnLanePool(std::function<void()> job) {
+void RunOnLanePool(std::function<void()> job) noexcept {
   Pool& pool = ThePool();
   const std::lock_guard lock(pool.mutex);
   pool.jobs.push_back(std::move(job));

@@ -240,15 +240,17 @@ ASCEND_SIM_ABI aclError aclrtHostGetDevicePointer(void* host, void** device, uin
   });
 }
 
-// Answers for HBM; any other attribute is unsupported on these chips and gives zeros.
+// Answers for HBM, whatever the page size; the chips have no other memory, and asking for it gives
+// zeros.
 ASCEND_SIM_ABI aclError aclrtGetMemInfo(int attribute, size_t* free_bytes, size_t* total_bytes) {
   return Abi("aclrtGetMemInfo", [&] {
     RequirePtr(free_bytes, "free");
     RequirePtr(total_bytes, "total");
     const Quota& hbm = CurrentContext()->OnDevice().Resources().hbm;
-    const bool known = (attribute >= 0 && attribute <= 5) || attribute == abi::kMemHbmHuge1G;
-    *total_bytes = known ? static_cast<size_t>(hbm.Limit()) : 0;
-    *free_bytes = known ? static_cast<size_t>(hbm.Available()) : 0;
+    const bool is_hbm = attribute == abi::kMemHbm || attribute == abi::kMemHbmHuge ||
+                        attribute == abi::kMemHbmNormal || attribute == abi::kMemHbmHuge1G;
+    *total_bytes = is_hbm ? static_cast<size_t>(hbm.Limit()) : 0;
+    *free_bytes = is_hbm ? static_cast<size_t>(hbm.Available()) : 0;
   });
 }
 

@@ -55,16 +55,6 @@ void Dismiss(const std::shared_ptr<TaskQueue>& queue) {
 
 }  // namespace
 
-Deadline DeadlineFrom(int64_t timeout_ms) {
-  if (timeout_ms == -1) return std::nullopt;
-  if (timeout_ms <= 0) {
-    Raise(kRtParamInvalid,
-          "timeout " + std::to_string(timeout_ms) +
-              " is not valid: use -1 to wait for ever or a number of milliseconds");
-  }
-  return Clock::now() + std::chrono::milliseconds(timeout_ms);
-}
-
 TaskQueue::TaskQueue(std::function<void(const Task&)> execute, bool run_inline)
     : execute_(std::move(execute)), inline_(run_inline) {}
 
@@ -124,8 +114,8 @@ void TaskQueue::Stop(Leave leave, const Deadline& deadline) {
   stopping_ = true;
   if (leave == Leave::kDrop) {
     cancelled_.store(true);
-    done_.fetch_add(
-        tasks_.size());  // dropped tasks count as done: nobody may wait for them for ever
+    // Dropped tasks count as done: nobody may wait for them for ever.
+    done_.fetch_add(tasks_.size());
     tasks_.clear();
   }
   added_.notify_all();

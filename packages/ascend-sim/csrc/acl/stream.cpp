@@ -20,6 +20,17 @@ int32_t NextStreamId() {
 // Waits for everything on the stream, without looking at errors.
 void Drain(Stream& stream) { stream.Queue().Wait(stream.Queue().Submitted()); }
 
+// The mode of the stream's whole context; stopping cannot be undone.
+void SetFailureMode(Stream& stream, uint64_t mode) {
+  Require(mode <= abi::kStopOnFailure, kRtParamInvalid,
+          "the mode must be 0 (continue) or 1 (stop)");
+  std::atomic<bool>& stops = stream.In()->stop_on_failure;
+  const bool stop = mode == abi::kStopOnFailure;
+  Require(stop || !stops.load(), kNotSupported,
+          "a context that stops on failure cannot go back to continuing");
+  stops.store(stop);
+}
+
 void Destroy(aclrtStream handle, TaskQueue::Leave leave) {
   const auto stream = Streams().Get(handle);
   Require(!stream->IsDefault(), kRtParamInvalid, "the default stream cannot be destroyed");
@@ -158,29 +169,23 @@ ASCEND_SIM_ABI aclError aclrtStreamGetFlags(aclrtStream handle, uint32_t* flags)
   });
 }
 
-// The mode of the whole context of the stream; stopping cannot be undone.
-ASCEND_SIM_ABI aclError aclrtSetStreamFailureMode(aclrtStream handle, uint64_t mode) {
-  return Abi("aclrtSetStreamFailureMode", [&] {
-    Require(mode <= abi::kStopOnFailure, kRtParamInvalid,
-            "the mode must be 0 (continue) or 1 (stop)");
-    Context& context = *StreamArg(handle)->In();
-    const bool stop = mode == abi::kStopOnFailure;
-    if (context.stop_on_failure.load() && !stop) {
-      Raise(kNotSupported, "a context that stops on failure cannot go back to continuing");
-    }
-    context.stop_on_failure.store(stop);
-  });
+ASCEND_SIM_ABI aclError aclrtSetStreamFailureMode(aclrtStream stream, uint64_t mode) {
+  return Abi("aclrtSetStreamFailureMode", [&] { SetFailureMode(*StreamArg(stream), mode); });
 }
 
-// Only the failure mode is simulated; callers treat 107000 as "attribute unknown to this version".
-ASCEND_SIM_ABI aclError aclrtSetStreamAttribute(aclrtStream stream, uint32_t attribute,
-                                                void* value) {
-  int forwarded = kSuccess;
-  const int code = Abi("aclrtSetStreamAttribute", [&] {
+// The failure mode, and whether to keep the names of operations for graph dumps, which are kept
+// anyway. Callers take 107000 for "an attribute that this version does not know".
+ASCEND_SIM_ABI aclError aclrtSetStreamAttribute(aclrtStream handle, uint32_t attribute,
+                                                const void* value) {
+  return Abi("aclrtSetStreamAttribute", [&] {
     RequirePtr(value, "value");
-    Require(attribute == abi::kStreamAttrFailureMode, kRtParamInvalid,
-            "only the attribute 1 (failure mode) is simulated");
-    forwarded = aclrtSetStreamFailureMode(stream, *static_cast<const uint64_t*>(value));
+    const auto stream = StreamArg(handle);
+    if (attribute == abi::kStreamAttrFailureMode) {
+      SetFailureMode(*stream, *static_cast<const uint64_t*>(value));
+    } else if (attribute != abi::kStreamAttrCacheOpInfo) {
+      Raise(kRtParamInvalid,
+            "the stream attribute " + std::to_string(attribute) +
+                " is not simulated: only 1 (failure mode) and 4 (operation names) are");
+    }
   });
-  return code != kSuccess ? code : forwarded;
 }

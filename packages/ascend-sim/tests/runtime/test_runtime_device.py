@@ -125,6 +125,15 @@ def test_free_memory_falls_by_what_is_allocated(acl: Acl) -> None:
     assert acl.memory()[0] == before
 
 
+def test_memory_that_the_chip_does_not_have_is_zero(acl: Acl) -> None:
+    """GetMemInfo of an unsupported attribute; 0 is DDR, 4 HBM in huge pages."""
+    free, total = c_size_t(1), c_size_t(1)
+    acl.ok("aclrtGetMemInfo", 0, byref(free), byref(total))
+    assert (free.value, total.value) == (0, 0)
+    acl.ok("aclrtGetMemInfo", 4, byref(free), byref(total))
+    assert (free.value, total.value) == acl.memory()
+
+
 def test_more_than_the_device_has_is_207001_and_takes_nothing(acl: Acl) -> None:
     """torch_npu's retry depends on this code."""
     free, total = acl.memory()
@@ -411,6 +420,9 @@ def test_a_graph_takes_queues_at_its_first_execution_not_at_capture(
             acl.execute(one, origin)
             acl.sync(origin)
             assert acl.streams_available() == 6
+        acl.ok("aclrtResetDeviceForce", 0)
+        acl.ok("aclrtSetDevice", 0)
+        assert acl.streams_available() == 10
         """,
         '{"streams": 10}',
     )

@@ -117,6 +117,14 @@ def test_streams_have_different_ids(acl: Acl) -> None:
     assert ids[0] != ids[1]
 
 
+def test_stream_attributes_that_are_not_simulated_are_107000(acl: Acl) -> None:
+    """torch_npu sets 4 (keep operation names) before each capture and tolerates this code."""
+    stream, value = acl.stream(), (c_uint64 * 2)(1, 0)
+    assert acl.aclrtSetStreamAttribute(stream, 4, value) == 0
+    assert acl.aclrtSetStreamAttribute(stream, 99, value) == 107000
+    assert acl.aclrtSetStreamAttribute(stream, 1, None) == 100000
+
+
 # --- events ---
 
 
