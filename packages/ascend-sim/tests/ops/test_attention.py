@@ -14,7 +14,7 @@ TRIANGLE = torch.ones(2048, 2048, dtype=torch.bool).triu(1)
 
 
 def _attend(q, k, v, hidden):
-    """Attend q [S, N, D] to k, v [L, NKV, D]; hidden [S, L]. Returns the result and log-sum-exp [S, N]."""
+    """Attend q [S, N, D] to k, v [L, NKV, D]; return the result and log-sum-exp [S, N]."""
     group = q.size(1) // k.size(1)
     k, v = k.float().repeat_interleave(group, 1), v.float().repeat_interleave(group, 1)
     scores = torch.einsum("qnd,knd->nqk", q.float(), k) * SCALE
@@ -33,7 +33,7 @@ def _hidden(queries, keys, sparse_mode, before=None, after=None):
 
 
 def _paged(lengths, kv_heads, size, dtype):
-    """Make a cache of shuffled pages: key, value [blocks, BLOCK, heads, size], and the block table."""
+    """Make key and value pages [blocks, BLOCK, heads, size] in any order, and a block table."""
     pages = [-(-length // BLOCK) for length in lengths]
     order = torch.randperm(sum(pages) + 2, generator=torch.Generator().manual_seed(3)).int()
     table = torch.zeros(len(lengths), max([1, *pages]) + 1, dtype=torch.int32)
@@ -61,22 +61,37 @@ def _compare(actual, expected):
     ids=["decode", "mixed", "chunked prefill"],
 )
 def test_packed_queries_over_pages(queries, keys, pages, heads, dtype):
-    """Given TND queries, a paged cache and sparse_mode 3, each query sees the keys up to its own."""
+    """Given TND queries, pages and sparse_mode 3, each query sees the keys up to its own."""
     (n, kv), size = heads, 32
     key, value, table = _paged(keys, kv, size, dtype)
     query = values(sum(queries), n, size, dtype=dtype)
-    as_pages = (lambda t: t.flatten(2)) if pages == "3-d" else (lambda t: t.transpose(1, 2).contiguous())
+    as_pages = (
+        (lambda t: t.flatten(2)) if pages == "3-d" else (lambda t: t.transpose(1, 2).contiguous())
+    )
     actual, _ = torch_npu.npu_fused_infer_attention_score(
-        query.npu(), as_pages(key).npu(), as_pages(value).npu(), atten_mask=TRIANGLE.npu(),
-        actual_seq_lengths=torch.tensor(queries).cumsum(0).tolist(), actual_seq_lengths_kv=keys,
-        block_table=table.npu(), num_heads=n, num_key_value_heads=kv, scale=SCALE, input_layout="TND",
-        sparse_mode=3, block_size=BLOCK,
-    )  # fmt: skip
+        query.npu(),
+        as_pages(key).npu(),
+        as_pages(value).npu(),
+        atten_mask=TRIANGLE.npu(),
+        actual_seq_lengths=torch.tensor(queries).cumsum(0).tolist(),
+        actual_seq_lengths_kv=keys,
+        block_table=table.npu(),
+        num_heads=n,
+        num_key_value_heads=kv,
+        scale=SCALE,
+        input_layout="TND",
+        sparse_mode=3,
+        block_size=BLOCK,
+    )
     expected = [
-        _attend(q, _rows(key, table[i], keys[i]), _rows(value, table[i], keys[i]),
-                _hidden(queries[i], keys[i], 3))[0]
+        _attend(
+            q,
+            _rows(key, table[i], keys[i]),
+            _rows(value, table[i], keys[i]),
+            _hidden(queries[i], keys[i], 3),
+        )[0]
         for i, q in enumerate(query.split(queries))
-    ]  # fmt: skip
+    ]
     _compare(actual, torch.cat(expected))
 
 
@@ -86,16 +101,31 @@ def test_packed_queries_over_pages(queries, keys, pages, heads, dtype):
 def test_dense_layouts(layout, queries, sparse_mode):
     """Given dense keys, every layout gives the same attention; a single query sees every key."""
     batch, n, kv, size, keys = 2, 4, 2, 16, 48
-    query, key, value = (values(batch, queries, n, size), values(batch, keys, kv, size, seed=1),
-                         values(batch, keys, kv, size, seed=2))  # fmt: skip
+    query, key, value = (
+        values(batch, queries, n, size),
+        values(batch, keys, kv, size, seed=1),
+        values(batch, keys, kv, size, seed=2),
+    )
     source, target = (layout.split("_") * 2)[:2]
-    arrange = {"BSH": lambda t: t.flatten(2), "BSND": lambda t: t, "BNSD": lambda t: t.transpose(1, 2)}
-    restore = {"BSH": lambda t: t.unflatten(2, (n, size)), "BSND": lambda t: t, "BNSD": lambda t: t.transpose(1, 2)}
+    arrange = {
+        "BSH": lambda t: t.flatten(2),
+        "BSND": lambda t: t,
+        "BNSD": lambda t: t.transpose(1, 2),
+    }
+    restore = {
+        "BSH": lambda t: t.unflatten(2, (n, size)),
+        "BSND": lambda t: t,
+        "BNSD": lambda t: t.transpose(1, 2),
+    }
     actual, _ = torch_npu.npu_fused_infer_attention_score(
         *(arrange[source](t).contiguous().npu() for t in (query, key, value)),
-        atten_mask=TRIANGLE.npu() if sparse_mode else None, num_heads=n, num_key_value_heads=kv, scale=SCALE,
-        input_layout=layout, sparse_mode=sparse_mode,
-    )  # fmt: skip
+        atten_mask=TRIANGLE.npu() if sparse_mode else None,
+        num_heads=n,
+        num_key_value_heads=kv,
+        scale=SCALE,
+        input_layout=layout,
+        sparse_mode=sparse_mode,
+    )
     hidden = _hidden(queries, keys, sparse_mode if queries > 1 else 0)
     expected = torch.stack([_attend(query[i], key[i], value[i], hidden)[0] for i in range(batch)])
     _compare(restore[target](actual.cpu()), expected)
@@ -103,11 +133,23 @@ def test_dense_layouts(layout, queries, sparse_mode):
 
 @pytest.mark.parametrize("queries", [4, 40])
 def test_band_of_keys(queries):
-    query, key, value = values(1, queries, 2, 16), values(1, 48, 2, 16, seed=1), values(1, 48, 2, 16, seed=2)
+    query, key, value = (
+        values(1, queries, 2, 16),
+        values(1, 48, 2, 16, seed=1),
+        values(1, 48, 2, 16, seed=2),
+    )
     actual, _ = torch_npu.npu_fused_infer_attention_score(
-        query.npu(), key.npu(), value.npu(), atten_mask=TRIANGLE.npu(), num_heads=2, scale=SCALE,
-        input_layout="BSND", sparse_mode=4, pre_tokens=7, next_tokens=2,
-    )  # fmt: skip
+        query.npu(),
+        key.npu(),
+        value.npu(),
+        atten_mask=TRIANGLE.npu(),
+        num_heads=2,
+        scale=SCALE,
+        input_layout="BSND",
+        sparse_mode=4,
+        pre_tokens=7,
+        next_tokens=2,
+    )
     expected, _ = _attend(query[0], key[0], value[0], _hidden(queries, 48, 4, before=7, after=2))
     _compare(actual[0], expected)
 
@@ -115,13 +157,24 @@ def test_band_of_keys(queries):
 @pytest.mark.parametrize("queries", [3, 40])
 def test_explicit_mask_and_lengths(queries):
     """Given sparse_mode 0, the mask hides what it marks and lengths cut what is beyond them."""
-    query, key, value = values(2, queries, 2, 16), values(2, 48, 2, 16, seed=1), values(2, 48, 2, 16, seed=2)
+    query, key, value = (
+        values(2, queries, 2, 16),
+        values(2, 48, 2, 16, seed=1),
+        values(2, 48, 2, 16, seed=2),
+    )
     mask = values(2, 1, queries, 48, seed=4) > 0
     mask[..., 0] = False
     actual, _ = torch_npu.npu_fused_infer_attention_score(
-        query.npu(), key.npu(), value.npu(), atten_mask=mask.npu(), num_heads=2, scale=SCALE,
-        input_layout="BSND", actual_seq_lengths=[queries, queries - 1], actual_seq_lengths_kv=[48, 20],
-    )  # fmt: skip
+        query.npu(),
+        key.npu(),
+        value.npu(),
+        atten_mask=mask.npu(),
+        num_heads=2,
+        scale=SCALE,
+        input_layout="BSND",
+        actual_seq_lengths=[queries, queries - 1],
+        actual_seq_lengths_kv=[48, 20],
+    )
     whole, _ = _attend(query[0], key[0], value[0], mask[0, 0])
     short, _ = _attend(query[1, :-1], key[1, :20], value[1, :20], mask[1, 0, :-1, :20])
     _compare(actual[0], whole)
@@ -135,31 +188,55 @@ def test_log_sum_exp_is_returned_on_request(queries):
     key, value, table = _paged(keys, 2, 16, torch.float32)
     query = values(sum(queries), 4, 16)
     _, lse = torch_npu.npu_fused_infer_attention_score(
-        query.npu(), key.flatten(2).npu(), value.flatten(2).npu(), atten_mask=TRIANGLE.npu(),
-        actual_seq_lengths=torch.tensor(queries).cumsum(0).tolist(), actual_seq_lengths_kv=keys,
-        block_table=table.npu(), num_heads=4, num_key_value_heads=2, scale=SCALE, input_layout="TND",
-        sparse_mode=3, block_size=BLOCK, softmax_lse_flag=True,
-    )  # fmt: skip
+        query.npu(),
+        key.flatten(2).npu(),
+        value.flatten(2).npu(),
+        atten_mask=TRIANGLE.npu(),
+        actual_seq_lengths=torch.tensor(queries).cumsum(0).tolist(),
+        actual_seq_lengths_kv=keys,
+        block_table=table.npu(),
+        num_heads=4,
+        num_key_value_heads=2,
+        scale=SCALE,
+        input_layout="TND",
+        sparse_mode=3,
+        block_size=BLOCK,
+        softmax_lse_flag=True,
+    )
     expected = [
-        _attend(q, _rows(key, table[i], keys[i]), _rows(value, table[i], keys[i]), _hidden(queries[i], keys[i], 3))[1]
+        _attend(
+            q,
+            _rows(key, table[i], keys[i]),
+            _rows(value, table[i], keys[i]),
+            _hidden(queries[i], keys[i], 3),
+        )[1]
         for i, q in enumerate(query.split(queries))
     ]
     _compare(lse.squeeze(-1), torch.cat(expected))
 
 
 def test_padded_sequences_get_zeros_and_change_nothing():
-    """Given a batch padded as in a captured graph, real rows keep their bits and padding is zero."""
+    """Given a batch padded as in a graph, real rows keep their bits and padding is zero."""
     keys = [20, 50]
     key, value, table = _paged(keys, 2, 16, torch.float32)
     query = values(4, 4, 16)
 
     def run(rows, ends, lengths):
         out, _ = torch_npu.npu_fused_infer_attention_score(
-            query[:rows].npu(), key.flatten(2).npu(), value.flatten(2).npu(), atten_mask=TRIANGLE.npu(),
-            actual_seq_lengths=ends, actual_seq_lengths_kv=lengths, num_heads=4, num_key_value_heads=2,
+            query[:rows].npu(),
+            key.flatten(2).npu(),
+            value.flatten(2).npu(),
+            atten_mask=TRIANGLE.npu(),
+            actual_seq_lengths=ends,
+            actual_seq_lengths_kv=lengths,
+            num_heads=4,
+            num_key_value_heads=2,
             block_table=torch.cat([table, torch.zeros_like(table)])[: len(ends)].contiguous().npu(),
-            scale=SCALE, input_layout="TND", sparse_mode=3, block_size=BLOCK,
-        )  # fmt: skip
+            scale=SCALE,
+            input_layout="TND",
+            sparse_mode=3,
+            block_size=BLOCK,
+        )
         return out.cpu()
 
     padded = run(4, [1, 2, 3, 4], [*keys, 0, 0])
@@ -168,15 +245,30 @@ def test_padded_sequences_get_zeros_and_change_nothing():
 
 
 def test_second_version_of_the_operator_agrees():
-    query, key, value = values(2, 3, 4, 16), values(2, 9, 2, 16, seed=1), values(2, 9, 2, 16, seed=2)
+    query, key, value = (
+        values(2, 3, 4, 16),
+        values(2, 9, 2, 16, seed=1),
+        values(2, 9, 2, 16, seed=2),
+    )
     arguments = {"input_layout": "BSND", "sparse_mode": 0}
     first, _ = torch_npu.npu_fused_infer_attention_score(
-        query.npu(), key.npu(), value.npu(), num_heads=4, num_key_value_heads=2, scale=SCALE, **arguments
+        query.npu(),
+        key.npu(),
+        value.npu(),
+        num_heads=4,
+        num_key_value_heads=2,
+        scale=SCALE,
+        **arguments,
     )
     second, _ = torch_npu.npu_fused_infer_attention_score_v2(
-        query.npu(), key.npu(), value.npu(), num_query_heads=4, num_key_value_heads=2, softmax_scale=SCALE,
+        query.npu(),
+        key.npu(),
+        value.npu(),
+        num_query_heads=4,
+        num_key_value_heads=2,
+        softmax_scale=SCALE,
         **arguments,
-    )  # fmt: skip
+    )
     assert torch.equal(first.cpu(), second.cpu())
 
 
@@ -184,14 +276,21 @@ def test_second_version_of_the_operator_agrees():
 @pytest.mark.parametrize(("queries", "keys"), [(1, 9), (5, 5), (40, 40)])
 @pytest.mark.parametrize("causal", [False, True])
 def test_scaled_dot_product_attention_equals_cpu(dtype, queries, keys, causal):
-    q, k, v = (values(2, 4, queries, 16, dtype=dtype), values(2, 4, keys, 16, dtype=dtype, seed=1),
-               values(2, 4, keys, 16, dtype=dtype, seed=2))  # fmt: skip
+    q, k, v = (
+        values(2, 4, queries, 16, dtype=dtype),
+        values(2, 4, keys, 16, dtype=dtype, seed=1),
+        values(2, 4, keys, 16, dtype=dtype, seed=2),
+    )
     is_causal = causal and queries == keys
-    assert_same(lambda *t: F.scaled_dot_product_attention(*t, is_causal=is_causal), q, k, v, scale=2)
+    assert_same(
+        lambda *t: F.scaled_dot_product_attention(*t, is_causal=is_causal), q, k, v, scale=2
+    )
 
 
 def test_scaled_dot_product_attention_with_a_mask_equals_cpu():
     mask = values(2, 1, 7, 9, seed=5) > 0
     mask[..., 0] = True
     q, k, v = values(2, 4, 7, 16), values(2, 4, 9, 16, seed=1), values(2, 4, 9, 16, seed=2)
-    assert_same(lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, attn_mask=m), q, k, v, mask)
+    assert_same(
+        lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, attn_mask=m), q, k, v, mask
+    )

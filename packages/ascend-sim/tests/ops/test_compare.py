@@ -29,24 +29,37 @@ def test_in_place_comparison_keeps_the_dtype(name):
 @pytest.mark.parametrize("name", ["logical_and", "logical_or", "logical_xor"])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_logic_equals_cpu(name, dtype):
-    assert_same(getattr(torch, name), values(5, 5, dtype=dtype), values(5, 5, dtype=torch.bool, seed=1))
+    assert_same(
+        getattr(torch, name), values(5, 5, dtype=dtype), values(5, 5, dtype=torch.bool, seed=1)
+    )
 
 
 @pytest.mark.parametrize(
     "function",
     [
-        lambda a, b: a & b, lambda a, b: a | b, lambda a, b: a ^ b, lambda a, b: ~a,
-        lambda a, b: a & 3, lambda a, b: a | 4, lambda a, b: a ^ 1, lambda a, b: a << b,
-        lambda a, b: a >> b, lambda a, b: a << 2, lambda a, b: a >> 1, lambda a, b: a.bitwise_and_(b),
+        lambda a, b: a & b,
+        lambda a, b: a | b,
+        lambda a, b: a ^ b,
+        lambda a, b: ~a,
+        lambda a, b: a & 3,
+        lambda a, b: a | 4,
+        lambda a, b: a ^ 1,
+        lambda a, b: a << b,
+        lambda a, b: a >> b,
+        lambda a, b: a << 2,
+        lambda a, b: a >> 1,
+        lambda a, b: a.bitwise_and_(b),
     ],
-)  # fmt: skip
+)
 def test_bits_equal_cpu(function):
     assert_same(function, values(4, 5, dtype=torch.int32), values(4, 5, dtype=torch.int32, seed=1))
 
 
 def test_whole_tensor_comparisons():
     left, right = values(3, 4), values(3, 4) + 1e-9
-    assert_same(lambda a, b: (torch.equal(a, b), torch.equal(a, b + 1), torch.allclose(a, b)), left, right)
+    assert_same(
+        lambda a, b: (torch.equal(a, b), torch.equal(a, b + 1), torch.allclose(a, b)), left, right
+    )
     assert_same(torch.isclose, left, right)
     assert_same(lambda a: torch.isin(a, 1), values(4, 4, dtype=torch.int64))
     assert_same(lambda a: a.logical_not(), left)

@@ -9,17 +9,91 @@ import torch.nn.functional as F  # noqa: N812
 from _oracle import FLOATS, INTS, STRIDES, assert_same, strided, values
 
 UNARY = [
-    "abs", "acosh", "asin", "asinh", "atan", "ceil", "cos", "cosh", "erf", "erfc", "exp", "exp2",
-    "expm1", "floor", "frac", "log", "log10", "log1p", "log2", "neg", "reciprocal", "round", "rsqrt",
-    "sigmoid", "sign", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "isfinite",
-    "isposinf", "isneginf", "isnan", "signbit", "nan_to_num", "erfinv", "atanh",
-]  # fmt: skip
-IN_PLACE = ["cos_", "exp_", "log_", "sqrt_", "rsqrt_", "reciprocal_", "sigmoid_", "tanh_", "relu_",
-            "neg_", "abs_", "floor_", "ceil_", "sin_", "zero_"]  # fmt: skip
-BINARY = ["add", "sub", "mul", "div", "maximum", "minimum", "remainder", "fmod", "floor_divide", "pow",
-          "atan2", "logaddexp", "xlogy"]  # fmt: skip
-INTEGER_BINARY = ["add", "sub", "mul", "div", "maximum", "minimum", "bitwise_and", "bitwise_or",
-                  "bitwise_xor"]  # fmt: skip
+    "abs",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "ceil",
+    "cos",
+    "cosh",
+    "erf",
+    "erfc",
+    "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "frac",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "neg",
+    "reciprocal",
+    "round",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinc",
+    "sinh",
+    "sqrt",
+    "square",
+    "tan",
+    "tanh",
+    "trunc",
+    "isfinite",
+    "isposinf",
+    "isneginf",
+    "isnan",
+    "signbit",
+    "nan_to_num",
+    "erfinv",
+    "atanh",
+]
+IN_PLACE = [
+    "cos_",
+    "exp_",
+    "log_",
+    "sqrt_",
+    "rsqrt_",
+    "reciprocal_",
+    "sigmoid_",
+    "tanh_",
+    "relu_",
+    "neg_",
+    "abs_",
+    "floor_",
+    "ceil_",
+    "sin_",
+    "zero_",
+]
+BINARY = [
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "maximum",
+    "minimum",
+    "remainder",
+    "fmod",
+    "floor_divide",
+    "pow",
+    "atan2",
+    "logaddexp",
+    "xlogy",
+]
+INTEGER_BINARY = [
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "maximum",
+    "minimum",
+    "bitwise_and",
+    "bitwise_or",
+    "bitwise_xor",
+]
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
@@ -42,22 +116,32 @@ def test_in_place_function_writes_through_strides(name):
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("name", BINARY)
 def test_binary_function_equals_cpu_for_any_strides(name, dtype, strides):
-    left, right = values(6, 4, dtype=dtype).abs() + 0.5, values(6, 4, dtype=dtype, seed=1).abs() + 0.5
+    left, right = (
+        values(6, 4, dtype=dtype).abs() + 0.5,
+        values(6, 4, dtype=dtype, seed=1).abs() + 0.5,
+    )
     assert_same(getattr(torch, name), strided(left, strides), right)
 
 
 @pytest.mark.parametrize("dtype", INTS, ids=str)
 @pytest.mark.parametrize("name", INTEGER_BINARY)
 def test_binary_function_of_integers_equals_cpu(name, dtype):
-    assert_same(getattr(torch, name), values(6, 4, dtype=dtype), values(6, 4, dtype=dtype, seed=1) + 1)
+    assert_same(
+        getattr(torch, name), values(6, 4, dtype=dtype), values(6, 4, dtype=dtype, seed=1) + 1
+    )
 
 
 @pytest.mark.parametrize(
     ("left", "right"),
-    [(torch.float32, torch.int64), (torch.bfloat16, torch.float32), (torch.int32, torch.int64),
-     (torch.bool, torch.float16), (torch.uint8, torch.int8)],
+    [
+        (torch.float32, torch.int64),
+        (torch.bfloat16, torch.float32),
+        (torch.int32, torch.int64),
+        (torch.bool, torch.float16),
+        (torch.uint8, torch.int8),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_mixed_dtypes_promote_as_on_cpu(left, right):
     assert_same(torch.add, values(3, 4, dtype=left), values(4, dtype=right, seed=1))
 
@@ -65,16 +149,29 @@ def test_mixed_dtypes_promote_as_on_cpu(left, right):
 @pytest.mark.parametrize(
     "function",
     [
-        lambda t: t + 2.5, lambda t: 2.5 - t, lambda t: t - 1, lambda t: t * 3, lambda t: t / 2,
-        lambda t: 7 / (t.abs() + 1), lambda t: t // 0.7, lambda t: t % 3, lambda t: t**2,
-        lambda t: 2**t, lambda t: t**0.5, lambda t: torch.add(t, 1, alpha=3),
-        lambda t: torch.sub(t, t, alpha=2), lambda t: t.add_(1).mul_(2).sub_(0.5).div_(3),
-        lambda t: torch.rsub(t, 4.0, alpha=2), lambda t: t.pow_(2), lambda t: t.fmod(2),
-        lambda t: t.remainder_(2), lambda t: t.floor_divide_(2),
+        lambda t: t + 2.5,
+        lambda t: 2.5 - t,
+        lambda t: t - 1,
+        lambda t: t * 3,
+        lambda t: t / 2,
+        lambda t: 7 / (t.abs() + 1),
+        lambda t: t // 0.7,
+        lambda t: t % 3,
+        lambda t: t**2,
+        lambda t: 2**t,
+        lambda t: t**0.5,
+        lambda t: torch.add(t, 1, alpha=3),
+        lambda t: torch.sub(t, t, alpha=2),
+        lambda t: t.add_(1).mul_(2).sub_(0.5).div_(3),
+        lambda t: torch.rsub(t, 4.0, alpha=2),
+        lambda t: t.pow_(2),
+        lambda t: t.fmod(2),
+        lambda t: t.remainder_(2),
+        lambda t: t.floor_divide_(2),
         lambda t: torch.div(t, 3, rounding_mode="trunc"),
         lambda t: torch.div(t, 3, rounding_mode="floor"),
     ],
-)  # fmt: skip
+)
 def test_scalar_operands_equal_cpu(function):
     assert_same(function, values(5, 6))
 
@@ -104,17 +201,30 @@ def test_three_operands_equal_cpu(function):
 @pytest.mark.parametrize(
     "function",
     [
-        F.silu, F.relu, F.gelu, F.softplus, F.elu, F.hardswish,
-        F.hardsigmoid, F.mish, F.leaky_relu, F.hardtanh, F.softshrink, F.logsigmoid, F.glu,
+        F.silu,
+        F.relu,
+        F.gelu,
+        F.softplus,
+        F.elu,
+        F.hardswish,
+        F.hardsigmoid,
+        F.mish,
+        F.leaky_relu,
+        F.hardtanh,
+        F.softshrink,
+        F.logsigmoid,
+        F.glu,
     ],
-)  # fmt: skip
+)
 def test_activation_equals_cpu(function, dtype):
     assert_same(function, values(4, 8, dtype=dtype))
 
 
 def test_special_values_pass_through():
     special = torch.tensor([math.nan, math.inf, -math.inf, 0.0, -0.0])
-    assert_same(lambda t: (t + 1, t * 0, t.isnan(), t.isinf(), torch.nan_to_num(t, 1.0, 2.0, 3.0)), special)
+    assert_same(
+        lambda t: (t + 1, t * 0, t.isnan(), t.isinf(), torch.nan_to_num(t, 1.0, 2.0, 3.0)), special
+    )
 
 
 @pytest.mark.parametrize("shape", [(0,), (3, 0), ()], ids=str)

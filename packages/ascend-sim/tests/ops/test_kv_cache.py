@@ -12,8 +12,13 @@ from _oracle import FLOATS, values
 def test_tokens_land_in_their_slots_and_negative_slots_are_skipped(dtype, slot_dtype):
     key, value = values(4, 2, 8, dtype=dtype), values(4, 2, 8, dtype=dtype, seed=1)
     slots = torch.tensor([5, -1, 0, 11], dtype=slot_dtype)
-    keys, others = torch.zeros(3, 4, 2, 8, dtype=dtype).npu(), torch.zeros(3, 4, 2, 8, dtype=dtype).npu()
-    torch_npu.npu_scatter_pa_kv_cache(key.npu(), value.npu(), keys, others, slots.npu(), cache_mode="Norm")
+    keys, others = (
+        torch.zeros(3, 4, 2, 8, dtype=dtype).npu(),
+        torch.zeros(3, 4, 2, 8, dtype=dtype).npu(),
+    )
+    torch_npu.npu_scatter_pa_kv_cache(
+        key.npu(), value.npu(), keys, others, slots.npu(), cache_mode="Norm"
+    )
     for cache, rows in ((keys, key), (others, value)):
         expected = torch.zeros(12, 2, 8, dtype=dtype)
         for slot, row in zip(slots.tolist(), rows, strict=True):

@@ -38,7 +38,11 @@ def test_rms_norm_of_a_strided_input():
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 def test_add_rms_norm_returns_the_norm_and_the_sum(dtype):
-    a, b, gamma = values(4, 32, dtype=dtype), values(4, 32, dtype=dtype, seed=1), values(32, dtype=dtype, seed=2)
+    a, b, gamma = (
+        values(4, 32, dtype=dtype),
+        values(4, 32, dtype=dtype, seed=1),
+        values(32, dtype=dtype, seed=2),
+    )
     y, _, x = torch_npu.npu_add_rms_norm(a.npu(), b.npu(), gamma.npu(), 1e-6)
     assert torch.equal(x.cpu(), a + b)
     _close(y, _rms_norm(a + b, gamma, 1e-6))
@@ -62,7 +66,9 @@ def test_swiglu_gates_one_half_with_the_other(dtype, dim):
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 def test_layer_and_group_norm_equal_cpu(dtype):
     weight, bias = values(8, dtype=dtype, seed=1), values(8, dtype=dtype, seed=2)
-    assert_same(lambda x, w, b: F.layer_norm(x, (8,), w, b), values(5, 8, dtype=dtype), weight, bias)
+    assert_same(
+        lambda x, w, b: F.layer_norm(x, (8,), w, b), values(5, 8, dtype=dtype), weight, bias
+    )
     assert_same(lambda x: F.layer_norm(x, (8,)), values(5, 8, dtype=dtype))
     assert_same(lambda x: F.group_norm(x, 2), values(3, 4, 5))
 

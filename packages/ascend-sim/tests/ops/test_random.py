@@ -10,13 +10,17 @@ SIZE = 20000
 @pytest.mark.parametrize(
     ("draw", "mean", "deviation"),
     [
-        (lambda t: t.uniform_(1, 3), 2.0, 0.577), (lambda t: t.normal_(3, 2), 3.0, 2.0),
-        (lambda t: t.exponential_(2.0), 0.5, 0.5), (lambda t: t.bernoulli_(0.3), 0.3, 0.458),
-        (lambda t: t.random_(0, 10), 4.5, 2.87), (lambda t: torch.randn_like(t), 0.0, 1.0),
-        (lambda t: torch.rand_like(t), 0.5, 0.289), (lambda t: torch.bernoulli(t.fill_(0.5)), 0.5, 0.5),
+        (lambda t: t.uniform_(1, 3), 2.0, 0.577),
+        (lambda t: t.normal_(3, 2), 3.0, 2.0),
+        (lambda t: t.exponential_(2.0), 0.5, 0.5),
+        (lambda t: t.bernoulli_(0.3), 0.3, 0.458),
+        (lambda t: t.random_(0, 10), 4.5, 2.87),
+        (lambda t: torch.randn_like(t), 0.0, 1.0),
+        (lambda t: torch.rand_like(t), 0.5, 0.289),
+        (lambda t: torch.bernoulli(t.fill_(0.5)), 0.5, 0.5),
         (lambda t: torch.normal(t.zero_(), 2.0), 0.0, 2.0),
     ],
-)  # fmt: skip
+)
 def test_distribution_has_its_mean_and_deviation(draw, mean, deviation):
     torch.npu.manual_seed(0)
     numbers = draw(torch.empty(SIZE, device="npu")).cpu()
@@ -27,11 +31,12 @@ def test_distribution_has_its_mean_and_deviation(draw, mean, deviation):
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: torch.randn(50, device="npu"), lambda: torch.randperm(50, device="npu"),
+        lambda: torch.randn(50, device="npu"),
+        lambda: torch.randperm(50, device="npu"),
         lambda: torch.randint(0, 1000, (50,), device="npu"),
         lambda: torch.multinomial(torch.ones(3, 50, device="npu"), 20),
     ],
-)  # fmt: skip
+)
 def test_a_seed_fixes_the_numbers_and_the_next_call_differs(draw):
     torch.npu.manual_seed(7)
     first, second = draw().cpu(), draw().cpu()
@@ -48,4 +53,6 @@ def test_permutation_and_multinomial_draw_without_replacement():
 
 def test_generators_are_independent():
     one, two = torch.Generator("npu").manual_seed(1), torch.Generator("npu").manual_seed(2)
-    assert not torch.equal(*(torch.empty(50, device="npu").uniform_(generator=g).cpu() for g in (one, two)))
+    assert not torch.equal(
+        *(torch.empty(50, device="npu").uniform_(generator=g).cpu() for g in (one, two))
+    )

@@ -22,7 +22,9 @@ def _rotate(x, mode):
 
 
 def _cache(positions, rotary):
-    angles = torch.outer(torch.arange(positions).float(), 100.0 ** -torch.linspace(0, 1, rotary // 2))
+    angles = torch.outer(
+        torch.arange(positions).float(), 100.0 ** -torch.linspace(0, 1, rotary // 2)
+    )
     return torch.cat((angles.cos(), angles.sin()), -1)
 
 
@@ -47,7 +49,13 @@ def test_rope_by_position_leaves_the_rest_of_a_head(dtype, mode, rotary):
     query, key = values(4, 64, dtype=dtype), values(4, 32, dtype=dtype, seed=1)
     cache = _cache(20, rotary).to(dtype)
     q, k = torch_npu.npu_mrope(
-        positions.npu(), query.npu(), key.npu(), cache.npu(), 16, mrope_section=[0, 0, 0], rotary_mode=mode
+        positions.npu(),
+        query.npu(),
+        key.npu(),
+        cache.npu(),
+        16,
+        mrope_section=[0, 0, 0],
+        rotary_mode=mode,
     )
     cos, sin = cache[positions].float().chunk(2, -1)
     _close(q, _reference(query, cos, sin, mode, 16))
@@ -80,8 +88,11 @@ def test_multimodal_rope_takes_angles_by_section():
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("mode", ["half", "interleave"])
 def test_rotary_mul_follows_its_formula(dtype, mode):
-    x, cos, sin = (values(2, 5, 3, 8, dtype=dtype), values(1, 5, 1, 8, dtype=dtype, seed=1),
-                   values(1, 5, 1, 8, dtype=dtype, seed=2))  # fmt: skip
+    x, cos, sin = (
+        values(2, 5, 3, 8, dtype=dtype),
+        values(1, 5, 1, 8, dtype=dtype, seed=1),
+        values(1, 5, 1, 8, dtype=dtype, seed=2),
+    )
     actual = torch_npu.npu_rotary_mul(x.npu(), cos.npu(), sin.npu(), rotary_mode=mode)
     _close(actual, x.float() * cos.float() + _rotate(x.float(), mode) * sin.float())
 
@@ -89,6 +100,8 @@ def test_rotary_mul_follows_its_formula(dtype, mode):
 def test_apply_rotary_pos_emb_changes_query_and_key_in_place():
     query, key = values(2, 3, 4, 8), values(2, 3, 1, 8, seed=1)
     cos, sin = values(2, 3, 1, 8, seed=2), values(2, 3, 1, 8, seed=3)
-    q, k = torch_npu.npu_apply_rotary_pos_emb(query.npu(), key.npu(), cos.npu(), sin.npu(), layout="BSND")
+    q, k = torch_npu.npu_apply_rotary_pos_emb(
+        query.npu(), key.npu(), cos.npu(), sin.npu(), layout="BSND"
+    )
     _close(q, query * cos + _rotate(query, "half") * sin)
     _close(k, key * cos + _rotate(key, "half") * sin)

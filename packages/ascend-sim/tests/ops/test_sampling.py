@@ -33,7 +33,9 @@ def test_top_k_top_p_masks_the_rest(with_k, with_p):
 
 def test_penalties_equal_cpu():
     def penalise(logits, tokens, repetition, frequency, presence):
-        counts = torch.zeros(logits.size(0), logits.size(1) + 1, dtype=torch.long, device=logits.device)
+        counts = torch.zeros(
+            logits.size(0), logits.size(1) + 1, dtype=torch.long, device=logits.device
+        )
         counts.scatter_add_(1, tokens, torch.ones_like(tokens))
         counts = counts[:, :-1]
         seen = counts > 0
@@ -43,7 +45,9 @@ def test_penalties_equal_cpu():
         return logits - presence.unsqueeze(1) * seen
 
     tokens = values(3, 6, dtype=torch.int64)
-    assert_same(penalise, values(3, 12), tokens, torch.tensor([1.0, 1.2, 2.0]), torch.rand(3), torch.rand(3))
+    assert_same(
+        penalise, values(3, 12), tokens, torch.tensor([1.0, 1.2, 2.0]), torch.rand(3), torch.rand(3)
+    )
 
 
 def test_min_p_logprobs_and_bitmask_equal_cpu():
@@ -61,12 +65,19 @@ def test_min_p_logprobs_and_bitmask_equal_cpu():
 
     def bitmask(logits, words):
         bits = torch.arange(32, device=logits.device, dtype=torch.int32)
-        allowed = ((words.unsqueeze(-1) >> bits) & 1).flatten(1)[:, : logits.size(1)].bool()
+        # Expanded by hand: torch_npu gives the result of a shift the shape of its left operand.
+        allowed = (
+            ((words.unsqueeze(-1).expand(-1, -1, 32) >> bits) & 1)
+            .flatten(1)[:, : logits.size(1)]
+            .bool()
+        )
         return logits.masked_fill(~allowed, -torch.inf)
 
     assert_same(min_p, values(3, 40))
     assert_same(logprobs, values(3, 40))
-    assert_same(bitmask, values(2, 40), torch.tensor([[0x0F0F, 5], [0x7FFFFFFF, 3]], dtype=torch.int32))
+    assert_same(
+        bitmask, values(2, 40), torch.tensor([[0x0F0F, 5], [0x7FFFFFFF, 3]], dtype=torch.int32)
+    )
 
 
 def test_random_sampling_prefers_what_is_likely():

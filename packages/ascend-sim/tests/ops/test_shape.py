@@ -14,7 +14,9 @@ def test_copy_between_strides_and_dtypes_equals_cpu(dtype, strides):
     assert_same(lambda t: (t.to(dtype), t.contiguous(), t.t().to(dtype)), source)
 
 
-@pytest.mark.parametrize("source", [torch.float32, torch.int64, torch.bool, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "source", [torch.float32, torch.int64, torch.bool, torch.bfloat16], ids=str
+)
 @pytest.mark.parametrize("target", DTYPES, ids=str)
 def test_cast_equals_cpu(source, target):
     # Not below 0: what a negative float becomes as an unsigned integer is undefined.
@@ -51,16 +53,33 @@ def test_sequences_and_fills_equal_cpu(make):
 @pytest.mark.parametrize(
     "function",
     [
-        lambda t: torch.cat([t, t], 0), lambda t: torch.cat([t, t[:, :1]], 1), lambda t: torch.stack([t, t], 1),
-        lambda t: t.flip(0), lambda t: t.flip((0, 1)), lambda t: t.roll(2, 0), lambda t: t.roll((1, -1), (0, 1)),
-        lambda t: t.repeat(2, 3), lambda t: t.tril(), lambda t: t.triu(1), lambda t: t.tril_(-1),
-        lambda t: t.split([2, 4], 0), lambda t: t.chunk(2, 1), lambda t: F.pad(t, (1, 2)),
-        lambda t: F.pad(t, (1, 0, 0, 1), value=3.0), lambda t: t.permute(1, 0).contiguous(),
-        lambda t: t.repeat_interleave(2, 0), lambda t: t.repeat_interleave(3), lambda t: t.unsqueeze(1).expand(6, 2, 4).contiguous(),
-        lambda t: t.reshape(-1), lambda t: t.reshape(3, 8), lambda t: t.diagonal().contiguous(), lambda t: t.trace(),
-        lambda t: F.pad(t.unsqueeze(0), (1, 1), mode="replicate"), lambda t: F.pad(t.unsqueeze(0), (1, 1), mode="reflect"),
+        lambda t: torch.cat([t, t], 0),
+        lambda t: torch.cat([t, t[:, :1]], 1),
+        lambda t: torch.stack([t, t], 1),
+        lambda t: t.flip(0),
+        lambda t: t.flip((0, 1)),
+        lambda t: t.roll(2, 0),
+        lambda t: t.roll((1, -1), (0, 1)),
+        lambda t: t.repeat(2, 3),
+        lambda t: t.tril(),
+        lambda t: t.triu(1),
+        lambda t: t.tril_(-1),
+        lambda t: t.split([2, 4], 0),
+        lambda t: t.chunk(2, 1),
+        lambda t: F.pad(t, (1, 2)),
+        lambda t: F.pad(t, (1, 0, 0, 1), value=3.0),
+        lambda t: t.permute(1, 0).contiguous(),
+        lambda t: t.repeat_interleave(2, 0),
+        lambda t: t.repeat_interleave(3),
+        lambda t: t.unsqueeze(1).expand(6, 2, 4).contiguous(),
+        lambda t: t.reshape(-1),
+        lambda t: t.reshape(3, 8),
+        lambda t: t.diagonal().contiguous(),
+        lambda t: t.trace(),
+        lambda t: F.pad(t.unsqueeze(0), (1, 1), mode="replicate"),
+        lambda t: F.pad(t.unsqueeze(0), (1, 1), mode="reflect"),
     ],
-)  # fmt: skip
+)
 def test_rearrangement_equals_cpu(function, strides):
     if strides == "expanded":  # an in-place function may not write to it
         assert_same(lambda t: function(t.clone()), strided(values(6, 4), strides), exact=True)

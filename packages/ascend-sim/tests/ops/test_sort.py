@@ -10,11 +10,17 @@ from _oracle import FLOATS, STRIDES, assert_same, strided, values
 @pytest.mark.parametrize(
     "function",
     [
-        lambda t: t.sort(stable=True), lambda t: t.sort(descending=True, stable=True), lambda t: t.sort(dim=0, stable=True),
-        lambda t: t.argsort(stable=True), lambda t: t.topk(3).values, lambda t: t.topk(2, dim=0, largest=False).values,
-        lambda t: t.kthvalue(2).values, lambda t: t.median(1).values, lambda t: t.msort(),
+        lambda t: t.sort(stable=True),
+        lambda t: t.sort(descending=True, stable=True),
+        lambda t: t.sort(dim=0, stable=True),
+        lambda t: t.argsort(stable=True),
+        lambda t: t.topk(3).values,
+        lambda t: t.topk(2, dim=0, largest=False).values,
+        lambda t: t.kthvalue(2).values,
+        lambda t: t.median(1).values,
+        lambda t: t.msort(),
     ],
-)  # fmt: skip
+)
 def test_order_equals_cpu(function, strides):
     assert_same(function, strided(values(6, 5), strides), exact=True)
 
