@@ -39,3 +39,9 @@ def test_decode_attention_agrees_with_eager_mode(steps):
     assert output.rstrip().endswith(
         "20 steps, 2 attention tasks updated in each: the graph and eager mode agree"
     )
+
+
+def test_the_example_of_the_readme_runs():
+    readme = (EXAMPLES.parent / "README.md").read_text()
+    for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL):
+        exec(compile(block, "README.md", "exec"), {})

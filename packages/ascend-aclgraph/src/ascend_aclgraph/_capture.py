@@ -26,6 +26,7 @@ CAPTURE_ERROR_MODES = ("global", "thread_local", "relaxed")
 _NOT_SUPPORTED = 207000
 _STREAM_CAPTURED = 107027
 _BEGIN = "aclmdlRICaptureBegin"
+_END = "aclmdlRICaptureEnd"
 
 _active = threading.local()
 
@@ -167,10 +168,12 @@ def _record(fn: Callable[[], Any], capture: Capture, mode: str) -> None:
     capture.result = None
     if inner is not None and not isinstance(inner, Exception):
         raise inner
-    cause = inner or outer
-    assert cause is not None
-    call = "the captured function" if inner else "aclmdlRICaptureEnd"
-    raise _failure(cause, call, capture.label) from cause
+    if inner is None:
+        assert outer is not None
+        raise _failure(outer, _END, capture.label) from outer
+    # An error of torch_npu's task queue may tell no code; the end of the capture then has one.
+    inner.__context__ = inner.__context__ or outer
+    raise _failure(inner, "the captured function", capture.label) from inner
 
 
 def _end(capture: Capture, device: int) -> BaseException | None:
@@ -188,7 +191,9 @@ def _failure(error: BaseException, call: str, label: Hashable) -> CaptureError:
         detail = f"{type(error).__name__}: {error}"
         return CaptureError(0, call, detail, label=label, advice=_advice(None))
     advice = acl.advice if isinstance(acl, CaptureError) else _advice(acl)
-    return CaptureError(acl.code, acl.call, str(error), label=label, advice=advice)
+    if not call.startswith("acl"):
+        call = acl.call  # the text of torch_npu knows better what failed inside
+    return CaptureError(acl.code, call, str(error), label=label, advice=advice)
 
 
 def _advice(acl: AclError | None) -> Collection[str]:
