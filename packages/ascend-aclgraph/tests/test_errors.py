@@ -109,7 +109,7 @@ with Graph.capture(lambda: kept + 2) as graph:
 
 
 def test_a_capture_that_was_invalidated_leaves_nothing():
-    """In a process of its own: torch_npu's task queue, if on, accepts no work after such an error."""
+    """In a process of its own: after such an error, torch_npu's task queue would take no work."""
     result = subprocess.run(
         [sys.executable, "-c", INVALIDATE],
         env=os.environ | {"TASK_QUEUE_ENABLE": "0"},

@@ -156,3 +156,11 @@ def test_a_pool_returns_all_memory_when_its_last_graph_is_closed():
     assert graphs[1].outputs[0, 0].item() == 15
     graphs[1].close()
     assert reserved() == before
+
+
+def test_a_pool_whose_first_capture_failed_can_be_used():
+    pool = MemoryPool()
+    with pytest.raises(CaptureError):
+        Graph.capture(lambda: torch.ones(4, device="npu") / (1 // 0), pool=pool, warmup=0)
+    with Graph.capture(chain(2), pool=pool) as graph:
+        assert graph.replay()[0, 0].item() == 15

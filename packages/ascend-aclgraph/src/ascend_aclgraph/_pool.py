@@ -21,7 +21,8 @@ class MemoryPool:
     Parameters
     ----------
     token
-        Handle of an existing pool (`torch.npu.graph_pool_handle()`); by default a new one.
+        Handle of an existing pool (`torch.npu.graph_pool_handle()`); by default a new one. Used
+        until the last graph here is closed.
     stream
         Where captures of this pool run; by default one of torch_npu's streams. The allocator reuses
         memory within one stream only, so graphs that shall share memory share this too.
@@ -69,10 +70,15 @@ class MemoryPool:
         self._graphs += 1
 
     def leave(self) -> None:
-        """Count a graph out; addresses mean nothing once the pool's memory may be returned."""
+        """Count a graph out; after the last one the pool is as new.
+
+        Its memory may be returned then, so addresses mean nothing; and torch_npu's allocators
+        refuse a handle that was in use and is no more.
+        """
         self._graphs -= 1
         if self._graphs == 0:
             self._blocks.clear()
+            self.token = npu.graph_pool_handle()
 
     def abandon(self, device: int) -> None:
         """Start over with new memory after a capture that could not even begin.
