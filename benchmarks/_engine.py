@@ -18,6 +18,7 @@ def measure(case: Case, model: Path) -> dict[str, Any]:
     -------
     dict
         ``step_ms``: from the beginning of one forward of the model to that of the next.
+        ``step_cpu_ms``: processor time of all threads in it.
         ``forward_ms``: host time of one forward. ``forward_cpu_ms``: the part of it that the
         calling thread spent on a processor. ``tokens``: what was generated, ``[batch][steps + 1]``.
         ``stats``: what ``graph_stats`` of the plugin's worker said at the end.
@@ -48,14 +49,17 @@ def measure(case: Case, model: Path) -> dict[str, Any]:
         temperature=0, max_tokens=case.steps + 1, ignore_eos=True, detokenize=False
     )
     llm.collective_rpc("start_forward_timer")
-    steady, intervals = [], []
+    steady, steps, steps_cpu = [], [], []
     for _ in range(case.rounds):
         outputs = llm.generate(prompts, greedy, use_tqdm=False)
         forwards = llm.collective_rpc("take_forwards")[0][_UNSTEADY:]
-        intervals += [b.begin - a.begin for a, b in itertools.pairwise(forwards)]
+        pairs = list(itertools.pairwise(forwards))
+        steps += [after.begin - before.begin for before, after in pairs]
+        steps_cpu += [after.process_cpu - before.process_cpu for before, after in pairs]
         steady += forwards
     return {
-        "step_ms": 1e3 * statistics.median(intervals),
+        "step_ms": 1e3 * statistics.median(steps),
+        "step_cpu_ms": 1e3 * statistics.median(steps_cpu),
         "forward_ms": 1e3 * statistics.median(forward.wall for forward in steady),
         "forward_cpu_ms": 1e3 * statistics.median(forward.cpu for forward in steady),
         "tokens": [list(output.outputs[0].token_ids) for output in outputs],

@@ -12,6 +12,8 @@ class Forward(NamedTuple):
 
     begin: float
     """Clock reading, in seconds."""
+    process_cpu: float
+    """Seconds that all threads of the process had spent on processors by then."""
     wall: float
     """Seconds until the call returned."""
     cpu: float
@@ -29,10 +31,10 @@ class ForwardTimer:
         forward = self.model_runner._model_forward
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            begin, cpu = time.perf_counter(), time.thread_time()
+            process_cpu, begin, cpu = time.process_time(), time.perf_counter(), time.thread_time()
             result = forward(*args, **kwargs)
             wall, cpu = time.perf_counter() - begin, time.thread_time() - cpu
-            self.forwards.append(Forward(begin, wall, cpu))
+            self.forwards.append(Forward(begin, process_cpu, wall, cpu))
             return result
 
         self.model_runner._model_forward = timed

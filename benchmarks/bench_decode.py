@@ -46,6 +46,8 @@ def _row(name: str, measured: dict, baseline: dict) -> dict:
         "what": name,
         "ms per step": measured["step_ms"],
         "of baseline": measured["step_ms"] / baseline["step_ms"],
+        "cpu ms per step": measured["step_cpu_ms"],
+        "cpu of baseline": measured["step_cpu_ms"] / baseline["step_cpu_ms"],
         "same tokens": "yes" if measured["tokens"] == baseline["tokens"] else "NO",
     }
 
