@@ -26,14 +26,11 @@ from ascend_sim._version import __version__
 __all__ = ["main"]
 
 
-class _Size(click.ParamType[int]):
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            return value if isinstance(value, int) else parse_size(value)
-        except SimError as error:
-            self.fail(str(error), param, ctx)
+def _size(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_size(text)
+    except SimError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 class _Group(click.Group):
@@ -55,7 +52,7 @@ def main() -> None:
 @main.command(context_settings={"allow_interspersed_args": False})
 @click.option("--devices", type=click.IntRange(1, MAX_DEVICES), help="Number of NPUs.")
 @click.option("--soc", type=click.Choice(SOCS), help="SoC to report.")
-@click.option("--hbm", "hbm_bytes", type=_Size(), help="Memory of each device, such as 8GiB.")
+@click.option("--hbm", "hbm_bytes", callback=_size, help="Memory of each device, such as 8GiB.")
 @click.option("--streams", type=click.IntRange(1), help="Hardware streams of each device.")
 @click.option("--events", type=click.IntRange(1), help="Events of each device.")
 @click.option("--schedule", type=click.Choice(get_args(Schedule)), help="How streams run.")
@@ -74,11 +71,11 @@ def run(command: tuple[str, ...], stats: bool, **options: Any) -> None:
     """
     given = {key: value for key, value in options.items() if value is not None}
     config = replace(SimConfig.from_env(), **given)
+    if config.counters_dir is not None:
+        Path(config.counters_dir).mkdir(parents=True, exist_ok=True)
     if stats:
         sys.exit(_run_with_stats(command, config))
     environ = {**os.environ, **child_environment(config, os.environ)}
-    if config.counters_dir is not None:
-        Path(config.counters_dir).mkdir(parents=True, exist_ok=True)
     try:
         # Signals and the exit status are then the command's own.
         os.execvpe(command[0], command, environ)  # noqa: S606 - the command is the user's
@@ -89,7 +86,6 @@ def run(command: tuple[str, ...], stats: bool, **options: Any) -> None:
 def _run_with_stats(command: Sequence[str], config: SimConfig) -> int:
     with tempfile.TemporaryDirectory(prefix="ascend-sim-") as scratch:
         folder = Path(config.counters_dir or scratch)
-        folder.mkdir(parents=True, exist_ok=True)
         before = set(read_counters(folder))
         config = replace(config, counters_dir=str(folder))
         status = _run_forwarding_signals(
