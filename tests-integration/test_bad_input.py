@@ -13,6 +13,7 @@ import pytest
 from support.engine import under_simulator
 from support.models import make_model
 
+SERVE = ["vllm", "serve", "/nonexistent"]
 CONFIG_PROCESS = Path(__file__).parent / "support" / "config_process.py"
 
 
@@ -59,7 +60,6 @@ CASES = [
         plugin(torchair_graph_config={"enabled": True}),
         ("torchair_graph_config", "not in this version"),
     ),
-    Case("graph mode", graphs(cudagraph_mode="FULLY"), ("cudagraph_mode", "FULLY")),
     Case(
         "eager and a graph mode",
         {"enforce_eager": True, **graphs(cudagraph_mode="FULL")},
@@ -119,7 +119,7 @@ def errors(
         input=json.dumps(jobs),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     lines = [
         json.loads(line.removeprefix("RESULT "))
@@ -147,10 +147,9 @@ def test_the_error_names_the_option(case: Case, errors: dict[str, str]) -> None:
         assert word in error
 
 
-def start(environment: dict[str, str], *prefix: str) -> str:
-    """What `vllm serve` prints when it cannot start."""
-    command = [*prefix, "vllm", "serve", "/nonexistent"]
-    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+def start(command: list[str], environment: dict[str, str]) -> str:
+    """What a server prints that cannot start."""
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert process.returncode != 0
     return process.stdout + process.stderr
 
@@ -170,6 +169,16 @@ def with_path(environment: dict[str, str], folder: Path) -> dict[str, str]:
     return {**environment, "PYTHONPATH": path.rstrip(os.pathsep)}
 
 
+def test_an_unknown_graph_mode_names_the_option_and_the_modes_there_are(
+    vllm_environment: dict[str, str],
+) -> None:
+    compilation = json.dumps({"cudagraph_mode": "FULLY"})
+    command = under_simulator(*SERVE, "--compilation-config", compilation)
+    error = start(command, vllm_environment)
+    for word in ("cudagraph_mode", "FULLY", "FULL_DECODE_ONLY"):
+        assert word in error
+
+
 def test_without_npu_and_simulator_both_ways_to_go_on_are_named(
     vllm_environment: dict[str, str],
 ) -> None:
@@ -177,7 +186,7 @@ def test_without_npu_and_simulator_both_ways_to_go_on_are_named(
     bare = {**vllm_environment, "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
     bare = {name: value for name, value in bare.items() if not name.startswith("ASCEND_SIM")}
     bare.pop("LD_LIBRARY_PATH", None)
-    error = start(bare)
+    error = start(SERVE, bare)
     assert "libascendcl.so" in error
     assert "set_env.sh" in error
     assert "ascend-sim run" in error
@@ -187,7 +196,7 @@ def test_a_version_outside_the_matrix_is_refused_with_the_command_that_mends_it(
     vllm_environment: dict[str, str], tmp_path: Path
 ) -> None:
     folder = pretend_installed(tmp_path, "torch_npu", "2.9.0")
-    error = start(with_path(vllm_environment, folder), *under_simulator())
+    error = start(under_simulator(*SERVE), with_path(vllm_environment, folder))
     assert "torch_npu 2.9.0 is installed" in error
     assert "pip install" in error
 
@@ -196,6 +205,6 @@ def test_vllm_ascend_beside_the_plugin_is_refused(
     vllm_environment: dict[str, str], tmp_path: Path
 ) -> None:
     folder = pretend_installed(tmp_path, "vllm_ascend", "0.30.0")
-    error = start(with_path(vllm_environment, folder), *under_simulator())
+    error = start(under_simulator(*SERVE), with_path(vllm_environment, folder))
     assert "one of the two must go" in error
     assert "pip uninstall vllm-ascend" in error

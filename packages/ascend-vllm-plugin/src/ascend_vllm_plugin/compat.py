@@ -8,11 +8,12 @@ this module assigns to another package's attributes.
 import atexit
 import functools
 import os
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch_npu
-from vllm.config import VllmConfig
+from ascend_core import OptionError
+from vllm.config import CUDAGraphMode, VllmConfig
 
 __all__ = [
     "alias_torch_cuda",
@@ -35,7 +36,26 @@ def prepare_process() -> None:
     # NPU host may have an NVIDIA driver too.
     # Goes when: there is an NPU runner for V2.
     os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
+    _name_unknown_graph_modes()
     _check_eager_before_defaults()
+
+
+class _GraphModes(dict[str, Any]):
+    """Graph modes by name, with an error that says which option was wrong."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise OptionError("cudagraph_mode", name, "unknown mode", tuple(self))
+
+
+def _name_unknown_graph_modes() -> None:
+    """Give an unknown cudagraph_mode on the command line an error of its own.
+
+    Reason: vLLM looks the name up in the enumeration, and the user sees "KeyError: 'FULLY'". (In
+    Python that still happens: `LLM` looks it up before it asks the platform anything.)
+    Goes when: vLLM validates the name.
+    """
+    if not isinstance(CUDAGraphMode._member_map_, _GraphModes):
+        CUDAGraphMode._member_map_ = _GraphModes(CUDAGraphMode._member_map_)
 
 
 def _check_eager_before_defaults() -> None:
