@@ -89,3 +89,14 @@ def test_collectives_know_one_setting() -> None:
     assert value.value == 1
     assert hccl.HcclSetConfig(7, 1) != SUCCESS
     assert hccl.HcclSetConfig(0, 0) == SUCCESS
+
+
+def test_the_log_of_a_program_is_printed_only_when_asked_for(python) -> None:
+    code = """
+        import ctypes, ascend_sim
+        acl = ctypes.CDLL(str(ascend_sim.library_path("libascendcl.so")))
+        acl.aclAppLog(3, b"Run", b"graph.cpp", 12, b"%d of %s", 3, b"five")
+        """
+    assert python(code) == ""
+    out = python(code, ASCEND_SLOG_PRINT_TO_STDOUT="1")
+    assert out == "[ERROR] APP graph.cpp:12 Run: 3 of five\n"

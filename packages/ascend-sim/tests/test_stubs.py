@@ -16,20 +16,32 @@ acl.aclGetRecentErrMsg.restype = ctypes.c_char_p
 """
 
 
-def test_a_stub_names_itself_once_and_returns_not_supported(python, capfd) -> None:
+def test_a_stub_names_itself_once_and_returns_not_supported(python) -> None:
     out = python(
         LOAD
         + """
-import sys, os
+import os
 os.dup2(1, 2)
-stub = libraries["libacl_op_compiler"].aclopCompileAndExecute
+stub = libraries["libacl_op_compiler"].aclopSetAttrBool
 print(stub(), stub(), flush=True)
 print(acl.aclGetRecentErrMsg().decode())
 """
     )
     assert "207000 207000" in out
-    assert out.count("[ascend-sim] aclopCompileAndExecute is not implemented by ascend-sim") == 1
-    assert re.search(r"aclopCompileAndExecute failed: .*not implemented.*207000", out)
+    assert out.count("[ascend-sim] aclopSetAttrBool is not implemented by ascend-sim") == 1
+    assert re.search(r"aclopSetAttrBool failed: .*not implemented.*207000", out)
+
+
+def test_the_stub_that_runs_operators_names_the_operator(python) -> None:
+    out = python(
+        LOAD
+        + """
+print(libraries["libacl_op_compiler"].aclopCompileAndExecute(b"Cummax"))
+print(acl.aclGetRecentErrMsg().decode())
+"""
+    )
+    assert out.startswith("207000\n")
+    assert "aclopCompileAndExecute(Cummax) is not implemented by ascend-sim" in out
 
 
 def test_a_stub_that_returns_a_pointer_returns_null(python) -> None:

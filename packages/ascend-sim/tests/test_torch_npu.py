@@ -74,7 +74,7 @@ print(y.tolist(), counters["graphs_captured"], counters["graph_executions"])
     assert out.strip() == "[11.0, 11.0, 11.0, 11.0] 1 1"
 
 
-def test_an_operator_that_is_not_there_is_named_by_torch_npu(python) -> None:
+def test_an_operator_that_is_not_there_is_named_in_the_error(python) -> None:
     error = python(
         PREAMBLE
         + """
@@ -82,9 +82,9 @@ import torch
 from torch.nn.functional import grid_sample
 image, grid = torch.zeros(1, 1, 4, 4, device="npu"), torch.zeros(1, 2, 2, 2, device="npu")
 grid_sample(image, grid, align_corners=False)
+torch.npu.synchronize()
 """,
         status=1,
     )
     assert "aclnnGridSampler2D" not in operators()
-    assert "aclnnGridSampler2D" in error
-    assert "not in libopapi.so" in error
+    assert "aclopCompileAndExecute(GridSampler2D) is not implemented by ascend-sim" in error
