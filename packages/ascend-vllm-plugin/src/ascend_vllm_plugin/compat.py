@@ -8,6 +8,9 @@ this module assigns to another package's attributes.
 import atexit
 import functools
 import os
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
@@ -20,6 +23,7 @@ __all__ = [
     "clear_fusion_passes",
     "destroy_groups_at_exit",
     "install_graph_wrapper",
+    "meet_in_socket_folder",
     "override_triton_kernels",
     "prepare_process",
     "skip_kernel_warmup",
@@ -36,8 +40,41 @@ def prepare_process() -> None:
     # NPU host may have an NVIDIA driver too.
     # Goes when: there is an NPU runner for V2.
     os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
+    _keep_sockets_in_a_folder_that_goes()
     _name_unknown_graph_modes()
     _check_eager_before_defaults()
+
+
+_SOCKET_FOLDER = "VLLM_RPC_BASE_PATH"
+
+
+def _keep_sockets_in_a_folder_that_goes() -> None:
+    """Give vLLM's processes a folder for their sockets that is removed at exit.
+
+    Reason: neither ZeroMQ nor vLLM removes the files of its sockets; each server leaves several in
+    the temporary folder. Child processes find the variable set and use the same folder.
+    Goes when: vLLM removes them.
+    """
+    if _SOCKET_FOLDER not in os.environ:
+        folder = tempfile.mkdtemp(prefix="ascend-vllm-")
+        os.environ[_SOCKET_FOLDER] = folder
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+def meet_in_socket_folder(init_method: str) -> str:
+    """Move the file in which a single process "meets" into the folder that is removed at exit.
+
+    Reason: vLLM makes it in the temporary folder and does not remove it.
+    Goes when: vLLM removes it.
+
+    Parameters
+    ----------
+    init_method
+        Of torch.distributed, from vLLM: "file://..." for one process, "tcp://..." for several.
+    """
+    scheme, _, path = init_method.partition("://")
+    folder = os.environ.get(_SOCKET_FOLDER)
+    return f"file://{folder}/{Path(path).name}" if scheme == "file" and folder else init_method
 
 
 class _GraphModes(dict[str, Any]):

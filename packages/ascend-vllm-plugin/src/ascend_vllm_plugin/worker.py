@@ -11,6 +11,7 @@ import torch_npu
 from ascend_core import probe
 from vllm.compilation.cuda_graph import CUDAGraphWrapper
 from vllm.config import CUDAGraphMode
+from vllm.platforms import current_platform
 from vllm.utils.mem_utils import MemorySnapshot
 from vllm.utils.torch_utils import set_random_seed
 from vllm.v1.worker.gpu_worker import Worker, init_worker_distributed_environment
@@ -40,8 +41,9 @@ class NpuWorker(Worker):
         compat.skip_kernel_warmup()
         self.device = torch.device("npu", self.local_rank)
         torch_npu.npu.set_device(self.device)
+        meeting = compat.meet_in_socket_folder(self.distributed_init_method)
         init_worker_distributed_environment(
-            self.vllm_config, self.rank, self.distributed_init_method, self.local_rank, "gloo"
+            self.vllm_config, self.rank, meeting, self.local_rank, current_platform.dist_backend
         )
         compat.destroy_groups_at_exit()
         set_random_seed(self.model_config.seed)
