@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The fused attention operators: their many arguments become one AttentionCall, and what is not simulated is
-// refused by name. Layouts, masks and lengths follow torch_npu's documentation of
+// The fused attention operators: their many arguments become one AttentionCall, and what is not
+// simulated is refused by name. Layouts, masks and lengths follow torch_npu's documentation of
 // npu_fused_infer_attention_score and npu_fusion_attention.
 #include <climits>
 
@@ -12,7 +12,8 @@
 namespace ascend_sim::opapi {
 namespace {
 
-constexpr int64_t kCompressedMask = 2048;  // the side of the triangle that sparse modes 2, 3 and 4 take
+constexpr int64_t kCompressedMask =
+    2048;  // the side of the triangle that sparse modes 2, 3 and 4 take
 
 [[noreturn]] void Refuse(const std::string& why) { throw ParamError(kParamInvalid, why); }
 
@@ -24,9 +25,11 @@ void RequireAbsent(const OptTensor& argument, const char* name) {
   Require(!argument.has_value(), std::string(name) + " is not supported by the simulator");
 }
 
-// --- layouts ---------------------------------------------------------------------------------------
+// --- layouts
+// ---------------------------------------------------------------------------------------
 
-// A tensor as rows of (batch, token, head); a packed one (TND) has one batch that holds all sequences.
+// A tensor as rows of (batch, token, head); a packed one (TND) has one batch that holds all
+// sequences.
 struct Rows {
   RowStrides strides;
   int64_t batches = 1, tokens = 0, heads = 0, size = 0;
@@ -34,10 +37,10 @@ struct Rows {
 };
 
 Rows RowsIn(const std::string& layout, const Tensor& tensor, int64_t heads, const char* name) {
-  const auto rank = layout == "BSH" || layout == "SBH" || layout == "TND" || layout == "NTD" ||
-                            layout == "NSD"
-                        ? 3
-                        : 4;
+  const auto rank =
+      layout == "BSH" || layout == "SBH" || layout == "TND" || layout == "NTD" || layout == "NSD"
+          ? 3
+          : 4;
   Require(tensor.dim() == rank, std::string(name) + " must have " + std::to_string(rank) +
                                     " dimensions in layout " + layout);
   Require(tensor.numel() == 0 || tensor.stride(-1) == 1,
@@ -51,16 +54,20 @@ Rows RowsIn(const std::string& layout, const Tensor& tensor, int64_t heads, cons
   };
   if (layout == "BSH") return {{stride(0), stride(1), split()}, size(0), size(1), heads, split()};
   if (layout == "SBH") return {{stride(1), stride(0), split()}, size(1), size(0), heads, split()};
-  if (layout == "BSND") return {{stride(0), stride(1), stride(2)}, size(0), size(1), size(2), size(3)};
-  if (layout == "BNSD") return {{stride(0), stride(2), stride(1)}, size(0), size(2), size(1), size(3)};
-  if (layout == "NBSD") return {{stride(1), stride(2), stride(0)}, size(1), size(2), size(0), size(3)};
+  if (layout == "BSND")
+    return {{stride(0), stride(1), stride(2)}, size(0), size(1), size(2), size(3)};
+  if (layout == "BNSD")
+    return {{stride(0), stride(2), stride(1)}, size(0), size(2), size(1), size(3)};
+  if (layout == "NBSD")
+    return {{stride(1), stride(2), stride(0)}, size(1), size(2), size(0), size(3)};
   if (layout == "TND") return {{0, stride(0), stride(1)}, 1, size(0), size(1), size(2), true};
   if (layout == "NTD") return {{0, stride(1), stride(0)}, 1, size(1), size(0), size(2), true};
   Refuse("inputLayout " + layout + " is not supported");
 }
 
-// A paged cache: [blocks, block_size, heads * size], [blocks, heads, block_size, size], or, where it cannot be
-// mistaken for that, [blocks, block_size, heads, size]. Strides are {block, token, head}.
+// A paged cache: [blocks, block_size, heads * size], [blocks, heads, block_size, size], or, where
+// it cannot be mistaken for that, [blocks, block_size, heads, size]. Strides are {block, token,
+// head}.
 Rows PagesIn(const Tensor& cache, int64_t heads, int64_t block_size, const char* name) {
   if (cache.dim() == 3 && cache.size(1) == block_size) return RowsIn("BSH", cache, heads, name);
   if (cache.dim() == 4 && cache.size(1) == heads && cache.size(2) == block_size) {
@@ -70,18 +77,19 @@ Rows PagesIn(const Tensor& cache, int64_t heads, int64_t block_size, const char*
     return RowsIn("BSND", cache, heads, name);
   }
   std::ostringstream why;
-  why << name << " has shape " << cache.sizes() << "; a paged cache is [blocks, " << block_size << ", "
-      << heads << " * size] or [blocks, " << heads << ", " << block_size << ", size]";
+  why << name << " has shape " << cache.sizes() << "; a paged cache is [blocks, " << block_size
+      << ", " << heads << " * size] or [blocks, " << heads << ", " << block_size << ", size]";
   Refuse(why.str());
 }
 
-// --- bands -----------------------------------------------------------------------------------------
+// --- bands
+// -----------------------------------------------------------------------------------------
 
 bool IsUnlimited(int64_t tokens) { return tokens >= INT_MAX; }
 
 // Sets call.band and, for the modes that read it, call.mask.
-void SetSparsity(AttentionCall& call, int64_t sparse_mode, const OptTensor& mask, int64_t pre_tokens,
-                 int64_t next_tokens) {
+void SetSparsity(AttentionCall& call, int64_t sparse_mode, const OptTensor& mask,
+                 int64_t pre_tokens, int64_t next_tokens) {
   const bool compressed = sparse_mode >= 2 && sparse_mode <= 4;
   if (compressed) {
     Require(mask.has_value() && mask->dim() >= 2 && mask->size(-1) == kCompressedMask &&
@@ -117,7 +125,8 @@ void SetSparsity(AttentionCall& call, int64_t sparse_mode, const OptTensor& mask
   }
 }
 
-// --- lengths ---------------------------------------------------------------------------------------
+// --- lengths
+// ---------------------------------------------------------------------------------------
 
 // The length of sequence `index`: one for all, one each, or the whole of the tensor.
 int64_t LengthOf(const OptInts& lengths, int64_t index, int64_t whole, const char* name) {
@@ -133,7 +142,8 @@ int64_t LengthOf(const OptInts& lengths, int64_t index, int64_t whole, const cha
 int64_t PackedBegin(const Ints& ends, int64_t index) { return index == 0 ? 0 : ends[index - 1]; }
 
 void CheckPackedEnds(const OptInts& ends, int64_t tokens, const char* name) {
-  Require(ends.has_value() && !ends->empty(), std::string(name) + " must be given in a packed layout");
+  Require(ends.has_value() && !ends->empty(),
+          std::string(name) + " must be given in a packed layout");
   int64_t previous = 0;
   for (const auto end : *ends) {
     Require(end >= previous && end <= tokens,
@@ -142,7 +152,8 @@ void CheckPackedEnds(const OptInts& ends, int64_t tokens, const char* name) {
   }
 }
 
-// --- aclnnFusedInferAttentionScore -----------------------------------------------------------------
+// --- aclnnFusedInferAttentionScore
+// -----------------------------------------------------------------
 
 struct InferArguments {
   Tensor query;
@@ -169,7 +180,8 @@ void AddSequences(AttentionCall& call, const InferArguments& a, const Rows& q, c
   }
   const auto count = q.packed ? static_cast<int64_t>(a.query_lengths->size()) : q.batches;
   if (paged) {
-    Require(call.block_table.size(0) >= count, "blockTable has fewer rows than there are sequences");
+    Require(call.block_table.size(0) >= count,
+            "blockTable has fewer rows than there are sequences");
   }
   call.sequences.reserve(count);
   for (int64_t i = 0; i < count; ++i) {
@@ -180,7 +192,8 @@ void AddSequences(AttentionCall& call, const InferArguments& a, const Rows& q, c
       sequence.query_length = (*a.query_lengths)[i] - sequence.query_begin;
     } else {
       sequence.query_length = LengthOf(a.query_lengths, i, q.tokens, "actualSeqLengths");
-      Require(sequence.query_length <= q.tokens, "actualSeqLengths has an element above query's length");
+      Require(sequence.query_length <= q.tokens,
+              "actualSeqLengths has an element above query's length");
     }
     if (paged) {
       sequence.kv_length = LengthOf(a.kv_lengths, i, 0, "actualSeqLengthsKv");
@@ -191,13 +204,15 @@ void AddSequences(AttentionCall& call, const InferArguments& a, const Rows& q, c
       sequence.kv_length = (*a.kv_lengths)[i] - sequence.kv_begin;
     } else {
       sequence.kv_length = LengthOf(a.kv_lengths, i, kv.tokens, "actualSeqLengthsKv");
-      Require(sequence.kv_length <= kv.tokens, "actualSeqLengthsKv has an element above key's length");
+      Require(sequence.kv_length <= kv.tokens,
+              "actualSeqLengthsKv has an element above key's length");
     }
     call.sequences.push_back(sequence);
   }
 }
 
-// Tokens of `out` that no sequence covers hold 0 afterwards, so that a result never depends on old memory.
+// Tokens of `out` that no sequence covers hold 0 afterwards, so that a result never depends on old
+// memory.
 bool CoversOutput(const AttentionCall& call, const Rows& q) {
   int64_t covered = 0;
   for (const auto& sequence : call.sequences) covered += sequence.query_length;
@@ -209,8 +224,9 @@ Work PlanInference(InferArguments a) {
           "key and value must be lists of one tensor (a list per sequence is not supported)");
   const auto& key = a.key[0];
   const auto& value = a.value[0];
-  Require(key.scalar_type() == a.query.scalar_type() && value.scalar_type() == a.query.scalar_type(),
-          "key and value must have query's dtype (quantised caches are not supported)");
+  Require(
+      key.scalar_type() == a.query.scalar_type() && value.scalar_type() == a.query.scalar_type(),
+      "key and value must have query's dtype (quantised caches are not supported)");
   Require(at::isFloatingType(a.query.scalar_type()), "query must be a floating-point tensor");
   Require(a.out.scalar_type() == a.query.scalar_type(), "attentionOut must have query's dtype");
   Require(a.heads > 0, "numHeads must be positive");
@@ -240,9 +256,11 @@ Work PlanInference(InferArguments a) {
   };
   const auto k = rows_of(key, "key"), v = rows_of(value, "value");
   Require(q.heads == a.heads, "query's number of heads is not numHeads");
-  Require(k.heads == a.kv_heads && v.heads == a.kv_heads, "key's number of heads is not numKeyValueHeads");
+  Require(k.heads == a.kv_heads && v.heads == a.kv_heads,
+          "key's number of heads is not numKeyValueHeads");
   Require(k.size == q.size, "key's head size differs from query's");
-  Require(out.heads == a.heads && out.size == v.size && out.tokens == q.tokens && out.batches == q.batches,
+  Require(out.heads == a.heads && out.size == v.size && out.tokens == q.tokens &&
+              out.batches == q.batches,
           "attentionOut has the wrong shape");
 
   call.q = a.query;
@@ -263,9 +281,11 @@ Work PlanInference(InferArguments a) {
   SetSparsity(call, single ? 0 : a.sparse_mode,
               single && a.sparse_mode >= 2 ? std::nullopt : a.mask, single ? INT_MAX : a.pre_tokens,
               single ? INT_MAX : a.next_tokens);
-  if (single && call.mask.defined() && call.mask.dim() == 2) call.mask = call.mask.unsqueeze(1);  // [B, KV_S]
+  if (single && call.mask.defined() && call.mask.dim() == 2)
+    call.mask = call.mask.unsqueeze(1);  // [B, KV_S]
   if (q.packed) {
-    Require(!call.mask.defined() || call.mask.dim() == 2, "attenMask must have 2 dimensions in a packed layout");
+    Require(!call.mask.defined() || call.mask.dim() == 2,
+            "attenMask must have 2 dimensions in a packed layout");
   }
   AddSequences(call, a, q, k);
   if (q.packed) {
@@ -279,8 +299,8 @@ Work PlanInference(InferArguments a) {
             "softmaxLse must be a contiguous float tensor of one element per query and head");
     call.log_sum_exp = a.log_sum_exp;
     // [T, N, 1] or [B, N, S, 1]
-    call.statistics_strides = q.packed ? RowStrides{0, a.heads, 1}
-                                       : RowStrides{a.heads * q.tokens, 1, q.tokens};
+    call.log_sum_exp_strides =
+        q.packed ? RowStrides{0, a.heads, 1} : RowStrides{a.heads * q.tokens, 1, q.tokens};
   }
   const bool zero_first = !CoversOutput(call, q);
   return [call = std::move(call), zero_first] {
@@ -289,9 +309,11 @@ Work PlanInference(InferArguments a) {
   };
 }
 
-// --- aclnnFlashAttentionScore ----------------------------------------------------------------------
+// --- aclnnFlashAttentionScore
+// ----------------------------------------------------------------------
 
-// The operator of npu_fusion_attention and scaled_dot_product_attention; forward only needs no dropout mask.
+// The operator of npu_fusion_attention and scaled_dot_product_attention; forward only needs no
+// dropout mask.
 struct ScoreArguments {
   Tensor query, key, value;
   OptTensor mask;
@@ -306,7 +328,8 @@ struct ScoreArguments {
 
 Work PlanScore(const ScoreArguments& a) {
   Require(a.keep_probability == 1.0, "keepProb must be 1: dropout is not supported");
-  Require(a.key.scalar_type() == a.query.scalar_type() && a.value.scalar_type() == a.query.scalar_type() &&
+  Require(a.key.scalar_type() == a.query.scalar_type() &&
+              a.value.scalar_type() == a.query.scalar_type() &&
               a.out.scalar_type() == a.query.scalar_type(),
           "query, key, value and attentionOut must have one dtype");
   const auto q = RowsIn(a.layout, a.query, a.heads, "query");
@@ -317,7 +340,8 @@ Work PlanScore(const ScoreArguments& a) {
   const auto out = RowsIn(a.layout, a.out, a.heads, "attentionOut");
   Require(q.heads == a.heads && k.heads > 0 && q.heads % k.heads == 0 && k.heads == v.heads,
           "the number of query heads must be headNum and a multiple of key's");
-  Require(k.size == q.size && k.tokens == v.tokens && k.batches == q.batches, "key has the wrong shape");
+  Require(k.size == q.size && k.tokens == v.tokens && k.batches == q.batches,
+          "key has the wrong shape");
 
   AttentionCall call;
   call.q = a.query;
@@ -337,75 +361,81 @@ Work PlanScore(const ScoreArguments& a) {
   if (q.packed) {
     CheckPackedEnds(a.query_ends, q.tokens, "actualSeqQLen");
     CheckPackedEnds(a.kv_ends, k.tokens, "actualSeqKvLen");
-    Require(a.query_ends->size() == a.kv_ends->size(), "actualSeqKvLen must be as long as actualSeqQLen");
-    Require(!call.mask.defined() || call.mask.dim() == 2, "attenMask must have 2 dimensions in layout TND");
+    Require(a.query_ends->size() == a.kv_ends->size(),
+            "actualSeqKvLen must be as long as actualSeqQLen");
+    Require(!call.mask.defined() || call.mask.dim() == 2,
+            "attenMask must have 2 dimensions in layout TND");
     for (size_t i = 0; i < a.query_ends->size(); ++i) {
       const auto query = PackedBegin(*a.query_ends, i), kv = PackedBegin(*a.kv_ends, i);
-      call.sequences.push_back({static_cast<int64_t>(i), query, (*a.query_ends)[i] - query, kv,
-                                (*a.kv_ends)[i] - kv});
+      call.sequences.push_back(
+          {static_cast<int64_t>(i), query, (*a.query_ends)[i] - query, kv, (*a.kv_ends)[i] - kv});
     }
   } else {
     for (int64_t i = 0; i < q.batches; ++i) call.sequences.push_back({i, 0, q.tokens, 0, k.tokens});
   }
   const bool statistics = a.row_max.numel() > 0 && a.row_sum.numel() > 0;
   // [T, N] or [B, N, S], then repeated eight times.
-  call.statistics_strides =
+  call.log_sum_exp_strides =
       q.packed ? RowStrides{0, a.heads, 1} : RowStrides{a.heads * q.tokens, 1, q.tokens};
   return [call = std::move(call), statistics, row_max = a.row_max, row_sum = a.row_sum]() mutable {
     if (!statistics) {
       Attend(call);
       return;
     }
-    const auto shape = row_max.sizes().slice(0, row_max.dim() - 1);
+    // The backward pass needs exp(score - max) / sum, for which the log-sum-exp and 1 serve as
+    // well.
     auto with_statistics = call;
-    with_statistics.row_max = at::zeros(shape, at::kFloat);
-    with_statistics.row_sum = at::zeros(shape, at::kFloat);
+    with_statistics.log_sum_exp =
+        at::zeros(row_max.sizes().slice(0, row_max.dim() - 1), at::kFloat);
     Attend(with_statistics);
-    row_max.copy_(with_statistics.row_max.unsqueeze(-1).expand(row_max.sizes()));
-    row_sum.copy_(with_statistics.row_sum.unsqueeze(-1).expand(row_sum.sizes()));
+    row_max.copy_(with_statistics.log_sum_exp.unsqueeze(-1).expand(row_max.sizes()));
+    row_sum.fill_(1);
   };
 }
 
 }  // namespace
 
-// The arguments that all versions share, in order: before and after those that later versions inserted.
-#define INFER_TENSORS                                                                                    \
-  const Tensor &query, const Tensors &key, const Tensors &value, const OptTensor &pse_shift,             \
-      const OptTensor &mask, const OptInts &query_lengths, const OptInts &kv_lengths,                    \
-      const OptTensor &dequant_scale1, const OptTensor &quant_scale1, const OptTensor &dequant_scale2,   \
-      const OptTensor &quant_scale2, const OptTensor &quant_offset2, const OptTensor &antiquant_scale,   \
-      const OptTensor &antiquant_offset, const OptTensor &block_table,                                   \
-      const OptTensor &query_padding_size, const OptTensor &kv_padding_size,                             \
-      const OptTensor &key_antiquant_scale, const OptTensor &key_antiquant_offset,                       \
-      const OptTensor &value_antiquant_scale, const OptTensor &value_antiquant_offset,                   \
-      const OptTensor &key_shared_prefix, const OptTensor &value_shared_prefix,                          \
+// The arguments that all versions share, in order: before and after those that later versions
+// inserted.
+#define INFER_TENSORS                                                                        \
+  const Tensor &query, const Tensors &key, const Tensors &value, const OptTensor &pse_shift, \
+      const OptTensor &mask, const OptInts &query_lengths, const OptInts &kv_lengths,        \
+      const OptTensor &dequant_scale1, const OptTensor &quant_scale1,                        \
+      const OptTensor &dequant_scale2, const OptTensor &quant_scale2,                        \
+      const OptTensor &quant_offset2, const OptTensor &antiquant_scale,                      \
+      const OptTensor &antiquant_offset, const OptTensor &block_table,                       \
+      const OptTensor &query_padding_size, const OptTensor &kv_padding_size,                 \
+      const OptTensor &key_antiquant_scale, const OptTensor &key_antiquant_offset,           \
+      const OptTensor &value_antiquant_scale, const OptTensor &value_antiquant_offset,       \
+      const OptTensor &key_shared_prefix, const OptTensor &value_shared_prefix,              \
       const OptInts & /*actual_shared_prefix_len*/
-#define INFER_ATTRIBUTES                                                                                 \
-  int64_t heads, double scale, int64_t pre_tokens, int64_t next_tokens, const std::string &layout,       \
-      int64_t kv_heads, int64_t sparse_mode, int64_t /*inner_precise*/, int64_t block_size,              \
-      int64_t /*antiquant_mode*/, bool lse_flag, int64_t /*key_antiquant_mode*/,                         \
+#define INFER_ATTRIBUTES                                                                           \
+  int64_t heads, double scale, int64_t pre_tokens, int64_t next_tokens, const std::string &layout, \
+      int64_t kv_heads, int64_t sparse_mode, int64_t /*inner_precise*/, int64_t block_size,        \
+      int64_t /*antiquant_mode*/, bool lse_flag, int64_t /*key_antiquant_mode*/,                   \
       int64_t /*value_antiquant_mode*/
-// Refuses what is not simulated and plans the rest. `lse` may be a dummy unless lse_flag says that it is wanted.
-#define PLAN_INFERENCE()                                                                                 \
-  RequireAbsent(pse_shift, "pseShift");                                                                  \
-  RequireAbsent(dequant_scale1, "deqScale1");                                                            \
-  RequireAbsent(quant_scale1, "quantScale1");                                                            \
-  RequireAbsent(dequant_scale2, "deqScale2");                                                            \
-  RequireAbsent(quant_scale2, "quantScale2");                                                            \
-  RequireAbsent(quant_offset2, "quantOffset2");                                                          \
-  RequireAbsent(antiquant_scale, "antiquantScale");                                                      \
-  RequireAbsent(antiquant_offset, "antiquantOffset");                                                    \
-  RequireAbsent(query_padding_size, "queryPaddingSize");                                                 \
-  RequireAbsent(kv_padding_size, "kvPaddingSize");                                                       \
-  RequireAbsent(key_antiquant_scale, "keyAntiquantScale");                                               \
-  RequireAbsent(key_antiquant_offset, "keyAntiquantOffset");                                             \
-  RequireAbsent(value_antiquant_scale, "valueAntiquantScale");                                           \
-  RequireAbsent(value_antiquant_offset, "valueAntiquantOffset");                                         \
-  RequireAbsent(key_shared_prefix, "keySharedPrefix");                                                   \
-  RequireAbsent(value_shared_prefix, "valueSharedPrefix");                                               \
-  return PlanInference({query, key, value, mask, query_lengths, kv_lengths, block_table, heads,          \
-                        kv_heads, scale, pre_tokens, next_tokens, layout, sparse_mode, block_size, out,  \
-                        lse_flag ? lse : Tensor()})
+// Refuses what is not simulated and plans the rest. `lse` may be a dummy unless lse_flag says that
+// it is wanted.
+#define PLAN_INFERENCE()                                                                           \
+  RequireAbsent(pse_shift, "pseShift");                                                            \
+  RequireAbsent(dequant_scale1, "deqScale1");                                                      \
+  RequireAbsent(quant_scale1, "quantScale1");                                                      \
+  RequireAbsent(dequant_scale2, "deqScale2");                                                      \
+  RequireAbsent(quant_scale2, "quantScale2");                                                      \
+  RequireAbsent(quant_offset2, "quantOffset2");                                                    \
+  RequireAbsent(antiquant_scale, "antiquantScale");                                                \
+  RequireAbsent(antiquant_offset, "antiquantOffset");                                              \
+  RequireAbsent(query_padding_size, "queryPaddingSize");                                           \
+  RequireAbsent(kv_padding_size, "kvPaddingSize");                                                 \
+  RequireAbsent(key_antiquant_scale, "keyAntiquantScale");                                         \
+  RequireAbsent(key_antiquant_offset, "keyAntiquantOffset");                                       \
+  RequireAbsent(value_antiquant_scale, "valueAntiquantScale");                                     \
+  RequireAbsent(value_antiquant_offset, "valueAntiquantOffset");                                   \
+  RequireAbsent(key_shared_prefix, "keySharedPrefix");                                             \
+  RequireAbsent(value_shared_prefix, "valueSharedPrefix");                                         \
+  return PlanInference({query, key, value, mask, query_lengths, kv_lengths, block_table, heads,    \
+                        kv_heads, scale, pre_tokens, next_tokens, layout, sparse_mode, block_size, \
+                        out, lse_flag ? lse : Tensor()})
 
 ACLNN_PLANNED_OP(aclnnFusedInferAttentionScoreV2,
                  (INFER_TENSORS, INFER_ATTRIBUTES, Tensor& out, const Tensor& lse)) {
@@ -448,23 +478,41 @@ ACLNN_PLANNED_OP(aclnnFusedInferAttentionScoreV5,
   PLAN_INFERENCE();
 }
 
-// How much workspace any lengths could need; the executor that comes with it is only ever destroyed.
-ACLNN_BIND_PREPARE(aclnnFusedInferAttentionScoreV3GetMaxWorkspaceSize, aclnnFusedInferAttentionScoreV3_op)
-ACLNN_BIND_PREPARE(aclnnFusedInferAttentionScoreV4GetMaxWorkspaceSize, aclnnFusedInferAttentionScoreV4_op)
-ACLNN_BIND_PREPARE(aclnnFusedInferAttentionScoreV5GetMaxWorkspaceSize, aclnnFusedInferAttentionScoreV5_op)
+// How much workspace any lengths could need; the executor that comes with it is only ever
+// destroyed.
+ACLNN_BIND_PREPARE(aclnnFusedInferAttentionScoreV3GetMaxWorkspaceSize,
+                   aclnnFusedInferAttentionScoreV3_op)
+ACLNN_BIND_PREPARE(aclnnFusedInferAttentionScoreV4GetMaxWorkspaceSize,
+                   aclnnFusedInferAttentionScoreV4_op)
+ACLNN_BIND_PREPARE(aclnnFusedInferAttentionScoreV5GetMaxWorkspaceSize,
+                   aclnnFusedInferAttentionScoreV5_op)
 
 ACLNN_PLANNED_OP(aclnnFlashAttentionScore,
                  (const Tensor& query, const Tensor& key, const Tensor& value, const OptTensor& pse,
                   const OptTensor& drop_mask, const OptTensor& padding_mask, const OptTensor& mask,
-                  const OptInts& /*prefix*/, double scale, double keep_probability, int64_t pre_tokens,
-                  int64_t next_tokens, int64_t heads, const std::string& layout,
+                  const OptInts& /*prefix*/, double scale, double keep_probability,
+                  int64_t pre_tokens, int64_t next_tokens, int64_t heads, const std::string& layout,
                   int64_t /*inner_precise*/, int64_t sparse_mode, Tensor& softmax_max,
                   Tensor& softmax_sum, const OptTensor& /*softmax_out: reserved*/, Tensor& out)) {
   RequireAbsent(pse, "realShift");
   RequireAbsent(drop_mask, "dropMask");
   RequireAbsent(padding_mask, "paddingMask");
-  return PlanScore({query, key, value, mask, {}, {}, scale, keep_probability, pre_tokens, next_tokens,
-                    heads, layout, sparse_mode, softmax_max, softmax_sum, out});
+  return PlanScore({query,
+                    key,
+                    value,
+                    mask,
+                    {},
+                    {},
+                    scale,
+                    keep_probability,
+                    pre_tokens,
+                    next_tokens,
+                    heads,
+                    layout,
+                    sparse_mode,
+                    softmax_max,
+                    softmax_sum,
+                    out});
 }
 ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScore,
                  (const Tensor& query, const Tensor& key, const Tensor& value, const OptTensor& pse,
@@ -477,8 +525,9 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScore,
   RequireAbsent(pse, "realShift");
   RequireAbsent(drop_mask, "dropMask");
   RequireAbsent(padding_mask, "paddingMask");
-  return PlanScore({query, key, value, mask, query_ends, kv_ends, scale, keep_probability, pre_tokens,
-                    next_tokens, heads, layout, sparse_mode, softmax_max, softmax_sum, out});
+  return PlanScore({query, key, value, mask, query_ends, kv_ends, scale, keep_probability,
+                    pre_tokens, next_tokens, heads, layout, sparse_mode, softmax_max, softmax_sum,
+                    out});
 }
 
 }  // namespace ascend_sim::opapi

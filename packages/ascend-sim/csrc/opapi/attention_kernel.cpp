@@ -15,39 +15,67 @@ namespace {
 
 constexpr float kNoScore = -std::numeric_limits<float>::infinity();
 
-// --- loops over floats -----------------------------------------------------------------------------
+// --- loops over floats
+// -----------------------------------------------------------------------------
 
 // scores[r][t] = scale * q[r] . k[t]
 ASCEND_SIM_CLONES void ScoreTokens(const float* q, int64_t rows, const float* k, int64_t k_stride,
                                    int64_t tokens, int64_t size, float scale, float* scores,
                                    int64_t scores_stride) {
-  for (int64_t t = 0; t < tokens; ++t) {
-    for (int64_t r = 0; r < rows; ++r) {
-      scores[r * scores_stride + t] = scale * simd::Dot(q + r * size, k + t * k_stride, size);
-    }
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* query = q + r * size;
+    float* out = scores + r * scores_stride;
+    int64_t t = 0;
+    for (; t + 4 <= tokens; t += 4) simd::Dots<4>(query, k + t * k_stride, k_stride, size, out + t);
+    for (; t < tokens; ++t) simd::Dots<1>(query, k + t * k_stride, k_stride, size, out + t);
+    for (t = 0; t < tokens; ++t) out[t] *= scale;
   }
 }
 
 // Turns scores into exp(score - max); returns their sum. `max` must be finite.
 ASCEND_SIM_CLONES float Exponentiate(float* scores, int64_t n, float max) {
-  return simd::Sum(n, [=](int64_t i) { return scores[i] = simd::ExpOfNegative(scores[i] - max); });
+  simd::Lanes sums = {};
+  int64_t i = 0;
+  for (; i + simd::kLanes <= n; i += simd::kLanes) {
+    simd::Lanes x = simd::At(scores + i) - max;
+    simd::ExpOfNegative(x);
+    simd::At(scores + i) = x;
+    sums += x;
+  }
+  if (i < n) {
+    simd::Lanes x = simd::Lanes{} + kNoScore;  // e^-inf = 0 adds nothing
+    for (int64_t k = i; k < n; ++k) x[k - i] = scores[k] - max;
+    simd::ExpOfNegative(x);
+    for (int64_t k = i; k < n; ++k) scores[k] = x[k - i];
+    sums += x;
+  }
+  return simd::SumOf(sums);
 }
 
 // out[r] += sum over t of weights[r][t] * v[t]
 ASCEND_SIM_CLONES void AccumulateTokens(const float* weights, int64_t weights_stride, int64_t rows,
                                         const float* v, int64_t v_stride, int64_t tokens,
                                         int64_t size, float* out) {
-  for (int64_t t = 0; t < tokens; ++t) {
-    const float* row = v + t * v_stride;
-    for (int64_t r = 0; r < rows; ++r) {
-      const float weight = weights[r * weights_stride + t];
-      float* sums = out + r * size;
-      for (int64_t i = 0; i < size; ++i) sums[i] += weight * row[i];
+  constexpr int kVectors = 8;  // half of the registers
+  constexpr int64_t kWide = kVectors * simd::kLanes;
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* row_weights = weights + r * weights_stride;
+    float* sums = out + r * size;
+    int64_t i = 0;
+    for (; i + kWide <= size; i += kWide) {
+      simd::WeightedSum<kVectors>(row_weights, v + i, v_stride, tokens, sums + i);
+    }
+    for (; i + simd::kLanes <= size; i += simd::kLanes) {
+      simd::WeightedSum<1>(row_weights, v + i, v_stride, tokens, sums + i);
+    }
+    for (; i < size; ++i) {
+      for (int64_t t = 0; t < tokens; ++t) sums[i] += row_weights[t] * v[t * v_stride + i];
     }
   }
 }
 
-// --- which keys a query sees -----------------------------------------------------------------------
+// --- which keys a query sees
+// -----------------------------------------------------------------------
 
 struct Range {
   int64_t begin, end;
@@ -56,8 +84,8 @@ struct Range {
 Range VisibleKeys(const AttentionBand& band, const AttentionSequence& sequence, int64_t query) {
   const auto own = query + (band.align_end ? sequence.kv_length - sequence.query_length : 0);
   const auto begin = band.before < 0 ? 0 : std::max<int64_t>(0, own - band.before);
-  const auto end = band.after < 0 ? sequence.kv_length
-                                  : std::min(sequence.kv_length, own + band.after + 1);
+  const auto end =
+      band.after < 0 ? sequence.kv_length : std::min(sequence.kv_length, own + band.after + 1);
   return {std::min(begin, sequence.kv_length), std::max<int64_t>(end, 0)};
 }
 
@@ -75,9 +103,11 @@ at::Tensor MaskOf(const AttentionCall& call, const AttentionSequence& sequence) 
       .contiguous();
 }
 
-// --- where keys and values are ---------------------------------------------------------------------
+// --- where keys and values are
+// ---------------------------------------------------------------------
 
-// Calls visit(first token, tokens, row of k, row of v) for every run of evenly spaced tokens in [begin, end).
+// Calls visit(first token, tokens, row of k, row of v) for every run of evenly spaced tokens in
+// [begin, end).
 template <class T, class Visit>
 void ForEachRun(const AttentionCall& call, const AttentionSequence& sequence, int64_t kv_head,
                 Range keys, Visit&& visit) {
@@ -104,7 +134,8 @@ void ForEachRun(const AttentionCall& call, const AttentionSequence& sequence, in
   }
 }
 
-// --- few queries: everything in place --------------------------------------------------------------
+// --- few queries: everything in place
+// --------------------------------------------------------------
 
 // The queries of a group of heads, one key/value head.
 template <class T>
@@ -183,7 +214,8 @@ class ShortQuery {
     for (int64_t row = 0; row < rows_; ++row) {
       float* scores = scores_.data() + row * score_stride_;
       const auto visible = VisibleKeys(call_.band, sequence_, Query(row));
-      std::fill(scores, scores + (std::clamp(visible.begin, keys_.begin, keys_.end) - keys_.begin), kNoScore);
+      std::fill(scores, scores + (std::clamp(visible.begin, keys_.begin, keys_.end) - keys_.begin),
+                kNoScore);
       std::fill(scores + (std::clamp(visible.end, keys_.begin, keys_.end) - keys_.begin),
                 scores + score_stride_, kNoScore);
       if (!mask.defined()) continue;
@@ -224,20 +256,17 @@ class ShortQuery {
       const float factor = total_[row] > 0 ? 1.0f / total_[row] : 0.0f;
       const float* from = sums_.data() + row * call_.value_size;
       for (int64_t i = 0; i < call_.value_size; ++i) to[i] = static_cast<T>(from[i] * factor);
-      StoreStatistics(row);
+      StoreLogSumExp(row);
     }
   }
 
-  void StoreStatistics(int64_t row) {
-    const auto& strides = call_.statistics_strides;
-    const auto place = sequence_.batch * strides.batch +
-                       (sequence_.query_begin + Query(row)) * strides.token +
-                       Head(row) * strides.head;
-    if (call_.log_sum_exp.defined()) {
-      call_.log_sum_exp.data_ptr<float>()[place] = max_[row] + std::log(total_[row]);
-    }
-    if (call_.row_max.defined()) call_.row_max.data_ptr<float>()[place] = max_[row];
-    if (call_.row_sum.defined()) call_.row_sum.data_ptr<float>()[place] = total_[row];
+  void StoreLogSumExp(int64_t row) {
+    if (!call_.log_sum_exp.defined()) return;
+    const auto& strides = call_.log_sum_exp_strides;
+    call_.log_sum_exp.data_ptr<float>()[sequence_.batch * strides.batch +
+                                        (sequence_.query_begin + Query(row)) * strides.token +
+                                        Head(row) * strides.head] =
+        max_[row] + std::log(total_[row]);
   }
 
   const AttentionCall& call_;
@@ -248,99 +277,104 @@ class ShortQuery {
   std::vector<float> queries_, scores_, sums_, max_, total_, buffer_;
 };
 
-// --- many queries: matrix products -----------------------------------------------------------------
+// --- many queries: ATen's blocked kernel
+// -----------------------------------------------------------
 
-// [tokens, heads, size] of one sequence of a q-like tensor.
-at::Tensor RowsOf(const at::Tensor& tensor, const RowStrides& strides, int64_t batch, int64_t begin,
-                  int64_t tokens, int64_t heads, int64_t size) {
-  return tensor.as_strided({tokens, heads, size}, {strides.token, strides.head, 1},
-                           tensor.storage_offset() + batch * strides.batch + begin * strides.token);
+// [heads / group, group, tokens, size] of one sequence of a q-like tensor.
+at::Tensor RowsOf(const at::Tensor& tensor, const RowStrides& strides,
+                  const AttentionSequence& sequence, int64_t heads, int64_t group, int64_t size) {
+  return tensor.as_strided({heads / group, group, sequence.query_length, size},
+                           {group * strides.head, strides.head, strides.token, 1},
+                           tensor.storage_offset() + sequence.batch * strides.batch +
+                               sequence.query_begin * strides.token);
 }
 
-// [kv_heads, keys, size], gathered from pages if need be.
+// [kv_heads, group, keys, size], the heads of a group being one; gathered from pages if need be.
 at::Tensor KeysOf(const AttentionCall& call, const AttentionSequence& sequence,
                   const at::Tensor& tensor, const RowStrides& strides, int64_t size) {
-  const auto length = sequence.kv_length;
-  if (!call.block_table.defined()) {
-    return RowsOf(tensor, strides, sequence.batch, sequence.kv_begin, length, call.kv_heads, size)
-        .permute({1, 0, 2})
-        .to(at::kFloat);
+  const auto length = sequence.kv_length, group = call.heads / call.kv_heads;
+  at::Tensor heads;  // [kv_heads, keys, size]
+  if (call.block_table.defined()) {
+    const auto used = (length + call.block_size - 1) / call.block_size;
+    const auto blocks = call.block_table[sequence.batch].slice(0, 0, used).to(at::kLong);
+    TORCH_CHECK(blocks.min().item().toLong() >= 0 && blocks.max().item().toLong() < tensor.size(0),
+                "blockTable[", sequence.batch, "] names a block outside the cache's ",
+                tensor.size(0));
+    heads = tensor
+                .as_strided({tensor.size(0), call.block_size, call.kv_heads, size},
+                            {strides.batch, strides.token, strides.head, 1})
+                .index_select(0, blocks)
+                .flatten(0, 1)
+                .slice(0, 0, length)
+                .transpose(0, 1);
+  } else {
+    heads = tensor.as_strided({call.kv_heads, length, size}, {strides.head, strides.token, 1},
+                              tensor.storage_offset() + sequence.batch * strides.batch +
+                                  sequence.kv_begin * strides.token);
   }
-  const auto used = (length + call.block_size - 1) / call.block_size;
-  const auto blocks = call.block_table[sequence.batch].slice(0, 0, used).to(at::kLong);
-  TORCH_CHECK(blocks.min().item().toLong() >= 0 && blocks.max().item().toLong() < tensor.size(0),
-              "blockTable[", sequence.batch, "] names a block outside the cache's ", tensor.size(0));
-  return tensor
-      .as_strided({tensor.size(0), call.block_size, call.kv_heads, size},
-                  {strides.batch, strides.token, strides.head, 1})
-      .index_select(0, blocks)
-      .flatten(0, 1)
-      .slice(0, 0, length)
-      .permute({1, 0, 2})
-      .to(at::kFloat);
+  return heads.unsqueeze(1).expand({call.kv_heads, group, length, size});
 }
 
-// bool [queries, keys]: hidden pairs of queries [first, first + count) and the first `keys` keys.
+bool IsPlainCausal(const AttentionCall& call, const AttentionSequence& sequence) {
+  const auto& band = call.band;
+  return !call.mask.defined() && band.before < 0 && band.after == 0 &&
+         (!band.align_end || sequence.query_length == sequence.kv_length);
+}
+
+// bool [queries, keys], true where a query may not see a key; undefined if all see all.
 at::Tensor HiddenPairs(const AttentionCall& call, const AttentionSequence& sequence,
-                       const at::Tensor& mask, int64_t first, int64_t count, int64_t keys) {
-  auto hidden = at::zeros({count, keys}, at::kBool);
+                       const at::Tensor& mask) {
+  if (call.band.before < 0 && call.band.after < 0) return mask;
+  const auto queries = sequence.query_length, keys = sequence.kv_length;
+  auto hidden = at::ones({queries, keys}, at::kBool);
   bool* row = hidden.data_ptr<bool>();
-  for (int64_t i = 0; i < count; ++i, row += keys) {
-    const auto visible = VisibleKeys(call.band, sequence, first + i);
-    std::fill(row, row + std::min(visible.begin, keys), true);
-    std::fill(row + std::min(std::max<int64_t>(visible.end, 0), keys), row + keys, true);
+  for (int64_t i = 0; i < queries; ++i, row += keys) {
+    const auto range = VisibleKeys(call.band, sequence, i);
+    if (range.begin < range.end) std::fill(row + range.begin, row + range.end, false);
   }
-  if (mask.defined()) hidden.logical_or_(mask.slice(0, first, first + count).slice(1, 0, keys));
-  return hidden;
+  return mask.defined() ? hidden.logical_or_(mask) : hidden;
 }
 
 void AttendLongQuery(const AttentionCall& call, const AttentionSequence& sequence) {
-  constexpr int64_t kQueriesAtOnce = 512;  // bounds the matrix of scores
-  const auto mask = MaskOf(call, sequence);
   const auto group = call.heads / call.kv_heads;
-  const auto keys = KeysOf(call, sequence, call.k, call.k_strides, call.key_size);
-  const auto values = KeysOf(call, sequence, call.v, call.v_strides, call.value_size);
-  for (int64_t first = 0; first < sequence.query_length; first += kQueriesAtOnce) {
-    const auto count = std::min(kQueriesAtOnce, sequence.query_length - first);
-    const auto begin = sequence.query_begin + first;
-    const auto visible = VisibleKeys(call.band, sequence, first + count - 1).end;
-    auto out = RowsOf(call.out, call.out_strides, sequence.batch, begin, count, call.heads,
-                      call.value_size);
-    const auto q = RowsOf(call.q, call.q_strides, sequence.batch, begin, count, call.heads, call.key_size)
-                       .to(at::kFloat)
-                       .view({count, call.kv_heads, group, call.key_size})
-                       .permute({1, 2, 0, 3})
-                       .reshape({call.kv_heads, group * count, call.key_size});
-    auto scores = at::bmm(q, keys.slice(1, 0, visible).transpose(1, 2)).mul_(call.scale);
-    auto pairs = scores.view({call.kv_heads, group, count, visible});
-    pairs.masked_fill_(HiddenPairs(call, sequence, mask, first, count, visible), kNoScore);
-    if (call.log_sum_exp.defined() || call.row_max.defined() || call.row_sum.defined()) {
-      // [count, heads]
-      const auto max = visible > 0 ? std::get<0>(pairs.max(-1)) : at::full({call.kv_heads, group, count}, kNoScore);
-      const auto sum = (pairs - max.unsqueeze(-1)).exp_().nan_to_num_(0).sum(-1);
-      const auto rows = [&](const at::Tensor& target) {
-        return target.as_strided({call.kv_heads, group, count},
-                                 {group * call.statistics_strides.head, call.statistics_strides.head,
-                                  call.statistics_strides.token},
-                                 target.storage_offset() + sequence.batch * call.statistics_strides.batch +
-                                     begin * call.statistics_strides.token);
-      };
-      if (call.log_sum_exp.defined()) rows(call.log_sum_exp).copy_(max + sum.log());
-      if (call.row_max.defined()) rows(call.row_max).copy_(max);
-      if (call.row_sum.defined()) rows(call.row_sum).copy_(sum);
-    }
-    const auto weights = at::softmax(scores, -1).nan_to_num_(0);  // nan: sees nothing
-    const auto result = at::bmm(weights, values.slice(1, 0, visible));
-    out.copy_(result.view({call.kv_heads, group, count, call.value_size})
-                  .permute({2, 0, 1, 3})
-                  .reshape(out.sizes()));
+  const auto q = RowsOf(call.q, call.q_strides, sequence, call.heads, group, call.key_size);
+  auto out = RowsOf(call.out, call.out_strides, sequence, call.heads, group, call.value_size);
+  const auto log_sum_exp =
+      call.log_sum_exp.defined()
+          ? RowsOf(call.log_sum_exp, call.log_sum_exp_strides, sequence, call.heads, group, 1)
+                .squeeze(-1)
+          : at::Tensor();
+  if (sequence.kv_length == 0) {
+    out.zero_();
+    if (log_sum_exp.defined()) log_sum_exp.fill_(kNoScore);
+    return;
   }
+  const auto k = KeysOf(call, sequence, call.k, call.k_strides, call.key_size);
+  const auto v = KeysOf(call, sequence, call.v, call.v_strides, call.value_size);
+  const bool causal = IsPlainCausal(call, sequence);
+  const auto hidden = causal ? at::Tensor() : HiddenPairs(call, sequence, MaskOf(call, sequence));
+  std::optional<at::Tensor> addend;  // what the kernel adds to scores, float
+  if (hidden.defined()) {
+    addend = at::zeros(hidden.sizes(), at::kFloat)
+                 .masked_fill_(hidden, kNoScore)
+                 .unsqueeze(0)
+                 .unsqueeze(0);
+  }
+  auto [result, lse] = at::_scaled_dot_product_flash_attention_for_cpu(q, k, v, /*dropout_p=*/0.0,
+                                                                       causal, addend, call.scale);
+  out.copy_(result);
+  if (log_sum_exp.defined()) log_sum_exp.copy_(lse);
+  if (!hidden.defined()) return;
+  const auto blind = hidden.all(-1);  // these queries see nothing: the result is 0
+  out.masked_fill_(blind.view({1, 1, -1, 1}), 0);
+  if (log_sum_exp.defined()) log_sum_exp.masked_fill_(blind.view({1, 1, -1}), kNoScore);
 }
 
 }  // namespace
 
 void Attend(const AttentionCall& call) {
-  // Up to here the loops above beat matrix products, whose cost per call is some microseconds.
+  // Up to here the loops above beat ATen's kernel, which gathers pages and splits queries into
+  // blocks of 32.
   constexpr int64_t kShortRows = 32;
   constexpr int64_t kWorkPerTask = 1 << 16;  // multiply-adds worth a thread
   const auto group = call.heads / call.kv_heads;

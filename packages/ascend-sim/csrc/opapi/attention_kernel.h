@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Scaled dot-product attention over sequences whose keys and values are dense or paged, with grouped heads.
+// Scaled dot-product attention over sequences whose keys and values are dense or paged, with
+// grouped heads.
 //
-// softmax(scale * q k^T) v in float32, rounded once. A key/value head is read in place: pages are not gathered
-// for short queries, and heads are never repeated for a group.
+// softmax(scale * q k^T) v in float32, rounded once. A key/value head is read in place: pages are
+// not gathered for short queries, and heads are never repeated for a group.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -14,7 +15,8 @@
 
 namespace ascend_sim::opapi {
 
-// Where the row of (batch, token, head) begins: strides in elements; the last dimension is contiguous.
+// Where the row of (batch, token, head) begins: strides in elements; the last dimension is
+// contiguous.
 struct RowStrides {
   int64_t batch = 0;
   int64_t token = 0;
@@ -34,7 +36,8 @@ struct AttentionSequence {
 struct AttentionBand {
   int64_t before = -1;  // how many keys before its own position; -1: all
   int64_t after = -1;   // how many after; -1: all
-  bool align_end = false;  // the last query's own position is the last key; else the first's is the first
+  bool align_end =
+      false;  // the last query's own position is the last key; else the first's is the first
 };
 
 struct AttentionCall {
@@ -48,18 +51,19 @@ struct AttentionCall {
   at::Tensor block_table;  // [batch, blocks], int32, or undefined for dense k and v
   int64_t block_size = 0;
 
-  // True (or not 0) hides a key. [..., query, key]; broadcasts over heads; dimension 0 of a 3-d or 4-d mask is the
-  // batch unless 1.
+  // True (or not 0) hides a key. [..., query, key]; broadcasts over heads; dimension 0 of a 3-d or
+  // 4-d mask is the batch unless 1.
   at::Tensor mask;
 
-  // Per row, if defined: log(sum(exp)), largest score, sum of exp(score - largest).
-  at::Tensor log_sum_exp, row_max, row_sum;
-  RowStrides statistics_strides;
+  // Per row, if defined: the logarithm of the sum of exp(score); float.
+  at::Tensor log_sum_exp;
+  RowStrides log_sum_exp_strides;
 
   std::vector<AttentionSequence> sequences;
 };
 
-// Runs the call; may be repeated. Throws c10::Error if a block table names a block that does not exist.
+// Runs the call; may be repeated. Throws c10::Error if a block table names a block that does not
+// exist.
 void Attend(const AttentionCall& call);
 
 }  // namespace ascend_sim::opapi

@@ -14,13 +14,13 @@ namespace ascend_sim::opapi {
   ACLNN_OP(aclnn##Name##Scalar, (const Tensor& self, const Scalar& other, Tensor& out)) { \
     at::function##_out(out, self, other);                                                 \
   }
-#define COMPARE(Name, function)                                                           \
-  COMPARE_OUT(Name, function)                                                             \
-  ACLNN_OP(aclnnInplace##Name##Tensor, (Tensor& self, const Tensor& other)) {             \
-    self.function##_(other);                                                              \
-  }                                                                                       \
-  ACLNN_OP(aclnnInplace##Name##Scalar, (Tensor& self, const Scalar& other)) {             \
-    self.function##_(other);                                                              \
+#define COMPARE(Name, function)                                                \
+  COMPARE_OUT(Name, function)                                                  \
+  ACLNN_OP(aclnnInplace##Name##Tensor, (Tensor & self, const Tensor& other)) { \
+    self.function##_(other);                                                   \
+  }                                                                            \
+  ACLNN_OP(aclnnInplace##Name##Scalar, (Tensor & self, const Scalar& other)) { \
+    self.function##_(other);                                                   \
   }
 
 COMPARE(Eq, eq)
@@ -57,10 +57,10 @@ LOGICAL(LogicalAnd, logical_and)
 LOGICAL(LogicalOr, logical_or)
 LOGICAL(LogicalXor, logical_xor)
 
-ACLNN_OP(aclnnInplaceLogicalAnd, (Tensor& self, const Tensor& other)) { self.logical_and_(other); }
-ACLNN_OP(aclnnInplaceLogicalOr, (Tensor& self, const Tensor& other)) { self.logical_or_(other); }
+ACLNN_OP(aclnnInplaceLogicalAnd, (Tensor & self, const Tensor& other)) { self.logical_and_(other); }
+ACLNN_OP(aclnnInplaceLogicalOr, (Tensor & self, const Tensor& other)) { self.logical_or_(other); }
 ACLNN_OP(aclnnLogicalNot, (const Tensor& self, Tensor& out)) { at::logical_not_out(out, self); }
-ACLNN_OP(aclnnInplaceLogicalNot, (Tensor& self)) { self.logical_not_(); }
+ACLNN_OP(aclnnInplaceLogicalNot, (Tensor & self)) { self.logical_not_(); }
 
 ACLNN_OP(aclnnEqual, (const Tensor& self, const Tensor& other, Tensor& out)) {
   out.fill_(at::equal(self, other));

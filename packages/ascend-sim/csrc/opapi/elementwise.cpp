@@ -17,10 +17,14 @@ Tensor Number(const Scalar& value) {
 // The rounding modes of aclnnDivMod.
 std::optional<std::string_view> RoundingMode(int mode) {
   switch (mode) {
-    case 0: return std::nullopt;
-    case 1: return "trunc";
-    case 2: return "floor";
-    default: TORCH_CHECK(false, "mode must be 0 (true), 1 (trunc) or 2 (floor), got ", mode);
+    case 0:
+      return std::nullopt;
+    case 1:
+      return "trunc";
+    case 2:
+      return "floor";
+    default:
+      TORCH_CHECK(false, "mode must be 0 (true), 1 (trunc) or 2 (floor), got ", mode);
   }
 }
 
@@ -31,12 +35,13 @@ const char* GeluApproximation(int64_t mode) {
 
 }  // namespace
 
-// --- one operand -----------------------------------------------------------------------------------
+// --- one operand
+// -----------------------------------------------------------------------------------
 
 #define UNARY_OUT(Name, function) \
   ACLNN_OP(aclnn##Name, (const Tensor& self, Tensor& out)) { at::function##_out(out, self); }
 #define UNARY_INPLACE(Name, function) \
-  ACLNN_OP(aclnnInplace##Name, (Tensor& self)) { at::function##_out(self, self); }
+  ACLNN_OP(aclnnInplace##Name, (Tensor & self)) { at::function##_out(self, self); }
 #define UNARY(Name, function) UNARY_OUT(Name, function) UNARY_INPLACE(Name, function)
 
 UNARY_OUT(Abs, abs)
@@ -82,19 +87,19 @@ UNARY_OUT(Trunc, trunc)
 ACLNN_OP(aclnnRoundDecimals, (const Tensor& self, int64_t decimals, Tensor& out)) {
   at::round_out(out, self, decimals);
 }
-ACLNN_OP(aclnnInplaceRoundDecimals, (Tensor& self, int64_t decimals)) {
+ACLNN_OP(aclnnInplaceRoundDecimals, (Tensor & self, int64_t decimals)) {
   at::round_out(self, self, decimals);
 }
 ACLNN_OP(aclnnIsFinite, (const Tensor& self, Tensor& out)) { Store(out, at::isfinite(self)); }
-ACLNN_OP(aclnnNanToNum,
-         (const Tensor& self, float nan, float posinf, float neginf, Tensor& out)) {
+ACLNN_OP(aclnnNanToNum, (const Tensor& self, float nan, float posinf, float neginf, Tensor& out)) {
   at::nan_to_num_out(out, self, nan, posinf, neginf);
 }
-ACLNN_OP(aclnnInplaceNanToNum, (Tensor& self, float nan, float posinf, float neginf)) {
+ACLNN_OP(aclnnInplaceNanToNum, (Tensor & self, float nan, float posinf, float neginf)) {
   at::nan_to_num_out(self, self, nan, posinf, neginf);
 }
 
-// --- activations -----------------------------------------------------------------------------------
+// --- activations
+// -----------------------------------------------------------------------------------
 
 UNARY_OUT(Silu, silu)
 UNARY_OUT(Relu, relu)
@@ -143,7 +148,8 @@ ACLNN_OP(aclnnLogSigmoidForward, (const Tensor& self, Tensor& out, const OptTens
 }
 ACLNN_OP(aclnnGlu, (const Tensor& self, int64_t dim, Tensor& out)) { at::glu_out(out, self, dim); }
 
-// --- two operands ----------------------------------------------------------------------------------
+// --- two operands
+// ----------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnAdd, (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
   at::add_out(out, self, other, alpha);
@@ -154,10 +160,10 @@ ACLNN_OP(aclnnAdds, (const Tensor& self, const Scalar& other, const Scalar& alph
 ACLNN_OP(aclnnAddV3, (const Scalar& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
   at::add_out(out, Number(self), other, alpha);
 }
-ACLNN_OP(aclnnInplaceAdd, (Tensor& self, const Tensor& other, const Scalar& alpha)) {
+ACLNN_OP(aclnnInplaceAdd, (Tensor & self, const Tensor& other, const Scalar& alpha)) {
   self.add_(other, alpha);
 }
-ACLNN_OP(aclnnInplaceAdds, (Tensor& self, const Scalar& other, const Scalar& alpha)) {
+ACLNN_OP(aclnnInplaceAdds, (Tensor & self, const Scalar& other, const Scalar& alpha)) {
   self.add_(other, alpha);
 }
 ACLNN_OP(aclnnSub, (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
@@ -172,26 +178,26 @@ ACLNN_OP(aclnnRsub, (const Tensor& self, const Tensor& other, const Scalar& alph
 ACLNN_OP(aclnnRsubs, (const Tensor& self, const Scalar& other, const Scalar& alpha, Tensor& out)) {
   at::sub_out(out, Number(other), self, alpha);
 }
-ACLNN_OP(aclnnInplaceSub, (Tensor& self, const Tensor& other, const Scalar& alpha)) {
+ACLNN_OP(aclnnInplaceSub, (Tensor & self, const Tensor& other, const Scalar& alpha)) {
   self.sub_(other, alpha);
 }
-ACLNN_OP(aclnnInplaceSubs, (Tensor& self, const Scalar& other, const Scalar& alpha)) {
+ACLNN_OP(aclnnInplaceSubs, (Tensor & self, const Scalar& other, const Scalar& alpha)) {
   self.sub_(other, alpha);
 }
 
 // Name(tensor, tensor), Names(tensor, scalar) and both in place.
-#define BINARY(Name, function)                                                                 \
-  ACLNN_OP(aclnn##Name, (const Tensor& self, const Tensor& other, Tensor& out)) {              \
-    at::function##_out(out, self, other);                                                      \
-  }                                                                                            \
-  ACLNN_OP(aclnn##Name##s, (const Tensor& self, const Scalar& other, Tensor& out)) {           \
-    at::function##_out(out, self, Number(other));                                              \
-  }                                                                                            \
-  ACLNN_OP(aclnnInplace##Name, (Tensor& self, const Tensor& other)) {                          \
-    at::function##_out(self, self, other);                                                     \
-  }                                                                                            \
-  ACLNN_OP(aclnnInplace##Name##s, (Tensor& self, const Scalar& other)) {                       \
-    at::function##_out(self, self, Number(other));                                             \
+#define BINARY(Name, function)                                                       \
+  ACLNN_OP(aclnn##Name, (const Tensor& self, const Tensor& other, Tensor& out)) {    \
+    at::function##_out(out, self, other);                                            \
+  }                                                                                  \
+  ACLNN_OP(aclnn##Name##s, (const Tensor& self, const Scalar& other, Tensor& out)) { \
+    at::function##_out(out, self, Number(other));                                    \
+  }                                                                                  \
+  ACLNN_OP(aclnnInplace##Name, (Tensor & self, const Tensor& other)) {               \
+    at::function##_out(self, self, other);                                           \
+  }                                                                                  \
+  ACLNN_OP(aclnnInplace##Name##s, (Tensor & self, const Scalar& other)) {            \
+    at::function##_out(self, self, Number(other));                                   \
   }
 
 BINARY(Mul, mul)
@@ -204,10 +210,10 @@ ACLNN_OP(aclnnDivMod, (const Tensor& self, const Tensor& other, int mode, Tensor
 ACLNN_OP(aclnnDivMods, (const Tensor& self, const Scalar& other, int mode, Tensor& out)) {
   at::div_out(out, self, Number(other), RoundingMode(mode));
 }
-ACLNN_OP(aclnnInplaceDivMod, (Tensor& self, const Tensor& other, int mode)) {
+ACLNN_OP(aclnnInplaceDivMod, (Tensor & self, const Tensor& other, int mode)) {
   self.div_(other, RoundingMode(mode));
 }
-ACLNN_OP(aclnnInplaceDivMods, (Tensor& self, const Scalar& other, int mode)) {
+ACLNN_OP(aclnnInplaceDivMods, (Tensor & self, const Scalar& other, int mode)) {
   self.div_(Number(other), RoundingMode(mode));
 }
 
@@ -221,10 +227,10 @@ ACLNN_OP(aclnnRemainderTensorScalar, (const Tensor& self, const Scalar& other, T
 ACLNN_OP(aclnnRemainderScalarTensor, (const Scalar& self, const Tensor& other, Tensor& out)) {
   at::remainder_out(out, Number(self), other);
 }
-ACLNN_OP(aclnnInplaceRemainderTensorTensor, (Tensor& self, const Tensor& other)) {
+ACLNN_OP(aclnnInplaceRemainderTensorTensor, (Tensor & self, const Tensor& other)) {
   self.remainder_(other);
 }
-ACLNN_OP(aclnnInplaceRemainderTensorScalar, (Tensor& self, const Scalar& other)) {
+ACLNN_OP(aclnnInplaceRemainderTensorScalar, (Tensor & self, const Scalar& other)) {
   self.remainder_(other);
 }
 ACLNN_OP(aclnnFmodTensor, (const Tensor& self, const Tensor& other, Tensor& out)) {
@@ -233,8 +239,8 @@ ACLNN_OP(aclnnFmodTensor, (const Tensor& self, const Tensor& other, Tensor& out)
 ACLNN_OP(aclnnFmodScalar, (const Tensor& self, const Scalar& other, Tensor& out)) {
   at::fmod_out(out, self, other);
 }
-ACLNN_OP(aclnnInplaceFmodTensor, (Tensor& self, const Tensor& other)) { self.fmod_(other); }
-ACLNN_OP(aclnnInplaceFmodScalar, (Tensor& self, const Scalar& other)) { self.fmod_(other); }
+ACLNN_OP(aclnnInplaceFmodTensor, (Tensor & self, const Tensor& other)) { self.fmod_(other); }
+ACLNN_OP(aclnnInplaceFmodScalar, (Tensor & self, const Scalar& other)) { self.fmod_(other); }
 ACLNN_OP(aclnnPowTensorTensor, (const Tensor& self, const Tensor& exponent, Tensor& out)) {
   at::pow_out(out, self, exponent);
 }
@@ -244,10 +250,10 @@ ACLNN_OP(aclnnPowTensorScalar, (const Tensor& self, const Scalar& exponent, Tens
 ACLNN_OP(aclnnPowScalarTensor, (const Scalar& self, const Tensor& exponent, Tensor& out)) {
   at::pow_out(out, self, exponent);
 }
-ACLNN_OP(aclnnInplacePowTensorTensor, (Tensor& self, const Tensor& exponent)) {
+ACLNN_OP(aclnnInplacePowTensorTensor, (Tensor & self, const Tensor& exponent)) {
   self.pow_(exponent);
 }
-ACLNN_OP(aclnnInplacePowTensorScalar, (Tensor& self, const Scalar& exponent)) {
+ACLNN_OP(aclnnInplacePowTensorScalar, (Tensor & self, const Scalar& exponent)) {
   self.pow_(exponent);
 }
 
@@ -265,7 +271,7 @@ BINARY_OUT(Minimum, minimum)
 BINARY_OUT(Polar, polar)
 BINARY_OUT(XLogYTensor, xlogy)
 
-ACLNN_OP(aclnnInplaceAtan2, (Tensor& self, const Tensor& other)) { self.atan2_(other); }
+ACLNN_OP(aclnnInplaceAtan2, (Tensor & self, const Tensor& other)) { self.atan2_(other); }
 ACLNN_OP(aclnnComplex, (const Tensor& real, const Tensor& imag, Tensor& out)) {
   at::complex_out(out, real, imag);
 }
@@ -275,11 +281,10 @@ ACLNN_OP(aclnnXLogYScalarSelf, (const Scalar& self, const Tensor& other, Tensor&
 ACLNN_OP(aclnnXLogYScalarOther, (const Tensor& self, const Scalar& other, Tensor& out)) {
   at::xlogy_out(out, self, other);
 }
-ACLNN_OP(aclnnInplaceXLogYScalarOther, (Tensor& self, const Scalar& other)) {
-  self.xlogy_(other);
-}
+ACLNN_OP(aclnnInplaceXLogYScalarOther, (Tensor & self, const Scalar& other)) { self.xlogy_(other); }
 
-// --- three operands --------------------------------------------------------------------------------
+// --- three operands
+// --------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnAddcmul, (const Tensor& self, const Tensor& tensor1, const Tensor& tensor2,
                         const Scalar& value, Tensor& out)) {
@@ -290,11 +295,11 @@ ACLNN_OP(aclnnAddcdiv, (const Tensor& self, const Tensor& tensor1, const Tensor&
   at::addcdiv_out(out, self, tensor1, tensor2, value);
 }
 ACLNN_OP(aclnnInplaceAddcmul,
-         (Tensor& self, const Tensor& tensor1, const Tensor& tensor2, const Scalar& value)) {
+         (Tensor & self, const Tensor& tensor1, const Tensor& tensor2, const Scalar& value)) {
   self.addcmul_(tensor1, tensor2, value);
 }
 ACLNN_OP(aclnnInplaceAddcdiv,
-         (Tensor& self, const Tensor& tensor1, const Tensor& tensor2, const Scalar& value)) {
+         (Tensor & self, const Tensor& tensor1, const Tensor& tensor2, const Scalar& value)) {
   self.addcdiv_(tensor1, tensor2, value);
 }
 ACLNN_OP(aclnnLerp, (const Tensor& self, const Tensor& end, const Tensor& weight, Tensor& out)) {
@@ -303,10 +308,10 @@ ACLNN_OP(aclnnLerp, (const Tensor& self, const Tensor& end, const Tensor& weight
 ACLNN_OP(aclnnLerps, (const Tensor& self, const Tensor& end, const Scalar& weight, Tensor& out)) {
   at::lerp_out(out, self, end, weight);
 }
-ACLNN_OP(aclnnInplaceLerp, (Tensor& self, const Tensor& end, const Tensor& weight)) {
+ACLNN_OP(aclnnInplaceLerp, (Tensor & self, const Tensor& end, const Tensor& weight)) {
   self.lerp_(end, weight);
 }
-ACLNN_OP(aclnnInplaceLerps, (Tensor& self, const Tensor& end, const Scalar& weight)) {
+ACLNN_OP(aclnnInplaceLerps, (Tensor & self, const Tensor& end, const Scalar& weight)) {
   self.lerp_(end, weight);
 }
 
@@ -320,7 +325,7 @@ ACLNN_OP(aclnnClampMin, (const Tensor& self, const Scalar& min, Tensor& out)) {
 ACLNN_OP(aclnnClampMax, (const Tensor& self, const Scalar& max, Tensor& out)) {
   at::clamp_max_out(out, self, max);
 }
-ACLNN_OP(aclnnInplaceClampMax, (Tensor& self, const Scalar& max)) { self.clamp_max_(max); }
+ACLNN_OP(aclnnInplaceClampMax, (Tensor & self, const Scalar& max)) { self.clamp_max_(max); }
 ACLNN_OP(aclnnClampTensor,
          (const Tensor& self, const OptTensor& min, const OptTensor& max, Tensor& out)) {
   at::clamp_out(out, self, min, max);
@@ -331,7 +336,7 @@ ACLNN_OP(aclnnClampMinTensor, (const Tensor& self, const Tensor& min, Tensor& ou
 ACLNN_OP(aclnnClampMaxTensor, (const Tensor& self, const Tensor& max, Tensor& out)) {
   at::clamp_max_out(out, self, max);
 }
-ACLNN_OP(aclnnInplaceClampMinTensor, (Tensor& self, const Tensor& min)) { self.clamp_min_(min); }
-ACLNN_OP(aclnnInplaceClampMaxTensor, (Tensor& self, const Tensor& max)) { self.clamp_max_(max); }
+ACLNN_OP(aclnnInplaceClampMinTensor, (Tensor & self, const Tensor& min)) { self.clamp_min_(min); }
+ACLNN_OP(aclnnInplaceClampMaxTensor, (Tensor & self, const Tensor& max)) { self.clamp_max_(max); }
 
 }  // namespace ascend_sim::opapi

@@ -7,12 +7,12 @@
 namespace ascend_sim::opapi {
 namespace {
 
-// torch_npu marks a dimension without an index by an empty tensor of self's dtype, which an empty int64 index
-// into an int64 tensor looks like too; if every slot is empty, they are indices.
+// torch_npu marks a dimension without an index by an empty tensor of self's dtype, which an empty
+// int64 index into an int64 tensor looks like too; if every slot is empty, they are indices.
 c10::List<OptTensor> IndexList(const Tensor& self, const Tensors& indices) {
   const auto is_placeholder = [&](const Tensor& index) {
-    return !index.defined() || (index.dim() == 1 && index.numel() == 0 &&
-                                index.scalar_type() == self.scalar_type());
+    return !index.defined() ||
+           (index.dim() == 1 && index.numel() == 0 && index.scalar_type() == self.scalar_type());
   };
   const bool all_empty = std::all_of(indices.begin(), indices.end(), is_placeholder);
   c10::List<OptTensor> list;
@@ -33,21 +33,30 @@ bool SelectsNothing(const c10::List<OptTensor>& indices) {
 // The reductions of aclnnScatter by number.
 std::optional<std::string_view> ScatterReduction(int64_t reduction) {
   switch (reduction) {
-    case 0: return std::nullopt;
-    case 1: return "add";
-    case 2: return "multiply";
-    default: TORCH_CHECK(false, "reduce must be 0 (none), 1 (add) or 2 (multiply), got ", reduction);
+    case 0:
+      return std::nullopt;
+    case 1:
+      return "add";
+    case 2:
+      return "multiply";
+    default:
+      TORCH_CHECK(false, "reduce must be 0 (none), 1 (add) or 2 (multiply), got ", reduction);
   }
 }
 
 // The reductions of aclnnScatterReduce by number.
 std::string_view ReduceName(int64_t reduction) {
   switch (reduction) {
-    case 1: return "sum";
-    case 2: return "prod";
-    case 3: return "amax";
-    case 4: return "amin";
-    case 5: return "mean";
+    case 1:
+      return "sum";
+    case 2:
+      return "prod";
+    case 3:
+      return "amax";
+    case 4:
+      return "amin";
+    case 5:
+      return "mean";
     default:
       TORCH_CHECK(false, "reduce must be 1 (sum), 2 (prod), 3 (amax), 4 (amin) or 5 (mean), got ",
                   reduction);
@@ -75,20 +84,22 @@ Tensor IndexTensor(const Ints& values) { return at::tensor(values, at::kLong); }
 
 }  // namespace
 
-// --- advanced indexing -----------------------------------------------------------------------------
+// --- advanced indexing
+// -----------------------------------------------------------------------------
 
 ACLNN_OP(aclnnIndex, (const Tensor& self, const Tensors& indices, Tensor& out)) {
   if (out.numel() == 0) return;
   at::index_out(out, self, IndexList(self, indices));
 }
-ACLNN_OP(aclnnIndexPutImpl, (Tensor& self, const Tensors& indices, const Tensor& values,
+ACLNN_OP(aclnnIndexPutImpl, (Tensor & self, const Tensors& indices, const Tensor& values,
                              bool accumulate, bool unsafe)) {
   const auto list = IndexList(self, indices);
   if (values.numel() == 0 || SelectsNothing(list)) return;
   at::_index_put_impl_(self, list, values, accumulate, unsafe);
 }
 
-// --- one index dimension ---------------------------------------------------------------------------
+// --- one index dimension
+// ---------------------------------------------------------------------------
 
 ACLNN_OP(aclnnIndexSelect, (const Tensor& self, int64_t dim, const Tensor& index, Tensor& out)) {
   at::index_select_out(out, self, dim, index);
@@ -105,17 +116,17 @@ ACLNN_OP(aclnnTake, (const Tensor& self, const Tensor& index, Tensor& out)) {
   at::take_out(out, self, index);
 }
 ACLNN_OP(aclnnInplacePut,
-         (Tensor& self, const Tensor& index, const Tensor& source, bool accumulate)) {
+         (Tensor & self, const Tensor& index, const Tensor& source, bool accumulate)) {
   self.put_(index, source, accumulate);
 }
-ACLNN_OP(aclnnIndexAdd, (const Tensor& self, int64_t dim, const Tensor& index,
-                         const Tensor& source, const Scalar& alpha, Tensor& out)) {
+ACLNN_OP(aclnnIndexAdd, (const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
+                         const Scalar& alpha, Tensor& out)) {
   StartAs(out, self);
   out.index_add_(dim, index, source, alpha);
 }
-ACLNN_OP(aclnnIndexAddV2, (const Tensor& self, int64_t dim, const Tensor& index,
-                           const Tensor& source, const Scalar& alpha, int64_t /*mode*/,
-                           Tensor& out)) {
+ACLNN_OP(aclnnIndexAddV2,
+         (const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
+          const Scalar& alpha, int64_t /*mode*/, Tensor& out)) {
   StartAs(out, self);
   out.index_add_(dim, index, source, alpha);
 }
@@ -125,29 +136,30 @@ ACLNN_OP(aclnnIndexCopy, (const Tensor& self, int64_t dim, const Tensor& index,
   out.index_copy_(dim, index, source);
 }
 ACLNN_OP(aclnnInplaceIndexCopy,
-         (Tensor& self, int64_t dim, const Tensor& index, const Tensor& source)) {
+         (Tensor & self, int64_t dim, const Tensor& index, const Tensor& source)) {
   self.index_copy_(dim, index, source);
 }
-ACLNN_OP(aclnnIndexFill, (const Tensor& self, int64_t dim, const Tensor& index,
-                          const Scalar& value, Tensor& out)) {
+ACLNN_OP(aclnnIndexFill,
+         (const Tensor& self, int64_t dim, const Tensor& index, const Scalar& value, Tensor& out)) {
   StartAs(out, self);
   out.index_fill_(dim, index, value);
 }
 ACLNN_OP(aclnnInplaceIndexFill,
-         (Tensor& self, int64_t dim, const Tensor& index, const Scalar& value)) {
+         (Tensor & self, int64_t dim, const Tensor& index, const Scalar& value)) {
   self.index_fill_(dim, index, value);
 }
-ACLNN_OP(aclnnIndexFillTensor, (const Tensor& self, int64_t dim, const Ints& index,
-                                const Scalar& value, Tensor& out)) {
+ACLNN_OP(aclnnIndexFillTensor,
+         (const Tensor& self, int64_t dim, const Ints& index, const Scalar& value, Tensor& out)) {
   StartAs(out, self);
   out.index_fill_(dim, IndexTensor(index), value);
 }
 ACLNN_OP(aclnnInplaceIndexFillTensor,
-         (Tensor& self, int64_t dim, const Ints& index, const Scalar& value)) {
+         (Tensor & self, int64_t dim, const Ints& index, const Scalar& value)) {
   self.index_fill_(dim, IndexTensor(index), value);
 }
 
-// --- scatter ---------------------------------------------------------------------------------------
+// --- scatter
+// ---------------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnScatter, (const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src,
                         int64_t reduction, Tensor& out)) {
@@ -159,49 +171,51 @@ ACLNN_OP(aclnnScatterValue, (const Tensor& self, int64_t dim, const Tensor& inde
   StartAs(out, self);
   ScatterInto(out, dim, index, value, reduction);
 }
-ACLNN_OP(aclnnInplaceScatter, (Tensor& self, int64_t dim, const Tensor& index, const Tensor& src,
-                               int64_t reduction)) {
+ACLNN_OP(aclnnInplaceScatter,
+         (Tensor & self, int64_t dim, const Tensor& index, const Tensor& src, int64_t reduction)) {
   ScatterInto(self, dim, index, src, reduction);
 }
-ACLNN_OP(aclnnInplaceScatterValue, (Tensor& self, int64_t dim, const Tensor& index,
+ACLNN_OP(aclnnInplaceScatterValue, (Tensor & self, int64_t dim, const Tensor& index,
                                     const Scalar& value, int64_t reduction)) {
   ScatterInto(self, dim, index, value, reduction);
 }
-ACLNN_OP(aclnnScatterAdd, (const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src,
-                           Tensor& out)) {
+ACLNN_OP(aclnnScatterAdd,
+         (const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src, Tensor& out)) {
   StartAs(out, self);
   out.scatter_add_(dim, index, src);
 }
-ACLNN_OP(aclnnScatterReduce, (const Tensor& self, int64_t dim, const Tensor& index,
-                              const Tensor& src, int64_t reduction, bool include_self,
-                              Tensor& out)) {
+ACLNN_OP(aclnnScatterReduce,
+         (const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src,
+          int64_t reduction, bool include_self, Tensor& out)) {
   StartAs(out, self);
   out.scatter_reduce_(dim, index, src, ReduceName(reduction), include_self);
 }
-ACLNN_OP(aclnnInplaceScatterReduce, (Tensor& self, int64_t dim, const Tensor& index,
+ACLNN_OP(aclnnInplaceScatterReduce, (Tensor & self, int64_t dim, const Tensor& index,
                                      const Tensor& src, int64_t reduction, bool include_self)) {
   self.scatter_reduce_(dim, index, src, ReduceName(reduction), include_self);
 }
 // self[index[..., :]] = updates[...], the last dimension of `indices` being a coordinate.
-ACLNN_OP(aclnnScatterNdUpdate, (Tensor& self, const Tensor& indices, const Tensor& updates)) {
+ACLNN_OP(aclnnScatterNdUpdate, (Tensor & self, const Tensor& indices, const Tensor& updates)) {
   c10::List<OptTensor> list;
   for (const auto& coordinate : indices.to(at::kLong).unbind(-1)) list.push_back(coordinate);
   self.index_put_(list, updates);
 }
 
-// --- masks -----------------------------------------------------------------------------------------
+// --- masks
+// -----------------------------------------------------------------------------------------
 
-ACLNN_OP(aclnnInplaceMaskedFillScalar, (Tensor& self, const Tensor& mask, const Scalar& value)) {
+ACLNN_OP(aclnnInplaceMaskedFillScalar, (Tensor & self, const Tensor& mask, const Scalar& value)) {
   self.masked_fill_(mask, value);
 }
-ACLNN_OP(aclnnInplaceMaskedFillTensor, (Tensor& self, const Tensor& mask, const Tensor& value)) {
+ACLNN_OP(aclnnInplaceMaskedFillTensor, (Tensor & self, const Tensor& mask, const Tensor& value)) {
   self.masked_fill_(mask, value.reshape({}));
 }
-ACLNN_OP(aclnnInplaceMaskedScatter, (Tensor& self, const Tensor& mask, const Tensor& source)) {
+ACLNN_OP(aclnnInplaceMaskedScatter, (Tensor & self, const Tensor& mask, const Tensor& source)) {
   self.masked_scatter_(mask, source);
 }
 
-// --- data-dependent shapes -------------------------------------------------------------------------
+// --- data-dependent shapes
+// -------------------------------------------------------------------------
 
 ACLNN_OP(aclnnMaskedSelect, (const Tensor& self, const Tensor& mask, ShapedTensor& out)) {
   out.Store(at::masked_select(self, mask));
@@ -238,15 +252,15 @@ ACLNN_OP(aclnnUniqueConsecutive,
          (const Tensor& self, bool return_inverse, bool return_counts, int64_t dim,
           ShapedTensor& values, Tensor& inverse, ShapedTensor& counts)) {
   constexpr int64_t kFlattened = 1000;  // torch_npu's value for "no dimension"
-  auto [unique, unique_inverse, unique_counts] =
-      at::unique_consecutive(self, return_inverse, return_counts,
-                             dim == kFlattened ? std::nullopt : std::optional(dim));
+  auto [unique, unique_inverse, unique_counts] = at::unique_consecutive(
+      self, return_inverse, return_counts, dim == kFlattened ? std::nullopt : std::optional(dim));
   values.Store(unique);
   if (return_inverse) Store(inverse, unique_inverse);
   if (return_counts) counts.Store(unique_counts);
 }
 
-// --- lookups ---------------------------------------------------------------------------------------
+// --- lookups
+// ---------------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnSearchSorted, (const Tensor& sorted, const Tensor& values, bool int32_out, bool right,
                              const OptTensor& sorter, Tensor& out)) {
@@ -256,8 +270,8 @@ ACLNN_OP(aclnnSearchSorteds, (const Tensor& sorted, const Scalar& value, bool in
                               const OptTensor& sorter, Tensor& out)) {
   Store(out, at::searchsorted(sorted, value, int32_out, right, std::nullopt, sorter));
 }
-ACLNN_OP(aclnnBucketize, (const Tensor& self, const Tensor& boundaries, bool int32_out, bool right,
-                          Tensor& out)) {
+ACLNN_OP(aclnnBucketize,
+         (const Tensor& self, const Tensor& boundaries, bool int32_out, bool right, Tensor& out)) {
   Store(out, at::bucketize(self, boundaries, int32_out, right));
 }
 

@@ -6,8 +6,9 @@
 namespace ascend_sim::opapi {
 namespace {
 
-// Copies token rows to their slots: rows [tokens, heads, size]; cache [blocks, block_size, heads, size].
-// A slot is block * block_size + place in the block; a negative one marks padding and is skipped.
+// Copies token rows to their slots: rows [tokens, heads, size]; cache [blocks, block_size, heads,
+// size]. A slot is block * block_size + place in the block; a negative one marks padding and is
+// skipped.
 template <class Slot>
 void ScatterRows(const Tensor& rows, const Slot* slots, Tensor& cache, const char* what) {
   const auto block_size = cache.size(1), capacity = cache.size(0) * block_size;
@@ -28,7 +29,8 @@ void ScatterRows(const Tensor& rows, const Slot* slots, Tensor& cache, const cha
 
 void ScatterTokens(const Tensor& rows, const Tensor& slots, Tensor& cache, const char* what) {
   if (rows.numel() == 0) return;
-  TORCH_CHECK(rows.dim() == 3, what, ": the tokens must be [tokens, heads, size], got ", rows.sizes());
+  TORCH_CHECK(rows.dim() == 3, what, ": the tokens must be [tokens, heads, size], got ",
+              rows.sizes());
   TORCH_CHECK(rows.scalar_type() == cache.scalar_type(), what, " must have its tokens' dtype");
   TORCH_CHECK(cache.dim() == 4 && cache.size(2) == rows.size(1) && cache.size(3) == rows.size(2),
               what, " must be [blocks, block_size, ", rows.size(1), ", ", rows.size(2), "], got ",
@@ -49,8 +51,9 @@ void ScatterTokens(const Tensor& rows, const Tensor& slots, Tensor& cache, const
 }
 
 void RequirePlainCache(const std::string& cache_mode) {
-  TORCH_CHECK(cache_mode.empty() || cache_mode == "Norm", "cache_mode '", cache_mode,
-              "' is not supported: only 'Norm' is (the cache's fractal layout, PA_NZ, is not simulated)");
+  TORCH_CHECK(
+      cache_mode.empty() || cache_mode == "Norm", "cache_mode '", cache_mode,
+      "' is not supported: only 'Norm' is (the cache's fractal layout, PA_NZ, is not simulated)");
 }
 
 }  // namespace
@@ -62,8 +65,9 @@ ACLNN_PLANNED_OP(aclnnScatterPaKvCache,
                   const std::string& cache_mode, const std::string& scatter_mode,
                   const OptInts& /*strides*/, const OptInts& /*offsets*/)) {
   RequirePlainCache(cache_mode);
-  TORCH_CHECK(!compress_lens && !compress_seq_offsets && !seq_lens,
-              "compressed scatter (compress_lens, compress_seq_offsets, seq_lens) is not supported");
+  TORCH_CHECK(
+      !compress_lens && !compress_seq_offsets && !seq_lens,
+      "compressed scatter (compress_lens, compress_seq_offsets, seq_lens) is not supported");
   TORCH_CHECK(scatter_mode.empty() || scatter_mode == "None", "scatterMode '", scatter_mode,
               "' is not supported");
   return [key, key_cache, slots, value, value_cache]() mutable {
@@ -76,8 +80,9 @@ ACLNN_PLANNED_OP(aclnnScatterPaCache,
                   const OptTensor& compress_lens, const OptTensor& compress_seq_offsets,
                   const OptTensor& seq_lens, const std::string& cache_mode)) {
   RequirePlainCache(cache_mode);
-  TORCH_CHECK(!compress_lens && !compress_seq_offsets && !seq_lens,
-              "compressed scatter (compress_lens, compress_seq_offsets, seq_lens) is not supported");
+  TORCH_CHECK(
+      !compress_lens && !compress_seq_offsets && !seq_lens,
+      "compressed scatter (compress_lens, compress_seq_offsets, seq_lens) is not supported");
   return [key, key_cache, slots]() mutable { ScatterTokens(key, slots, key_cache, "key_cache"); };
 }
 
@@ -97,10 +102,11 @@ ACLNN_PLANNED_OP(aclnnGatherPaKvCache,
     for (int64_t i = 0; i < sequences; ++i) {
       const auto tokens = seq_lens_are_cumulative ? length[i + 1] - length[i] : length[i];
       const auto positions = at::arange(tokens, at::kLong);
-      const auto blocks = block_tables[i].to(at::kLong).index_select(
-          0, positions.div(block_size, "floor"));
+      const auto blocks =
+          block_tables[i].to(at::kLong).index_select(0, positions.div(block_size, "floor"));
       const auto offsets = positions.remainder(block_size);
-      key.narrow(0, row, tokens).copy_(key_cache.index({blocks, offsets}).view_as(key.narrow(0, row, tokens)));
+      key.narrow(0, row, tokens)
+          .copy_(key_cache.index({blocks, offsets}).view_as(key.narrow(0, row, tokens)));
       value.narrow(0, row, tokens)
           .copy_(value_cache.index({blocks, offsets}).view_as(value.narrow(0, row, tokens)));
       row += tokens;

@@ -11,7 +11,8 @@ bool SameType(const Tensor& a, const Tensor& b, const Tensor& c) {
   return a.scalar_type() == b.scalar_type() && b.scalar_type() == c.scalar_type();
 }
 
-// As BLAS does for the CPU's own F.linear: straight into `out` where dtypes allow, else through the wider one.
+// As BLAS does for the CPU's own F.linear: straight into `out` where dtypes allow, else through the
+// wider one.
 void MatmulInto(Tensor& out, const Tensor& self, const Tensor& other) {
   if (SameType(self, other, out)) {
     at::matmul_out(out, self, other);
@@ -52,36 +53,35 @@ ACLNN_OP(aclnnMv, (const Tensor& self, const Tensor& vec, Tensor& out, int8_t /*
 ACLNN_OP(aclnnDot, (const Tensor& self, const Tensor& other, Tensor& out)) {
   Store(out, at::dot(self, other));
 }
-ACLNN_OP(aclnnAddmm, (const Tensor& self, const Tensor& mat1, const Tensor& mat2,
-                      const Scalar& beta, const Scalar& alpha, Tensor& out,
-                      int8_t /*cube_math_type*/)) {
+ACLNN_OP(aclnnAddmm,
+         (const Tensor& self, const Tensor& mat1, const Tensor& mat2, const Scalar& beta,
+          const Scalar& alpha, Tensor& out, int8_t /*cube_math_type*/)) {
   AddmmInto(out, self, mat1, mat2, beta, alpha);
 }
-ACLNN_OP(aclnnInplaceAddmm, (Tensor& self, const Tensor& mat1, const Tensor& mat2,
+ACLNN_OP(aclnnInplaceAddmm, (Tensor & self, const Tensor& mat1, const Tensor& mat2,
                              const Scalar& beta, const Scalar& alpha, int8_t /*cube_math_type*/)) {
   AddmmInto(self, self, mat1, mat2, beta, alpha);
 }
-ACLNN_OP(aclnnBaddbmm, (const Tensor& self, const Tensor& batch1, const Tensor& batch2,
-                        const Scalar& beta, const Scalar& alpha, Tensor& out,
-                        int8_t /*cube_math_type*/)) {
+ACLNN_OP(aclnnBaddbmm,
+         (const Tensor& self, const Tensor& batch1, const Tensor& batch2, const Scalar& beta,
+          const Scalar& alpha, Tensor& out, int8_t /*cube_math_type*/)) {
   at::baddbmm_out(out, self, batch1, batch2, beta, alpha);
 }
-ACLNN_OP(aclnnAddbmm, (const Tensor& self, const Tensor& batch1, const Tensor& batch2,
-                       const Scalar& beta, const Scalar& alpha, Tensor& out,
-                       int8_t /*cube_math_type*/)) {
+ACLNN_OP(aclnnAddbmm,
+         (const Tensor& self, const Tensor& batch1, const Tensor& batch2, const Scalar& beta,
+          const Scalar& alpha, Tensor& out, int8_t /*cube_math_type*/)) {
   at::addbmm_out(out, self, batch1, batch2, beta, alpha);
 }
 // Here, unlike elsewhere, alpha comes before beta.
-ACLNN_OP(aclnnAddmv, (const Tensor& self, const Tensor& mat, const Tensor& vec,
-                      const Scalar& alpha, const Scalar& beta, Tensor& out,
-                      int8_t /*cube_math_type*/)) {
+ACLNN_OP(aclnnAddmv, (const Tensor& self, const Tensor& mat, const Tensor& vec, const Scalar& alpha,
+                      const Scalar& beta, Tensor& out, int8_t /*cube_math_type*/)) {
   at::addmv_out(out, self, mat, vec, beta, alpha);
 }
-ACLNN_OP(aclnnAddr, (const Tensor& self, const Tensor& vec1, const Tensor& vec2,
-                     const Scalar& beta, const Scalar& alpha, Tensor& out)) {
+ACLNN_OP(aclnnAddr, (const Tensor& self, const Tensor& vec1, const Tensor& vec2, const Scalar& beta,
+                     const Scalar& alpha, Tensor& out)) {
   at::addr_out(out, self, vec1, vec2, beta, alpha);
 }
-ACLNN_OP(aclnnInplaceAddr, (Tensor& self, const Tensor& vec1, const Tensor& vec2,
+ACLNN_OP(aclnnInplaceAddr, (Tensor & self, const Tensor& vec1, const Tensor& vec2,
                             const Scalar& beta, const Scalar& alpha)) {
   self.addr_(vec1, vec2, beta, alpha);
 }

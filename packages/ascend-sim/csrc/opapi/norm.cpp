@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Normalisation. Statistics and products are in float32; a result is rounded once, to its output's dtype.
+// Normalisation. Statistics and products are in float32; a result is rounded once, to its output's
+// dtype.
 #include "op.h"
 #include "simd.h"
 #include "store.h"
@@ -21,21 +22,23 @@ template <class T>
 void RmsNormRows(const T* x, const float* gamma, float gamma_bias, float epsilon, T* y, float* rstd,
                  int64_t rows, int64_t n) {
   constexpr int64_t kElementsPerTask = 1 << 15;
-  at::parallel_for(0, rows, std::max<int64_t>(1, kElementsPerTask / n), [&](int64_t begin, int64_t end) {
-    std::vector<float> in(std::is_same_v<T, float> ? 0 : n), out(std::is_same_v<T, float> ? 0 : n);
-    for (int64_t row = begin; row < end; ++row) {
-      const float* values = simd::AsFloats(x + row * n, n, in.data());
-      const float factor =
-          1.0f / std::sqrt(SumOfSquares(values, n) / static_cast<float>(n) + epsilon);
-      if (rstd != nullptr) rstd[row] = factor;
-      if constexpr (std::is_same_v<T, float>) {
-        ScaleBy(values, factor, gamma, gamma_bias, y + row * n, n);
-      } else {
-        ScaleBy(values, factor, gamma, gamma_bias, out.data(), n);
-        for (int64_t i = 0; i < n; ++i) y[row * n + i] = static_cast<T>(out[i]);
-      }
-    }
-  });
+  at::parallel_for(
+      0, rows, std::max<int64_t>(1, kElementsPerTask / n), [&](int64_t begin, int64_t end) {
+        std::vector<float> in(std::is_same_v<T, float> ? 0 : n),
+            out(std::is_same_v<T, float> ? 0 : n);
+        for (int64_t row = begin; row < end; ++row) {
+          const float* values = simd::AsFloats(x + row * n, n, in.data());
+          const float factor =
+              1.0f / std::sqrt(SumOfSquares(values, n) / static_cast<float>(n) + epsilon);
+          if (rstd != nullptr) rstd[row] = factor;
+          if constexpr (std::is_same_v<T, float>) {
+            ScaleBy(values, factor, gamma, gamma_bias, y + row * n, n);
+          } else {
+            ScaleBy(values, factor, gamma, gamma_bias, out.data(), n);
+            for (int64_t i = 0; i < n; ++i) y[row * n + i] = static_cast<T>(out[i]);
+          }
+        }
+      });
 }
 
 void RmsNormInto(const Tensor& x, const Tensor& gamma, double epsilon, Tensor& y, Tensor* rstd,
@@ -69,9 +72,11 @@ void LayerNormInto(const Tensor& input, const Ints& normalized_shape, const OptT
                    const OptTensor& bias, double epsilon, Tensor& out, OptTensor& mean,
                    OptTensor& rstd) {
   const auto type = input.scalar_type();
-  const auto as_input = [&](const OptTensor& t) { return t ? OptTensor(t->to(type)) : OptTensor(); };
-  auto [result, row_mean, row_rstd] = at::native_layer_norm(
-      input, normalized_shape, as_input(weight), as_input(bias), epsilon);
+  const auto as_input = [&](const OptTensor& t) {
+    return t ? OptTensor(t->to(type)) : OptTensor();
+  };
+  auto [result, row_mean, row_rstd] =
+      at::native_layer_norm(input, normalized_shape, as_input(weight), as_input(bias), epsilon);
   Store(out, result);
   if (mean && mean->numel() > 0) Store(*mean, row_mean);
   if (rstd && rstd->numel() > 0) Store(*rstd, row_rstd);
@@ -100,19 +105,19 @@ ACLNN_OP(aclnnAddRmsNormCast, (const Tensor& x1, const Tensor& x2, const Tensor&
   RmsNormInto(x, gamma, epsilon, y2, &rstd);
   Store(y1, y2);
 }
-ACLNN_OP(aclnnLayerNorm, (const Tensor& input, const Ints& normalized_shape, const OptTensor& weight,
-                          const OptTensor& bias, double epsilon, Tensor& out, OptTensor& mean,
-                          OptTensor& rstd)) {
+ACLNN_OP(aclnnLayerNorm,
+         (const Tensor& input, const Ints& normalized_shape, const OptTensor& weight,
+          const OptTensor& bias, double epsilon, Tensor& out, OptTensor& mean, OptTensor& rstd)) {
   LayerNormInto(input, normalized_shape, weight, bias, epsilon, out, mean, rstd);
 }
-ACLNN_OP(aclnnFastLayerNorm, (const Tensor& input, const Ints& normalized_shape,
-                              const OptTensor& weight, const OptTensor& bias, double epsilon,
-                              Tensor& out, OptTensor& mean, OptTensor& rstd)) {
+ACLNN_OP(aclnnFastLayerNorm,
+         (const Tensor& input, const Ints& normalized_shape, const OptTensor& weight,
+          const OptTensor& bias, double epsilon, Tensor& out, OptTensor& mean, OptTensor& rstd)) {
   LayerNormInto(input, normalized_shape, weight, bias, epsilon, out, mean, rstd);
 }
-ACLNN_OP(aclnnGroupNorm, (const Tensor& self, const OptTensor& weight, const OptTensor& bias,
-                          int64_t n, int64_t c, int64_t hxw, int64_t groups, double epsilon,
-                          Tensor& out, Tensor& mean, Tensor& rstd)) {
+ACLNN_OP(aclnnGroupNorm,
+         (const Tensor& self, const OptTensor& weight, const OptTensor& bias, int64_t n, int64_t c,
+          int64_t hxw, int64_t groups, double epsilon, Tensor& out, Tensor& mean, Tensor& rstd)) {
   auto [result, group_mean, group_rstd] =
       at::native_group_norm(self.contiguous(), weight, bias, n, c, hxw, groups, epsilon);
   Store(out, result);

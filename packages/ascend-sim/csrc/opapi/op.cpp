@@ -18,8 +18,8 @@ std::string Reason(const std::exception& error) {
   return c10_error != nullptr ? c10_error->what_without_backtrace() : error.what();
 }
 
-// Stream workers are threads that ATen has not seen: they get the process's number of intra-op threads
-// (torch.set_num_threads, OMP_NUM_THREADS) as torch's own threads do, once each.
+// Stream workers are threads that ATen has not seen: they get the process's number of intra-op
+// threads (torch.set_num_threads, OMP_NUM_THREADS) as torch's own threads do, once each.
 void AdoptThreadCount() {
   static thread_local const bool done = [] {
     at::init_num_threads();
@@ -58,8 +58,8 @@ void ShapedTensor::Store(const Tensor& value) {
   TORCH_CHECK(value.numel() <= capacity.numel(), "the output holds ", capacity.numel(),
               " elements, the result has ", value.numel());
   // The caller reshapes the output to the new sizes, densely from its first element.
-  auto head = capacity.as_strided(value.sizes(), value.is_contiguous() ? value.strides()
-                                                                       : value.contiguous().strides());
+  auto head = capacity.as_strided(
+      value.sizes(), value.is_contiguous() ? value.strides() : value.contiguous().strides());
   head.copy_(value);
   handle_->dims.assign(value.sizes().begin(), value.sizes().end());
 }
@@ -116,7 +116,8 @@ extern "C" [[gnu::visibility("default")]] int aclDestroyAclOpExecutor(aclOpExecu
   return ascend_sim::opapi::kSuccess;
 }
 
-extern "C" [[gnu::visibility("default")]] int aclSetAclOpExecutorRepeatable(aclOpExecutor* executor) {
+extern "C" [[gnu::visibility("default")]] int aclSetAclOpExecutorRepeatable(
+    aclOpExecutor* executor) {
   if (executor == nullptr) {
     return ascend_sim::Fail(ascend_sim::opapi::kParamNull, __func__, "executor is null");
   }
@@ -124,7 +125,8 @@ extern "C" [[gnu::visibility("default")]] int aclSetAclOpExecutorRepeatable(aclO
   return ascend_sim::opapi::kSuccess;
 }
 
-// For tests and for `ascend-sim coverage`: which operators there are and what they take, one per line.
+// For tests and for `ascend-sim coverage`: which operators there are and what they take, one per
+// line.
 extern "C" [[gnu::visibility("default")]] const char* ascend_sim_describe_operators() {
   return ascend_sim::opapi::Descriptions().c_str();
 }

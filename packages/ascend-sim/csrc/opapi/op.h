@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How an operator is declared: once, as a typed C++ function, from which the pair of C functions of the aclnn
-// ABI is derived.
+// How an operator is declared: once, as a typed C++ function, from which the pair of C functions of
+// the aclnn ABI is derived.
 //
-//   ACLNN_OP(aclnnAdd, (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
+//   ACLNN_OP(aclnnAdd, (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out))
+//   {
 //     at::add_out(out, self, other, alpha);
 //   }
 //
 // exports
 //
-//   int aclnnAddGetWorkspaceSize(const aclTensor*, const aclTensor*, const aclScalar*, const aclTensor*,
-//                                uint64_t* workspace_size, aclOpExecutor** executor);   // first phase
-//   int aclnnAdd(void* workspace, uint64_t, aclOpExecutor*, void* stream);              // second phase
+//   int aclnnAddGetWorkspaceSize(const aclTensor*, const aclTensor*, const aclScalar*, const
+//   aclTensor*,
+//                                uint64_t* workspace_size, aclOpExecutor** executor);   // first
+//                                phase
+//   int aclnnAdd(void* workspace, uint64_t, aclOpExecutor*, void* stream);              // second
+//   phase
 //
-// The first phase turns handles into tensors and values that the executor owns; the second puts the body on
-// the stream, where it may run any number of times (once per replay of a captured graph).
+// The first phase turns handles into tensors and values that the executor owns; the second puts the
+// body on the stream, where it may run any number of times (once per replay of a captured graph).
 //
-// ACLNN_PLANNED_OP declares an operator in two steps: its body runs in the first phase, where it checks its
-// arguments (a thrown error is the caller's at once) and returns the function that the stream is to run.
+// ACLNN_PLANNED_OP declares an operator in two steps: its body runs in the first phase, where it
+// checks its arguments (a thrown error is the caller's at once) and returns the function that the
+// stream is to run.
 //
 // Parameters of a body and what they are in C (`Crossing` below):
 //
@@ -47,7 +52,8 @@
 
 #include "tensor.h"
 
-// What the first phase prepared: a body with its arguments. Consumed by the second phase unless repeatable.
+// What the first phase prepared: a body with its arguments. Consumed by the second phase unless
+// repeatable.
 struct aclOpExecutor {
   const char* name;
   std::function<void()> run;
@@ -78,8 +84,9 @@ struct DType {
   at::ScalarType or_of(const Tensor& tensor) const { return get().value_or(tensor.scalar_type()); }
 };
 
-// An output with a data-dependent shape: the caller allocates the largest it can be, the body writes the first
-// part and says how much. The caller synchronises the stream, then reads the shape from the same handle.
+// An output with a data-dependent shape: the caller allocates the largest it can be, the body
+// writes the first part and says how much. The caller synchronises the stream, then reads the shape
+// from the same handle.
 class ShapedTensor {
  public:
   explicit ShapedTensor(aclTensor& handle) : capacity(ViewOf(handle)), handle_(&handle) {}
@@ -93,8 +100,8 @@ class ShapedTensor {
   aclTensor* handle_;
 };
 
-// Crossing<T>: the C type of a parameter, its name in descriptions of signatures, and the value made from it in
-// the first phase.
+// Crossing<T>: the C type of a parameter, its name in descriptions of signatures, and the value
+// made from it in the first phase.
 template <class T>
 struct Crossing {
   static_assert(std::is_arithmetic_v<T>, "no rule for passing this type through the C ABI");
@@ -155,7 +162,9 @@ struct ToScalar {
 };
 struct ToValues {
   template <class H>
-  auto operator()(const H& handle) const { return handle.values; }
+  auto operator()(const H& handle) const {
+    return handle.values;
+  }
 };
 struct ToTensors {
   Tensors operator()(const aclTensorList& handle) const;
@@ -198,7 +207,9 @@ template <>
 struct Crossing<std::string> {
   static constexpr const char* kKind = "text";
   using C = const char*;
-  static std::string Take(C text, size_t) { return text == nullptr ? std::string() : std::string(text); }
+  static std::string Take(C text, size_t) {
+    return text == nullptr ? std::string() : std::string(text);
+  }
 };
 
 template <>
@@ -209,7 +220,8 @@ struct Crossing<DType> {
 };
 
 // The C side shared by all operators. Neither throws.
-int FinishPrepare(const char* name, Work run, uint64_t* workspace_size, aclOpExecutor** executor) noexcept;
+int FinishPrepare(const char* name, Work run, uint64_t* workspace_size,
+                  aclOpExecutor** executor) noexcept;
 int LaunchExecutor(const char* name, aclOpExecutor* executor, void* stream) noexcept;
 int FailPrepare(const char* name) noexcept;  // inside a catch block: reports the current exception
 
@@ -228,8 +240,8 @@ struct Op;
 template <class Result, class... Params, Result (*kBody)(Params...), Name kName>
 struct Op<kBody, kName> {
   // The first phase. Its type is the C signature of the operator.
-  static int Prepare(typename Crossing<std::decay_t<Params>>::C... handles, uint64_t* workspace_size,
-                     aclOpExecutor** executor) noexcept {
+  static int Prepare(typename Crossing<std::decay_t<Params>>::C... handles,
+                     uint64_t* workspace_size, aclOpExecutor** executor) noexcept {
     try {
       c10::InferenceMode guard;
       auto arguments = [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
@@ -255,23 +267,25 @@ struct Op<kBody, kName> {
 
 }  // namespace ascend_sim::opapi
 
-// The first phase is a template instance under a C name: an indirect function (GNU ifunc) binds the two, with the
-// C signature deduced, on every architecture that glibc knows. Plain aliases would need its mangled name.
-#define ACLNN_BIND_PREPARE(symbol, instance)                                                           \
-  extern "C" {                                                                                         \
-  static decltype(&instance::Prepare) symbol##_resolve() { return &instance::Prepare; }                \
-  [[gnu::visibility("default"), gnu::ifunc(#symbol "_resolve")]] decltype(instance::Prepare) symbol;   \
+// The first phase is a template instance under a C name: an indirect function (GNU ifunc) binds the
+// two, with the C signature deduced, on every architecture that glibc knows. Plain aliases would
+// need its mangled name.
+#define ACLNN_BIND_PREPARE(symbol, instance)                                            \
+  extern "C" {                                                                          \
+  static decltype(&instance::Prepare) symbol##_resolve() { return &instance::Prepare; } \
+  [[gnu::visibility("default"),                                                         \
+    gnu::ifunc(#symbol "_resolve")]] decltype(instance::Prepare) symbol;                \
   }
 
-#define ACLNN_DECLARE_(result, name, params)                                                           \
-  static result name##_body params;                                                                    \
-  using name##_op = ::ascend_sim::opapi::Op<name##_body, #name>;                                       \
-  [[maybe_unused]] static const bool name##_registered = name##_op::Register();                        \
-  ACLNN_BIND_PREPARE(name##GetWorkspaceSize, name##_op)                                                \
-  extern "C" [[gnu::visibility("default")]] int name(void*, uint64_t, aclOpExecutor* executor,         \
-                                                     void* stream) {                                   \
-    return ::ascend_sim::opapi::LaunchExecutor(#name, executor, stream);                               \
-  }                                                                                                    \
+#define ACLNN_DECLARE_(result, name, params)                                                   \
+  static result name##_body params;                                                            \
+  using name##_op = ::ascend_sim::opapi::Op<name##_body, #name>;                               \
+  [[maybe_unused]] static const bool name##_registered = name##_op::Register();                \
+  ACLNN_BIND_PREPARE(name##GetWorkspaceSize, name##_op)                                        \
+  extern "C" [[gnu::visibility("default")]] int name(void*, uint64_t, aclOpExecutor* executor, \
+                                                     void* stream) {                           \
+    return ::ascend_sim::opapi::LaunchExecutor(#name, executor, stream);                       \
+  }                                                                                            \
   static result name##_body params
 
 #define ACLNN_OP(name, params) ACLNN_DECLARE_(void, name, params)

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random numbers. Every operator gets the (seed, offset) pair that torch_npu's generator has advanced to, by
-// value or, in a captured graph, as two tensors that the replay has updated plus the operator's place in the
-// graph. The same pair gives the same numbers; they are not those of a device's Philox generator.
+// Random numbers. Every operator gets the (seed, offset) pair that torch_npu's generator has
+// advanced to, by value or, in a captured graph, as two tensors that the replay has updated plus
+// the operator's place in the graph. The same pair gives the same numbers; they are not those of a
+// device's Philox generator.
 #include "op.h"
 #include "store.h"
 
 namespace ascend_sim::opapi {
 namespace {
 
-// Mixes both numbers, so that neighbouring offsets give unrelated streams (the finaliser of SplitMix64).
+// Mixes both numbers, so that neighbouring offsets give unrelated streams (the finaliser of
+// SplitMix64).
 at::Generator GeneratorAt(uint64_t seed, uint64_t offset) {
   uint64_t state = seed + (offset + 1) * 0x9E3779B97F4A7C15ull;
   state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9ull;
@@ -24,45 +26,45 @@ at::Generator GeneratorAt(const Tensor& seed, const Tensor& offset, int64_t offs
 }  // namespace
 
 ACLNN_OP(aclnnInplaceUniform,
-         (Tensor& self, double from, double to, int64_t seed, int64_t offset)) {
+         (Tensor & self, double from, double to, int64_t seed, int64_t offset)) {
   self.uniform_(from, to, GeneratorAt(seed, offset));
 }
-ACLNN_OP(aclnnInplaceUniformTensor, (Tensor& self, double from, double to, const Tensor& seed,
+ACLNN_OP(aclnnInplaceUniformTensor, (Tensor & self, double from, double to, const Tensor& seed,
                                      const Tensor& offset, int64_t offset_in_graph)) {
   self.uniform_(from, to, GeneratorAt(seed, offset, offset_in_graph));
 }
-ACLNN_OP(aclnnInplaceNormal, (Tensor& self, float mean, float std, int64_t seed, int64_t offset)) {
+ACLNN_OP(aclnnInplaceNormal, (Tensor & self, float mean, float std, int64_t seed, int64_t offset)) {
   self.normal_(mean, std, GeneratorAt(seed, offset));
 }
-ACLNN_OP(aclnnInplaceNormalTensor, (Tensor& self, float mean, float std, const Tensor& seed,
+ACLNN_OP(aclnnInplaceNormalTensor, (Tensor & self, float mean, float std, const Tensor& seed,
                                     const Tensor& offset, int64_t offset_in_graph)) {
   self.normal_(mean, std, GeneratorAt(seed, offset, offset_in_graph));
 }
 ACLNN_OP(aclnnInplaceRandom,
-         (Tensor& self, int64_t from, int64_t to, int64_t seed, int64_t offset)) {
+         (Tensor & self, int64_t from, int64_t to, int64_t seed, int64_t offset)) {
   self.random_(from, to, GeneratorAt(seed, offset));
 }
-ACLNN_OP(aclnnInplaceRandomTensor, (Tensor& self, int64_t from, int64_t to, const Tensor& seed,
+ACLNN_OP(aclnnInplaceRandomTensor, (Tensor & self, int64_t from, int64_t to, const Tensor& seed,
                                     const Tensor& offset, int64_t offset_in_graph)) {
   self.random_(from, to, GeneratorAt(seed, offset, offset_in_graph));
 }
-ACLNN_OP(aclnnInplaceRandomWithoutFromTo, (Tensor& self, int64_t seed, int64_t offset)) {
+ACLNN_OP(aclnnInplaceRandomWithoutFromTo, (Tensor & self, int64_t seed, int64_t offset)) {
   self.random_(GeneratorAt(seed, offset));
 }
 ACLNN_OP(aclnnInplaceRandomWithoutFromToTensor,
-         (Tensor& self, const Tensor& seed, const Tensor& offset, int64_t offset_in_graph)) {
+         (Tensor & self, const Tensor& seed, const Tensor& offset, int64_t offset_in_graph)) {
   self.random_(GeneratorAt(seed, offset, offset_in_graph));
 }
 ACLNN_OP(aclnnInplaceBernoulli,
-         (Tensor& self, const Scalar& probability, int64_t seed, int64_t offset)) {
+         (Tensor & self, const Scalar& probability, int64_t seed, int64_t offset)) {
   self.bernoulli_(probability.toDouble(), GeneratorAt(seed, offset));
 }
 ACLNN_OP(aclnnInplaceBernoulliTensor,
-         (Tensor& self, const Tensor& probability, int64_t seed, int64_t offset)) {
+         (Tensor & self, const Tensor& probability, int64_t seed, int64_t offset)) {
   self.bernoulli_(probability, GeneratorAt(seed, offset));
 }
-ACLNN_OP(aclnnMultinomial, (const Tensor& self, int64_t num_samples, bool replacement,
-                            int64_t seed, int64_t offset, Tensor& out)) {
+ACLNN_OP(aclnnMultinomial, (const Tensor& self, int64_t num_samples, bool replacement, int64_t seed,
+                            int64_t offset, Tensor& out)) {
   Store(out, at::multinomial(self, num_samples, replacement, GeneratorAt(seed, offset)));
 }
 ACLNN_OP(aclnnMultinomialTensor,

@@ -7,8 +7,8 @@
 namespace ascend_sim::opapi {
 namespace {
 
-// Values and indices of an operator whose ATen form takes outputs, where the caller's have other dtypes
-// (torch_npu sometimes asks for int32 indices).
+// Values and indices of an operator whose ATen form takes outputs, where the caller's have other
+// dtypes (torch_npu sometimes asks for int32 indices).
 void StorePair(Tensor& values, Tensor& indices, const std::tuple<Tensor, Tensor>& result) {
   Store(values, std::get<0>(result));
   Store(indices, std::get<1>(result));
@@ -32,7 +32,8 @@ Scalar NormOrder(const Scalar& p) {
 
 }  // namespace
 
-// --- sums, means, extrema --------------------------------------------------------------------------
+// --- sums, means, extrema
+// --------------------------------------------------------------------------
 
 ACLNN_OP(aclnnReduceSum,
          (const Tensor& self, const Ints& dims, bool keepdim, DType /*of out*/, Tensor& out)) {
@@ -97,7 +98,8 @@ ACLNN_OP(aclnnProdDim,
 }
 ACLNN_OP(aclnnTrace, (const Tensor& self, Tensor& out)) { Store(out, at::trace(self)); }
 
-// --- moments and norms -----------------------------------------------------------------------------
+// --- moments and norms
+// -----------------------------------------------------------------------------
 
 ACLNN_OP(aclnnVarCorrection,
          (const Tensor& self, const Ints& dims, int64_t correction, bool keepdim, Tensor& out)) {
@@ -124,12 +126,13 @@ ACLNN_OP(aclnnLinalgVectorNorm, (const Tensor& self, const Scalar& order, const 
   Store(out, at::linalg_vector_norm(self, NormOrder(order), DimsOrAll(dims), keepdim,
                                     self.is_complex() ? std::nullopt : dtype.get()));
 }
-ACLNN_OP(aclnnRenorm, (const Tensor& self, const Scalar& p, int64_t dim, const Scalar& max_norm,
-                       Tensor& out)) {
+ACLNN_OP(aclnnRenorm,
+         (const Tensor& self, const Scalar& p, int64_t dim, const Scalar& max_norm, Tensor& out)) {
   at::renorm_out(out, self, p, dim, max_norm);
 }
 
-// --- scans -----------------------------------------------------------------------------------------
+// --- scans
+// -----------------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnCumsum, (const Tensor& self, int64_t dim, DType /*of out*/, Tensor& out)) {
   at::cumsum_out(out, self, dim, out.scalar_type());
@@ -144,7 +147,8 @@ ACLNN_OP(aclnnCummin, (const Tensor& self, int64_t dim, Tensor& values, Tensor& 
   StorePair(values, indices, at::cummin(self, dim));
 }
 
-// --- softmax ---------------------------------------------------------------------------------------
+// --- softmax
+// ---------------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnSoftmax, (const Tensor& self, int64_t dim, Tensor& out)) {
   if (self.scalar_type() == out.scalar_type()) {
@@ -164,14 +168,15 @@ ACLNN_OP(aclnnLogSumExp, (const Tensor& self, const Ints& dims, bool keepdim, Te
   at::logsumexp_out(out, self, dims, keepdim);
 }
 
-// --- histograms ------------------------------------------------------------------------------------
+// --- histograms
+// ------------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnBincount,
          (const Tensor& self, const OptTensor& weights, int64_t min_length, Tensor& out)) {
   Store(out, at::bincount(self, weights, min_length));
 }
-ACLNN_OP(aclnnHistc, (const Tensor& self, int64_t bins, const Scalar& min, const Scalar& max,
-                      Tensor& out)) {
+ACLNN_OP(aclnnHistc,
+         (const Tensor& self, int64_t bins, const Scalar& min, const Scalar& max, Tensor& out)) {
   Store(out, at::histc(self, bins, min, max));
 }
 

@@ -26,17 +26,19 @@ Tensor Rotated(const Tensor& x, Pairing pairing) {
   return at::stack({x.slice(-1, 1, n, 2).neg(), x.slice(-1, 0, n, 2)}, -1).flatten(-2);
 }
 
-// x * cos + rotated(x) * sin over the first cos.size(-1) elements of the last dimension; the rest passes.
+// x * cos + rotated(x) * sin over the first cos.size(-1) elements of the last dimension; the rest
+// passes.
 Tensor Embedded(const Tensor& x, const Tensor& cos, const Tensor& sin, Pairing pairing) {
   const auto rotary = cos.size(-1);
   const auto head = x.narrow(-1, 0, rotary).to(at::kFloat);
-  auto result = (head * cos.to(at::kFloat) + Rotated(head, pairing) * sin.to(at::kFloat))
-                    .to(x.scalar_type());
+  auto result =
+      (head * cos.to(at::kFloat) + Rotated(head, pairing) * sin.to(at::kFloat)).to(x.scalar_type());
   return rotary == x.size(-1) ? result
                               : at::cat({result, x.narrow(-1, rotary, x.size(-1) - rotary)}, -1);
 }
 
-// --- from a cache of cos and sin, by position ------------------------------------------------------
+// --- from a cache of cos and sin, by position
+// ------------------------------------------------------
 
 // Rows of cos and sin, [tokens, rotary / 2] each, one after the other in a row of `table`.
 struct Angles {
@@ -44,9 +46,11 @@ struct Angles {
   int64_t half;
 };
 
-// cache [max_position, rotary] holds cos | sin. With positions [m, tokens] (multimodal), `sections` says which
-// of the m rows an element's angle comes from: consecutive runs, or every third element (interleaved).
-Angles LookUp(const Tensor& positions, const Tensor& cache, const Ints& sections, bool interleaved) {
+// cache [max_position, rotary] holds cos | sin. With positions [m, tokens] (multimodal), `sections`
+// says which of the m rows an element's angle comes from: consecutive runs, or every third element
+// (interleaved).
+Angles LookUp(const Tensor& positions, const Tensor& cache, const Ints& sections,
+              bool interleaved) {
   const auto rotary = cache.size(1), half = rotary / 2;
   auto rows = cache.index_select(0, positions.reshape({-1}).to(at::kLong)).to(at::kFloat);
   if (positions.dim() == 1) return {rows.contiguous(), half};
@@ -109,8 +113,8 @@ void RotateTokens(const T* x, int64_t x_stride, const Angles& angles, bool neox,
 void RotateInto(const Tensor& x, const Angles& angles, int64_t head_size, bool neox, Tensor& out) {
   const auto tokens = angles.table.size(0);
   if (tokens == 0 || x.numel() == 0) return;
-  TORCH_CHECK(x.size(0) == tokens && x.numel() % (tokens * head_size) == 0, "query and key must be [",
-              tokens, ", heads * ", head_size, "], got ", x.sizes());
+  TORCH_CHECK(x.size(0) == tokens && x.numel() % (tokens * head_size) == 0,
+              "query and key must be [", tokens, ", heads * ", head_size, "], got ", x.sizes());
   TORCH_CHECK(2 * angles.half <= head_size, "cosSinCache is wider than head_size");
   const auto input = x.reshape({tokens, -1});  // a view unless heads are strided apart
   const auto rows = input.stride(1) == 1 ? input : input.contiguous();
@@ -151,9 +155,8 @@ ACLNN_OP(aclnnRotaryPositionEmbedding,
          (const Tensor& x, const Tensor& cos, const Tensor& sin, int64_t mode, Tensor& out)) {
   Store(out, Embedded(x, cos, sin, PairingOf(mode)));
 }
-ACLNN_OP(aclnnRotaryPositionEmbeddingV2,
-         (const Tensor& x, const Tensor& cos, const Tensor& sin, int64_t mode,
-          const OptTensor& rotate, Tensor& out)) {
+ACLNN_OP(aclnnRotaryPositionEmbeddingV2, (const Tensor& x, const Tensor& cos, const Tensor& sin,
+                                          int64_t mode, const OptTensor& rotate, Tensor& out)) {
   if (!rotate.has_value()) {
     Store(out, Embedded(x, cos, sin, PairingOf(mode)));
     return;
@@ -169,14 +172,14 @@ ACLNN_OP(aclnnInterleaveRope,
   Store(out, Embedded(halves, cos, sin, Pairing::kHalf));
 }
 // In place. The layouts differ in the order of dimensions, over which cos and sin broadcast.
-ACLNN_OP(aclnnApplyRotaryPosEmb, (Tensor& query, Tensor& key, const Tensor& cos, const Tensor& sin,
-                                  int64_t /*layout*/)) {
+ACLNN_OP(aclnnApplyRotaryPosEmb,
+         (Tensor & query, Tensor& key, const Tensor& cos, const Tensor& sin, int64_t /*layout*/)) {
   query.copy_(Embedded(query, cos, sin, Pairing::kHalf));
   key.copy_(Embedded(key, cos, sin, Pairing::kHalf));
 }
-ACLNN_OP(aclnnApplyRotaryPosEmbV2, (Tensor& query, Tensor& key, const Tensor& cos,
-                                    const Tensor& sin, int64_t /*layout*/,
-                                    const std::string& rotary_mode)) {
+ACLNN_OP(aclnnApplyRotaryPosEmbV2,
+         (Tensor & query, Tensor& key, const Tensor& cos, const Tensor& sin, int64_t /*layout*/,
+          const std::string& rotary_mode)) {
   TORCH_CHECK(rotary_mode == "half" || rotary_mode == "interleave", "rotaryMode '", rotary_mode,
               "' is not supported: only 'half' and 'interleave' are");
   const auto pairing = rotary_mode == "half" ? Pairing::kHalf : Pairing::kInterleaved;

@@ -6,8 +6,9 @@
 
 namespace ascend_sim::opapi {
 
-// Keeps the k largest logits of a row, then the smallest set of them with probability above p; the rest become
-// -inf. Formula: npu_top_k_top_p's documentation (ascending stable sort; at least one element stays).
+// Keeps the k largest logits of a row, then the smallest set of them with probability above p; the
+// rest become -inf. Formula: npu_top_k_top_p's documentation (ascending stable sort; at least one
+// element stays).
 ACLNN_OP(aclnnApplyTopKTopP,
          (const Tensor& logits, const OptTensor& p, const OptTensor& k, Tensor& out)) {
   constexpr double kMasked = -std::numeric_limits<double>::infinity();

@@ -6,23 +6,25 @@
 
 namespace ascend_sim::opapi {
 
-// --- copies and fills ------------------------------------------------------------------------------
+// --- copies and fills
+// ------------------------------------------------------------------------------
 
-ACLNN_OP(aclnnInplaceCopy, (Tensor& self, const Tensor& src)) { self.copy_(src); }
+ACLNN_OP(aclnnInplaceCopy, (Tensor & self, const Tensor& src)) { self.copy_(src); }
 ACLNN_OP(aclnnCast, (const Tensor& self, DType /*dtype: that of out*/, Tensor& out)) {
   Store(out, self);
 }
-ACLNN_OP(aclnnInplaceFillScalar, (Tensor& self, const Scalar& value)) { self.fill_(value); }
-ACLNN_OP(aclnnInplaceFillTensor, (Tensor& self, const Tensor& value)) {
+ACLNN_OP(aclnnInplaceFillScalar, (Tensor & self, const Scalar& value)) { self.fill_(value); }
+ACLNN_OP(aclnnInplaceFillTensor, (Tensor & self, const Tensor& value)) {
   self.fill_(value.dim() == 0 ? value : value.reshape({}));
 }
-ACLNN_OP(aclnnInplaceZero, (Tensor& self)) { self.zero_(); }
-ACLNN_OP(aclnnInplaceOne, (Tensor& self)) { self.fill_(1); }
-ACLNN_OP(aclnnInplaceFillDiagonal, (Tensor& self, const Scalar& value, bool wrap)) {
+ACLNN_OP(aclnnInplaceZero, (Tensor & self)) { self.zero_(); }
+ACLNN_OP(aclnnInplaceOne, (Tensor & self)) { self.fill_(1); }
+ACLNN_OP(aclnnInplaceFillDiagonal, (Tensor & self, const Scalar& value, bool wrap)) {
   self.fill_diagonal_(value, wrap);
 }
 
-// --- sequences -------------------------------------------------------------------------------------
+// --- sequences
+// -------------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnArange, (const Scalar& start, const Scalar& end, const Scalar& step, Tensor& out)) {
   at::arange_out(out, start, end, step);
@@ -49,7 +51,8 @@ ACLNN_OP(aclnnOneHot, (const Tensor& self, int64_t depth, const Tensor& on_value
                        off_value.reshape({})));
 }
 
-// --- rearrangements --------------------------------------------------------------------------------
+// --- rearrangements
+// --------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnCat, (const Tensors& tensors, int64_t dim, Tensor& out)) {
   at::cat_out(out, tensors, dim);
@@ -79,16 +82,16 @@ ACLNN_OP(aclnnTril, (const Tensor& self, int64_t diagonal, Tensor& out)) {
 ACLNN_OP(aclnnTriu, (const Tensor& self, int64_t diagonal, Tensor& out)) {
   at::triu_out(out, self, diagonal);
 }
-ACLNN_OP(aclnnInplaceTril, (Tensor& self, int64_t diagonal)) { self.tril_(diagonal); }
-ACLNN_OP(aclnnInplaceTriu, (Tensor& self, int64_t diagonal)) { self.triu_(diagonal); }
+ACLNN_OP(aclnnInplaceTril, (Tensor & self, int64_t diagonal)) { self.tril_(diagonal); }
+ACLNN_OP(aclnnInplaceTriu, (Tensor & self, int64_t diagonal)) { self.triu_(diagonal); }
 ACLNN_OP(aclnnConstantPadNd,
          (const Tensor& self, const Ints& pad, const Scalar& value, Tensor& out)) {
   Store(out, at::constant_pad_nd(self, pad, value));
 }
 
-#define PAD(Name, function)                                                        \
-  ACLNN_OP(aclnn##Name, (const Tensor& self, const Ints& padding, Tensor& out)) {  \
-    at::function##_out(out, self, padding);                                        \
+#define PAD(Name, function)                                                       \
+  ACLNN_OP(aclnn##Name, (const Tensor& self, const Ints& padding, Tensor& out)) { \
+    at::function##_out(out, self, padding);                                       \
   }
 
 PAD(ReflectionPad1d, reflection_pad1d)
@@ -98,7 +101,8 @@ PAD(ReplicationPad1d, replication_pad1d)
 PAD(ReplicationPad2d, replication_pad2d)
 PAD(ReplicationPad3d, replication_pad3d)
 
-// --- repetition of elements ------------------------------------------------------------------------
+// --- repetition of elements
+// ------------------------------------------------------------------------
 
 ACLNN_OP(aclnnRepeatInterleave,
          (const Tensor& self, const Tensor& repeats, int64_t output_size, Tensor& out)) {
@@ -112,8 +116,8 @@ ACLNN_OP(aclnnRepeatInterleaveInt,
          (const Tensor& self, int64_t repeats, int64_t output_size, Tensor& out)) {
   Store(out, at::repeat_interleave(self, repeats, std::nullopt, output_size));
 }
-ACLNN_OP(aclnnRepeatInterleaveIntWithDim, (const Tensor& self, int64_t repeats, int64_t dim,
-                                           int64_t output_size, Tensor& out)) {
+ACLNN_OP(aclnnRepeatInterleaveIntWithDim,
+         (const Tensor& self, int64_t repeats, int64_t dim, int64_t output_size, Tensor& out)) {
   Store(out, at::repeat_interleave(self, repeats, dim, output_size));
 }
 ACLNN_OP(aclnnRepeatInterleaveTensor, (const Tensor& repeats, int64_t output_size, Tensor& out)) {

@@ -7,8 +7,8 @@
 
 namespace ascend_sim::opapi {
 
-// Copies `result` into `out`, converting the dtype. Sizes of 1 may differ (aclnn outputs sometimes keep or drop
-// them); any other difference is an error, because copy_ would broadcast it silently.
+// Copies `result` into `out`, converting the dtype. Sizes of 1 may differ (aclnn outputs sometimes
+// keep or drop them); any other difference is an error, because copy_ would broadcast it silently.
 inline void Store(at::Tensor& out, const at::Tensor& result) {
   if (out.sizes() == result.sizes()) {
     out.copy_(result);

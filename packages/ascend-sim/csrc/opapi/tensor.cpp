@@ -13,7 +13,8 @@ namespace {
 
 // Values of aclFormat whose storage is the plain strided one that torch knows.
 constexpr bool IsPlainFormat(int32_t format) {
-  constexpr int32_t kUndefined = -1, kNchw = 0, kNhwc = 1, kNd = 2, kNcdhw = 30, kNdhwc = 27, kNcl = 47;
+  constexpr int32_t kUndefined = -1, kNchw = 0, kNhwc = 1, kNd = 2, kNcdhw = 30, kNdhwc = 27,
+                    kNcl = 47;
   return format == kUndefined || format == kNchw || format == kNhwc || format == kNd ||
          format == kNcdhw || format == kNdhwc || format == kNcl;
 }
@@ -30,7 +31,8 @@ at::Scalar ReadScalar(const void* value, at::ScalarType type) {
   }
 }
 
-// Creates a handle; on a bad argument leaves the text for aclGetRecentErrMsg and returns null, as CANN does.
+// Creates a handle; on a bad argument leaves the text for aclGetRecentErrMsg and returns null, as
+// CANN does.
 template <class H, class Fill>
 H* Create(const char* call, Fill&& fill) noexcept {
   try {
@@ -63,26 +65,45 @@ void Assign(Values& values, const T* data, uint64_t size, const char* what) {
 
 at::ScalarType ScalarTypeOf(int32_t acl_type) {
   switch (acl_type) {
-    case 0: return at::kFloat;
-    case 1: return at::kHalf;
-    case 2: return at::kChar;
-    case 3: return at::kInt;
-    case 4: return at::kByte;
-    case 6: return at::kShort;
-    case 7: return at::kUInt16;
-    case 8: return at::kUInt32;
-    case 9: return at::kLong;
-    case 10: return at::kUInt64;
-    case 11: return at::kDouble;
-    case 12: return at::kBool;
-    case 16: return at::kComplexFloat;
-    case 17: return at::kComplexDouble;
-    case 27: return at::kBFloat16;
-    case 33: return at::kComplexHalf;
-    case 35: return at::kFloat8_e5m2;
-    case 36: return at::kFloat8_e4m3fn;
+    case 0:
+      return at::kFloat;
+    case 1:
+      return at::kHalf;
+    case 2:
+      return at::kChar;
+    case 3:
+      return at::kInt;
+    case 4:
+      return at::kByte;
+    case 6:
+      return at::kShort;
+    case 7:
+      return at::kUInt16;
+    case 8:
+      return at::kUInt32;
+    case 9:
+      return at::kLong;
+    case 10:
+      return at::kUInt64;
+    case 11:
+      return at::kDouble;
+    case 12:
+      return at::kBool;
+    case 16:
+      return at::kComplexFloat;
+    case 17:
+      return at::kComplexDouble;
+    case 27:
+      return at::kBFloat16;
+    case 33:
+      return at::kComplexHalf;
+    case 35:
+      return at::kFloat8_e5m2;
+    case 36:
+      return at::kFloat8_e4m3fn;
     default:
-      throw ParamError(kParamInvalid, "data type " + std::to_string(acl_type) + " is not supported");
+      throw ParamError(kParamInvalid,
+                       "data type " + std::to_string(acl_type) + " is not supported");
   }
 }
 
@@ -107,11 +128,13 @@ at::Tensor ViewOf(const aclTensor& handle) {
   c10::Storage storage(c10::Storage::use_byte_size_t(), extent * item_size,
                        c10::DataPtr(extent > 0 ? first : nullptr, c10::Device(at::kCPU)),
                        /*allocator=*/nullptr, /*resizable=*/false);
-  auto tensor = at::detail::make_tensor<c10::TensorImpl>(
-      std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CPU), c10::scalarTypeToTypeMeta(type));
+  auto tensor = at::detail::make_tensor<c10::TensorImpl>(std::move(storage),
+                                                         c10::DispatchKeySet(c10::DispatchKey::CPU),
+                                                         c10::scalarTypeToTypeMeta(type));
   auto* impl = tensor.unsafeGetTensorImpl();
   impl->set_sizes_and_strides(handle.dims, handle.strides);
-  // An output with the wrong shape must be an error, never a resize that leaves device memory unwritten.
+  // An output with the wrong shape must be an error, never a resize that leaves device memory
+  // unwritten.
   impl->set_allow_tensor_metadata_change(false);
   return tensor;
 }
@@ -154,33 +177,42 @@ ASCEND_SIM_API aclScalar* aclCreateScalar(void* value, int32_t data_type) {
 }
 
 ASCEND_SIM_API aclIntArray* aclCreateIntArray(const int64_t* value, uint64_t size) {
-  return Create<aclIntArray>("aclCreateIntArray",
-                             [&](aclIntArray& handle) { Assign(handle.values, value, size, "value"); });
+  return Create<aclIntArray>("aclCreateIntArray", [&](aclIntArray& handle) {
+    Assign(handle.values, value, size, "value");
+  });
 }
 
 ASCEND_SIM_API aclFloatArray* aclCreateFloatArray(const float* value, uint64_t size) {
-  return Create<aclFloatArray>(
-      "aclCreateFloatArray", [&](aclFloatArray& handle) { Assign(handle.values, value, size, "value"); });
+  return Create<aclFloatArray>("aclCreateFloatArray", [&](aclFloatArray& handle) {
+    Assign(handle.values, value, size, "value");
+  });
 }
 
 ASCEND_SIM_API aclBoolArray* aclCreateBoolArray(const bool* value, uint64_t size) {
-  return Create<aclBoolArray>(
-      "aclCreateBoolArray", [&](aclBoolArray& handle) { Assign(handle.values, value, size, "value"); });
+  return Create<aclBoolArray>("aclCreateBoolArray", [&](aclBoolArray& handle) {
+    Assign(handle.values, value, size, "value");
+  });
 }
 
 ASCEND_SIM_API aclTensorList* aclCreateTensorList(const aclTensor* const* value, uint64_t size) {
-  return Create<aclTensorList>(
-      "aclCreateTensorList", [&](aclTensorList& handle) { Assign(handle.items, value, size, "value"); });
+  return Create<aclTensorList>("aclCreateTensorList", [&](aclTensorList& handle) {
+    Assign(handle.items, value, size, "value");
+  });
 }
 
 ASCEND_SIM_API aclScalarList* aclCreateScalarList(const aclScalar* const* value, uint64_t size) {
-  return Create<aclScalarList>(
-      "aclCreateScalarList", [&](aclScalarList& handle) { Assign(handle.items, value, size, "value"); });
+  return Create<aclScalarList>("aclCreateScalarList", [&](aclScalarList& handle) {
+    Assign(handle.items, value, size, "value");
+  });
 }
 
-ASCEND_SIM_API int aclDestroyTensor(const aclTensor* handle) { return Destroy("aclDestroyTensor", handle); }
+ASCEND_SIM_API int aclDestroyTensor(const aclTensor* handle) {
+  return Destroy("aclDestroyTensor", handle);
+}
 
-ASCEND_SIM_API int aclDestroyScalar(const aclScalar* handle) { return Destroy("aclDestroyScalar", handle); }
+ASCEND_SIM_API int aclDestroyScalar(const aclScalar* handle) {
+  return Destroy("aclDestroyScalar", handle);
+}
 
 ASCEND_SIM_API int aclDestroyIntArray(const aclIntArray* handle) {
   return Destroy("aclDestroyIntArray", handle);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The handles of the aclnn ABI: tensors, scalars, arrays and lists that describe an operator's arguments.
+// The handles of the aclnn ABI: tensors, scalars, arrays and lists that describe an operator's
+// arguments.
 //
-// A handle is metadata only. The caller (torch_npu) destroys it right after the second phase of a call, so an
-// executor never keeps one: it keeps at::Tensor views and values made from handles in the first phase.
+// A handle is metadata only. The caller (torch_npu) destroys it right after the second phase of a
+// call, so an executor never keeps one: it keeps at::Tensor views and values made from handles in
+// the first phase.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -89,7 +91,8 @@ struct aclScalarList : ascend_sim::opapi::Handle<ascend_sim::opapi::HandleTag::k
 
 namespace ascend_sim::opapi {
 
-// The handle itself if it is alive; throws ParamError otherwise. `what` names the argument in the text.
+// The handle itself if it is alive; throws ParamError otherwise. `what` names the argument in the
+// text.
 template <class H>
 const H& Alive(const H* handle, const char* what) {
   if (handle == nullptr) throw ParamError(kParamNull, std::string(what) + " is null");

@@ -42,9 +42,8 @@ def test_every_operator_has_both_phases(libopapi, declared):
 def test_nothing_is_exported_that_is_not_declared(declared):
     with Path("/proc/self/maps").open(encoding="utf-8") as maps:
         path = next(line.split()[-1] for line in maps if "libopapi.so" in line)
-    symbols = subprocess.run(
-        ["nm", "-D", "--defined-only", path], capture_output=True, text=True, check=True
-    )
+    command = ["nm", "-D", "--defined-only", path]
+    symbols = subprocess.run(command, capture_output=True, text=True, check=True)
     exported = {line.split()[-1] for line in symbols.stdout.splitlines()}
     prepares = {name for name in exported if name.endswith("WorkspaceSize")}
     launches = {name for name in exported if name.startswith("aclnn")} - prepares
