@@ -53,7 +53,7 @@ def test_nothing_is_exported_that_is_not_declared(declared):
 
 
 def test_signatures_agree_with_the_callers(declared):
-    # A 0-dimensional CPU tensor becomes a scalar on its way: the schema's "tensor" is not what arrives.
+    # A 0-dimensional CPU tensor becomes a scalar on its way, which the schema does not tell.
     by_hand = {"aclnnLerps", "aclnnInplaceLerps", "aclnnRsubs"}
     wrong = {}
     for name, kinds in declared.items():
