@@ -54,7 +54,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run every package's tests and tests-integration on the installed wheels."""
     _install_product(session, *TEST_TOOLS)
-    suites = session.posargs or [*(f"packages/{p}" for p in PACKAGES), "tests-integration"]
+    suites = session.posargs or _suites()
     failed = []
     for suite in suites:
         try:
@@ -126,6 +126,17 @@ def release(session: nox.Session) -> None:
         stated = re.search(r'__version__ = "(.+)"', source.read_text())
         if stated is None or stated[1] != version:
             session.error(f"{tag} does not agree with {source.relative_to(ROOT)}")
+
+
+def _suites() -> list[str]:
+    """Folders of tests, each for a process of its own.
+
+    A simulator is activated once per process, and the tests of the runtime reset devices that torch
+    would be using: the suites of ascend-sim are folders of their own.
+    """
+    packages = [f"packages/{package}" for package in PACKAGES if package != "ascend-sim"]
+    sim = [f"packages/ascend-sim/tests/{suite}" for suite in ("runtime", "ops", "package")]
+    return [*packages, *sim, "tests-integration"]
 
 
 def _install_product(session: nox.Session, *more: str) -> None:
