@@ -127,6 +127,6 @@ extern "C" [[gnu::visibility("default")]] int aclSetAclOpExecutorRepeatable(
 
 // For tests and for `ascend-sim coverage`: which operators there are and what they take, one per
 // line.
-extern "C" [[gnu::visibility("default")]] const char* ascend_sim_describe_operators() {
+extern "C" [[gnu::visibility("default")]] const char* ascendSimDescribeOperators() {
   return ascend_sim::opapi::Descriptions().c_str();
 }

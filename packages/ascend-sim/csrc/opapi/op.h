@@ -225,7 +225,7 @@ int FinishPrepare(const char* name, Work run, uint64_t* workspace_size,
 int LaunchExecutor(const char* name, aclOpExecutor* executor, void* stream) noexcept;
 int FailPrepare(const char* name) noexcept;  // inside a catch block: reports the current exception
 
-// Notes an operator and the kinds of its arguments for ascend_sim_describe_operators.
+// Notes an operator and the kinds of its arguments for ascendSimDescribeOperators.
 bool RegisterOperator(const char* name, std::initializer_list<const char*> kinds);
 
 template <size_t kLength>

@@ -24,8 +24,8 @@ def libopapi():
 @pytest.fixture(scope="module")
 def declared(libopapi):
     """Name of every operator -> kinds of its arguments."""
-    libopapi.ascend_sim_describe_operators.restype = ctypes.c_char_p
-    lines = libopapi.ascend_sim_describe_operators().decode().splitlines()
+    libopapi.ascendSimDescribeOperators.restype = ctypes.c_char_p
+    lines = libopapi.ascendSimDescribeOperators().decode().splitlines()
     return {name: kinds for name, *kinds in (line.split() for line in lines)}
 
 
