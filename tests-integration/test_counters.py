@@ -4,13 +4,19 @@
 from pathlib import Path
 
 import pytest
-from support.engine import Batch, EngineResult, EngineRun, EngineRuns
+from support.engine import Batch, EngineResult, EngineRun, EngineRuns, succeeded
 from support.models import LAYERS
 from support.reference import make_reference
-from test_parity import CAPTURE_SIZES, NEW_TOKENS, PROMPTS, engine_options
+from support.runs import (
+    CAPTURE_SIZES,
+    FRESH,
+    MODES,
+    NEW_TOKENS,
+    VARIED_FAMILY,
+    engine_options,
+    runs_of,
+)
 
-# More tokens than the largest graph holds, so that no mode has a graph for the prefill.
-LONG_PROMPTS = [PROMPTS[-1], PROMPTS[-2]]
 # Executions of graphs per decode step.
 EXECUTIONS = {
     "eager": 0,
@@ -22,38 +28,32 @@ EXECUTIONS = {
 }
 
 
-def run_of(mode: str, model: Path) -> EngineRun:
-    # No prefix cache: with it, the prefill of known prompts would be short enough for a graph.
-    options = engine_options(model, mode, enable_prefix_caching=False)
-    return EngineRun(f"counters, {mode}", options, [Batch(LONG_PROMPTS, NEW_TOKENS)])
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-@pytest.fixture(scope="session")
-def results(tiny_model: Path, engine_runs: EngineRuns) -> dict[str, EngineResult | str]:
-    return engine_runs.results([run_of(mode, tiny_model) for mode in EXECUTIONS])
+@pytest.fixture
+def result(mode: str, models: dict[str, Path], engine_runs: EngineRuns) -> EngineResult:
+    runs = runs_of(VARIED_FAMILY, models[VARIED_FAMILY])
+    return succeeded(engine_runs.results(runs)[f"{VARIED_FAMILY}, {mode}"])
 
 
-@pytest.mark.parametrize("mode", EXECUTIONS)
 def test_a_decode_step_executes_as_many_graphs_as_its_mode_has(
-    mode: str, results: dict[str, EngineResult | str]
+    mode: str, result: EngineResult
 ) -> None:
-    assert sum(map(len, LONG_PROMPTS)) > max(CAPTURE_SIZES)
-    result = results[f"counters, {mode}"]
-    assert isinstance(result, EngineResult), result
-    before, after = result.stats
+    assert sum(map(len, FRESH)) > max(CAPTURE_SIZES)
+    before, after = result.stats[-2:]  # around the last batch, which is FRESH
     decode_steps = after["decode_steps"] - before["decode_steps"]
-    executions = result.executions[1] - result.executions[0]
+    executions = result.executions[-1] - result.executions[-2]
     assert decode_steps == NEW_TOKENS - 1
     assert executions == EXECUTIONS[mode] * decode_steps
     assert after["replays"] - before["replays"] == executions
 
 
-@pytest.mark.parametrize("mode", EXECUTIONS)
 def test_the_report_names_the_graphs_and_the_steps_without_one(
-    mode: str, results: dict[str, EngineResult | str]
+    mode: str, result: EngineResult
 ) -> None:
-    result = results[f"counters, {mode}"]
-    assert isinstance(result, EngineResult), result
     stats = result.stats[-1]
     is_graph_mode = EXECUTIONS[mode] > 0
     assert stats["backend"] == ("aclgraph" if is_graph_mode else "eager")
@@ -82,10 +82,10 @@ def test_replays_without_the_update_of_lengths_give_wrong_tokens(
 ) -> None:
     """The tests of tokens can fail: a graph that repeats captured lengths is noticed."""
     options = engine_options(tiny_model, "FULL_DECODE_ONLY")
-    batches = [Batch(LONG_PROMPTS, NEW_TOKENS)]
+    batches = [Batch(FRESH, NEW_TOKENS)]
     run = EngineRun("broken update", options, batches, sabotage="keep_captured_lengths")
-    result = engine_runs.results([run])[run.name]
-    assert isinstance(result, EngineResult), result
-    expected = make_reference(tiny_model, LONG_PROMPTS, NEW_TOKENS).tokens
-    assert all(got[0] == wanted[0] for got, wanted in zip(result.tokens[0], expected, strict=True))
-    assert all(got != wanted for got, wanted in zip(result.tokens[0], expected, strict=True))
+    tokens = succeeded(engine_runs.results([run])[run.name]).tokens[0]
+    expected = make_reference(tiny_model, FRESH, NEW_TOKENS).tokens
+    for got, wanted in zip(tokens, expected, strict=True):
+        assert got[0] == wanted[0]  # from the prefill
+        assert got != wanted

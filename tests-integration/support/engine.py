@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Batch", "EngineResult", "EngineRun", "EngineRuns", "under_simulator"]
+__all__ = ["Batch", "EngineResult", "EngineRun", "EngineRuns", "succeeded", "under_simulator"]
 
 _PROCESS = Path(__file__).with_name("engine_process.py")
 _TIMEOUT_S = 1200
@@ -117,6 +117,12 @@ class EngineRuns:
                 name = result.pop("name")
                 results[name] = EngineResult(**result)
         return results
+
+
+def succeeded(result: EngineResult | str) -> EngineResult:
+    """Result of an engine, or the failure of the test with the engine's log."""
+    assert isinstance(result, EngineResult), result
+    return result
 
 
 def under_simulator(*command: str, options: Sequence[str] = ()) -> list[str]:

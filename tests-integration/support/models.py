@@ -55,8 +55,11 @@ FAMILIES = {
 }
 """Configuration class, model class and what differs from the common shape."""
 
+# With these no step of the tests' prompts has two tokens that are nearly equal.
+_SEEDS = {"qwen2": 1, "qwen3": 1, "llama": 0}
 
-def make_model(family: str, folder: Path, seed: int = 0, **changes: object) -> Path:
+
+def make_model(family: str, folder: Path, **changes: object) -> Path:
     """Write a model with random weights and a byte-level tokenizer.
 
     Parameters
@@ -65,8 +68,6 @@ def make_model(family: str, folder: Path, seed: int = 0, **changes: object) -> P
         Key of `FAMILIES`.
     folder
         Where to; is made.
-    seed
-        Of the weights.
     **changes
         Fields of the model's configuration.
     """
@@ -79,7 +80,7 @@ def make_model(family: str, folder: Path, seed: int = 0, **changes: object) -> P
         pad_token_id=tokenizer.pad_token_id,
         dtype="float32",
     )
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(_SEEDS[family])
     model = model_class(config).float()
     with torch.no_grad():
         for parameter in model.parameters():

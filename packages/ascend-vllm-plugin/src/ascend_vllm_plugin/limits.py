@@ -209,7 +209,8 @@ def _feature_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     }
     for option, value in features.items():
         if value:
-            yield OptionError(option, value, "not proven in this version", "leave the option out")
+            shown = value if isinstance(value, (int, float)) else "given"
+            yield OptionError(option, shown, "not proven in this version", "leave the option out")
     cache = vllm_config.cache_config
     if cache.cache_dtype not in ("auto", str(vllm_config.model_config.dtype).partition(".")[2]):
         yield OptionError(

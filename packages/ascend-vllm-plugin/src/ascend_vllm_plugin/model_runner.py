@@ -31,6 +31,12 @@ class NpuModelRunner(GPUModelRunner):
     def __init__(self, vllm_config: VllmConfig, device: torch.device) -> None:
         super().__init__(vllm_config, device)
         self.step_stats = StepStats()
+        self.graph_memory = 0
+
+    def capture_model(self) -> int:
+        """Capture all graphs, and note how much memory of the device that took, in bytes."""
+        self.graph_memory = int(super().capture_model())
+        return self.graph_memory
 
     def _model_forward(self, *args: Any, **kwargs: Any) -> Any:
         """Count and run a real step; vLLM's dummy runs do not come here."""

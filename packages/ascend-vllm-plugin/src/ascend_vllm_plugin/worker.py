@@ -104,9 +104,13 @@ class NpuWorker(Worker):
         times = super().compile_or_warm_up_model()
         counts = self.graph_stats()
         logger.info(
-            "graphs captured: %s, in %.1f s (mode %s)",
-            counts["graphs"], counts["capture_seconds"], counts["cudagraph_mode"],
-        )  # fmt: skip
+            "graphs captured: %s (mode %s), in %.1f s and %.1f MiB, with %.1f MiB set aside",
+            counts["graphs"],
+            counts["cudagraph_mode"],
+            counts["capture_seconds"],
+            self.model_runner.graph_memory / 2**20,
+            self._graph_reserve / 2**20,
+        )
         return times
 
     def graph_stats(self) -> dict[str, Any]:
@@ -117,7 +121,8 @@ class NpuWorker(Worker):
         dict
             Plain values: ``backend``, ``simulated``, ``device``, ``cudagraph_mode``, ``graphs``
             (captured graphs by mode and size), ``replays``, ``steps``, ``decode_steps``,
-            ``eager_decode_steps``, ``padding_waste`` (part of computed rows), ``capture_seconds``.
+            ``eager_decode_steps``, ``padding_waste`` (part of computed rows), ``capture_seconds``,
+            ``graph_memory_bytes``.
         """
         steps = self.model_runner.step_stats
         mode = self.vllm_config.compilation_config.cudagraph_mode
@@ -131,6 +136,7 @@ class NpuWorker(Worker):
             "decode_steps": steps.decode_steps,
             "eager_decode_steps": steps.eager_decode_steps,
             "padding_waste": steps.padding_waste,
+            "graph_memory_bytes": self.model_runner.graph_memory,
             **graph_counts(self._graph_wrappers()),
         }
 
