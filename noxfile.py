@@ -25,7 +25,8 @@ ROW = next(row for row in MATRIX if row["status"] == "simulated")
 TORCH = f"torch=={ROW['torch']}"
 PRODUCT = (TORCH, f"torch_npu=={ROW['torch_npu']}")
 BUILD_TOOLS = ("scikit-build-core>=1.1", "hatchling>=1.27", "editables", "cmake>=3.25", "ninja")
-TEST_TOOLS = ("pytest>=8", "hypothesis>=6", "pytest-timeout>=2.3")
+TEST_TOOLS = ("pytest>=8", "hypothesis>=6", "psutil")
+DEMO_TOOLS = ("click>=8.1", "httpx>=0.27", "openai>=2", "platformdirs>=4", "rich>=13")
 PYTHON_SOURCES = ("packages", "demo", "tests-integration", "benchmarks", "docs", "noxfile.py")
 
 # torch's build and type information is wanted without torch_npu, whose autoload needs CANN.
@@ -46,14 +47,14 @@ def wheels(session: nox.Session) -> None:
 @nox.session(requires=["wheels"])
 def demo(session: nox.Session) -> None:
     """Serve a small model in ACL graph mode on a simulated NPU and check its answers."""
-    _install_product(session)
-    _run_on_simulator(session, "python", "-m", "demo", *session.posargs)
+    _install_product(session, *DEMO_TOOLS)
+    session.run("ascend-sim", "run", "--", "python", "-m", "demo", *session.posargs)
 
 
 @nox.session(requires=["wheels"])
 def tests(session: nox.Session) -> None:
     """Run every package's tests and tests-integration on the installed wheels."""
-    _install_product(session, *TEST_TOOLS)
+    _install_product(session, *TEST_TOOLS, *DEMO_TOOLS)
     suites = session.posargs or _suites()
     failed = []
     for suite in suites:
@@ -108,7 +109,16 @@ def dev(session: nox.Session) -> None:
     session.install("virtualenv")
     session.run("virtualenv", "--quiet", "--prompt", "ascend", ".venv")
     pip = (str(ROOT / ".venv/bin/python"), "-m", "pip", "install", "--quiet")
-    tools = (*BUILD_TOOLS, *TEST_TOOLS, "nox", "ruff", "mypy", "clang-format", "pre-commit")
+    tools = (
+        *BUILD_TOOLS,
+        *TEST_TOOLS,
+        *DEMO_TOOLS,
+        "nox",
+        "ruff",
+        "mypy",
+        "clang-format",
+        "pre-commit",
+    )
     session.run(*pip, *tools, *PRODUCT, *_vllm_wheels(), external=True)
     editable = [argument for p in PACKAGES for argument in ("-e", f"packages/{p}")]
     session.run(*pip, "--no-build-isolation", *editable, external=True, env=NO_AUTOLOAD)
@@ -142,10 +152,6 @@ def _suites() -> list[str]:
 def _install_product(session: nox.Session, *more: str) -> None:
     """Install the wheels by path, so that no index package of the same name can be chosen."""
     session.install(*PRODUCT, *map(str, sorted(DIST.glob("*.whl"))), *_vllm_wheels(), *more)
-
-
-def _run_on_simulator(session: nox.Session, *command: str) -> None:
-    session.run("ascend-sim", "run", "--", *command)
 
 
 def _vllm_wheels() -> list[str]:
