@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import click
+import transformers
 from platformdirs import user_cache_path
 from rich.console import Console
 
@@ -33,7 +34,8 @@ def main(model: Path | None, mode: str | None, enforce_eager: bool, keep_serving
     """Serve a model on a simulated NPU, ask it questions, and check every token of its answers."""
     if enforce_eager and mode not in (None, "NONE"):
         raise click.UsageError(f"--enforce-eager contradicts --mode {mode}: drop one of the two")
-    console = Console(stderr=False)
+    transformers.logging.disable_progress_bar()
+    console = Console()
     started = time.monotonic()
 
     def progress(line: str) -> None:

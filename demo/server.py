@@ -78,7 +78,7 @@ class Server:
             "VLLM_NO_USAGE_STATS": "1",
             "VLLM_SERVER_DEV_MODE": "1",  # opens /collective_rpc, for graph_stats
         }
-        self._progress(f"starting: {' '.join(self._command[1:])}")
+        self._progress(f"starting vllm serve; its output goes to {self._log}")
         started = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
