@@ -59,7 +59,7 @@ FAMILIES = {
 _SEEDS = {"qwen2": 1, "qwen3": 1, "llama": 0}
 
 
-def make_model(family: str, folder: Path, **changes: object) -> Path:
+def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **changes: object) -> Path:
     """Write a model with random weights and a byte-level tokenizer.
 
     Parameters
@@ -68,6 +68,8 @@ def make_model(family: str, folder: Path, **changes: object) -> Path:
         Key of `FAMILIES`.
     folder
         Where to; is made.
+    scale
+        Standard deviation of the weights.
     **changes
         Fields of the model's configuration.
     """
@@ -85,7 +87,7 @@ def make_model(family: str, folder: Path, **changes: object) -> Path:
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
-                parameter.normal_(0, _WEIGHT_SCALE, generator=generator)
+                parameter.normal_(0, scale, generator=generator)
             else:
                 parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
     model.save_pretrained(folder)
