@@ -114,6 +114,7 @@ def test_the_missing_library_names_both_ways_to_go_on():
         ("check:a.cpp:1 NPU error,NPU error code is:507011\n", 507011, None),
         ("ACL stream synchronize failed, error code:507035", 507035, None),
         ("NPU out of memory. Tried to allocate 65536.00 GiB (NPU 0; ...)", 207001, None),
+        ("aclrtFoo failed (ACL_ERROR_RT_TASK_TYPE_NOT_SUPPORT, 507009)", 507009, None),
         ("EL0009: Stream resources are insufficient.", 207008, None),
     ],
 )

@@ -55,6 +55,16 @@ def test_rms_norm_with_a_residual_also_gives_the_sum(dtype: torch.dtype) -> None
     torch.testing.assert_close(normed.cpu(), expected, **TOLERANCE[dtype])
 
 
+def test_rms_norm_over_a_part_of_its_input_is_right_and_says_that_it_is_slow(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    layer = NpuRMSNorm(64, eps=1e-5, var_hidden_size=32)
+    x = random(5, 64, dtype=torch.float32)
+    expected = x * torch.rsqrt(x[:, :32].square().mean(-1, keepdim=True) + 1e-5)
+    torch.testing.assert_close(layer.npu()(x.npu()).cpu(), expected)
+    assert any("npu_rms_norm" in message for message in caplog.messages)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_silu_and_mul_gates_the_second_half_by_the_first(dtype: torch.dtype) -> None:
     x = random(5, 64, dtype=dtype)
@@ -87,6 +97,19 @@ def turned(x: torch.Tensor, positions: torch.Tensor, dim: int, base: float) -> t
     pairs = torch.complex(x[..., : dim // 2], x[..., dim // 2 : dim])
     pairs = pairs * torch.polar(torch.ones_like(angles), angles)[:, None]
     return torch.cat([pairs.real, pairs.imag, x[..., dim:]], dim=-1)
+
+
+def test_a_rotary_embedding_of_odd_size_is_right_and_says_that_it_is_slow(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    head, base = 24, 10000.0
+    layer = RotaryEmbedding(head, head, 128, base, is_neox_style=True, dtype=torch.float32).npu()
+    positions = torch.tensor([0, 7, 100])
+    query, key = random(3, head, dtype=torch.float32), random(3, head, dtype=torch.float32)
+    rotated, _ = layer(positions.npu(), query.npu(), key.npu())
+    expected = turned(query.view(3, 1, head), positions, head, base)
+    torch.testing.assert_close(rotated.cpu().view(3, 1, head), expected)
+    assert any("npu_mrope" in message for message in caplog.messages)
 
 
 def test_slot_mapping_pads_all_the_rest_of_the_buffer() -> None:

@@ -230,7 +230,7 @@ def from_code(code: int, call: str, detail: str = "") -> AclError:
 
 # How torch_npu words a failed call (torch_npu/csrc/core/npu/NPUException.h, OpCommand and HCCL
 # variants): "<where> NPU function error: <call>, error code is <code>..." and shorter forms of it.
-_CODE = re.compile(r"error code\s*(?:is|:)*\s*(\d{6})\b", re.IGNORECASE)
+_CODE = re.compile(r"(?:error code\s*(?:is|:)*|\bACL_ERROR_\w+,)\s*(\d{6})\b", re.IGNORECASE)
 _CALL = re.compile(r"(?:function error:|\bcall)\s*(?:[\w:]+::)?(\w+)")
 # torch_npu's allocator, and texts of CANN that carry a symbolic code only.
 _PHRASES = (("NPU out of memory", 207001), ("EL0004", 207001), ("EL0009", 207008))

@@ -13,13 +13,22 @@ from importlib import metadata
 from ascend_core._floors import BOUNDS, PYTHON_FLOOR, Bound
 from ascend_core.errors import AscendError
 
-__all__ = ["PLUGIN", "ConflictError", "VersionError", "check", "check_conflicts", "installed"]
+__all__ = [
+    "PLUGIN",
+    "ConflictError",
+    "VersionError",
+    "check",
+    "check_conflicts",
+    "check_pair",
+    "installed",
+]
 
 # vLLM has no wheel without a device backend: it is built from source, as pure Python.
 _VLLM_BUILD = "VLLM_TARGET_DEVICE=empty VLLM_SKIP_VERSION_SUFFIX=1 "
 _VLLM_FLAGS = "--no-binary vllm "
 PLUGIN = "ascend-vllm-plugin"
 _RIVAL = "vllm-ascend"
+_PAIR = ("torch", "torch_npu")
 
 
 class VersionError(AscendError, ImportError):
@@ -85,6 +94,22 @@ def check(*distributions: str) -> None:
     wrong = {bound: problem for bound in bounds if (problem := _problem(bound))}
     if wrong:
         raise VersionError(tuple(wrong.values()), _mending_command(wrong))
+
+
+def check_pair() -> None:
+    """Check that torch_npu was built for the torch that is installed.
+
+    A torch_npu of another minor version cannot be loaded. Versions that agree pass, whatever they
+    are: `check` is the one that knows what the packages support.
+
+    Raises
+    ------
+    VersionError
+        If they differ; the command installs a pair that works.
+    """
+    minors = {_parse(version)[0][:2] for name in _PAIR if (version := installed(name))}
+    if len(minors) > 1:
+        check(*_PAIR)
 
 
 def check_conflicts() -> None:

@@ -190,6 +190,8 @@ void AddSequences(AttentionCall& call, const InferArguments& a, const Rows& q, c
     if (q.packed) {
       sequence.query_begin = PackedBegin(*a.query_lengths, i);
       sequence.query_length = (*a.query_lengths)[i] - sequence.query_begin;
+    } else if (q.tokens == 1) {
+      sequence.query_length = 1;  // incremental inference: actualSeqLengths is not looked at
     } else {
       sequence.query_length = LengthOf(a.query_lengths, i, q.tokens, "actualSeqLengths");
       Require(sequence.query_length <= q.tokens,

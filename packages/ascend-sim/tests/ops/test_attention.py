@@ -182,6 +182,31 @@ def test_explicit_mask_and_lengths(queries):
     assert not actual[1, -1].cpu().any()
 
 
+def test_lengths_of_single_queries_are_not_looked_at():
+    """Given one query per sequence, actual_seq_lengths has no effect (torch_npu's own tests)."""
+    query, key, value = (
+        values(2, 1, 2, 16),
+        values(2, 48, 2, 16, seed=1),
+        values(2, 48, 2, 16, seed=2),
+    )
+    actual, _ = torch_npu.npu_fused_infer_attention_score(
+        query.npu(),
+        key.npu(),
+        value.npu(),
+        num_heads=2,
+        scale=SCALE,
+        input_layout="BSND",
+        actual_seq_lengths=[48, 20],
+        actual_seq_lengths_kv=[48, 20],
+    )
+    for sequence, length in enumerate([48, 20]):
+        all_seen = torch.zeros(1, length, dtype=torch.bool)
+        expected, _ = _attend(
+            query[sequence], key[sequence, :length], value[sequence, :length], all_seen
+        )
+        _compare(actual[sequence], expected)
+
+
 @pytest.mark.parametrize("queries", [[1, 2], [40, 3]], ids=str)
 def test_log_sum_exp_is_returned_on_request(queries):
     keys = [20, 50] if queries[0] == 1 else [40, 50]

@@ -9,14 +9,36 @@ from typing import Any
 
 import torch
 import torch_npu
+from vllm.logger import init_logger
 from vllm.model_executor.layers import rotary_embedding as vllm_rotary
 from vllm.model_executor.layers.rotary_embedding import RotaryEmbedding
 
 __all__ = ["ROTARY_CLASSES", "NpuRotary"]
 
+logger = init_logger(f"vllm.{__name__}")
+
 
 class NpuRotary(RotaryEmbedding):
-    """A rotary embedding on ``npu_mrope``, which without sections is ordinary RoPE."""
+    """A rotary embedding on ``npu_mrope``, which without sections is ordinary RoPE.
+
+    The kernel rotates halves, queries and keys together, and documents that sizes are multiples of
+    32, or 16 for float32. What does not fit runs on PyTorch's operators and says so once.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        step = 16 if self.dtype == torch.float32 else 32
+        self._fits_the_kernel = (
+            self.is_neox_style and self.head_size % step == 0 and self.rotary_dim % step == 0
+        )
+        if not self._fits_the_kernel:
+            logger.warning_once(
+                "rotary embedding of head size %d, rotary dimension %d, %s, does not fit npu_mrope: "
+                "it runs on PyTorch's operators, which is slower",
+                self.head_size,
+                self.rotary_dim,
+                "halves" if self.is_neox_style else "interleaved pairs",
+            )
 
     def forward_oot(
         self, positions: torch.Tensor, query: torch.Tensor, key: torch.Tensor | None = None
@@ -35,7 +57,7 @@ class NpuRotary(RotaryEmbedding):
         tuple of torch.Tensor
             Rotated copies, contiguous.
         """
-        if key is None or not self.is_neox_style or not self._fits_the_kernel(query.dtype):
+        if key is None or not self._fits_the_kernel:
             return self.forward_native(positions, query, key)
         rotated: tuple[torch.Tensor, torch.Tensor] = torch_npu.npu_mrope(
             positions,
@@ -47,11 +69,6 @@ class NpuRotary(RotaryEmbedding):
             rotary_mode="half",
         )
         return rotated
-
-    def _fits_the_kernel(self, dtype: torch.dtype) -> bool:
-        """Whether the sizes are multiples of what npu_mrope documents: 32, and 16 for float32."""
-        step = 16 if dtype == torch.float32 else 32
-        return self.head_size % step == 0 and self.rotary_dim % step == 0
 
 
 def _on_npu(base: type[RotaryEmbedding]) -> type[Any]:
