@@ -33,7 +33,7 @@ class NpuRotary(RotaryEmbedding):
         )
         if not self._fits_the_kernel:
             logger.warning_once(
-                "rotary embedding of head size %d, rotary dimension %d, %s, does not fit npu_mrope: "
+                "rotary embedding (head size %d, dimension %d, %s) does not fit npu_mrope: "
                 "it runs on PyTorch's operators, which is slower",
                 self.head_size,
                 self.rotary_dim,
