@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* kVariable = "ASCEND_SIM_CONFIG";
 constexpr const char* kKeys =
-    "devices, soc, hbm_bytes, streams, events, schedule, compute, counters_dir";
+    "devices, soc, hbm_bytes, streams, events, sq, schedule, compute, counters_dir";
 
 using Value = std::variant<std::monostate, int64_t, std::string>;  // null, integer, string
 
@@ -134,6 +134,8 @@ void Set(Config& config, const std::string& key, const Value& value) {
     config.streams = Integer(key, value, 1, 32768);
   } else if (key == "events") {
     config.events = Integer(key, value, 1, 1 << 24);
+  } else if (key == "sq") {
+    config.hardware_queues = Choice(key, value, "hardware", "software");
   } else if (key == "schedule") {
     config.inline_schedule = Choice(key, value, "inline", "threads");
   } else if (key == "compute") {

@@ -15,6 +15,7 @@ struct Config {
   int64_t hbm_bytes = int64_t{8} << 30;  // per device
   int64_t streams = 1984;                // hardware queues per device
   int64_t events = 65536;                // per device
+  bool hardware_queues = false;          // sq: "software" or "hardware"; see binding.h
   bool inline_schedule = false;          // schedule: "threads" or "inline"
   bool compute = true;                   // compute: "on" or "off"
   std::string counters_dir;              // empty: counters stay in this process

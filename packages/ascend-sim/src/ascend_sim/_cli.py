@@ -18,7 +18,7 @@ import click
 
 from ascend_sim import _coverage
 from ascend_sim._activate import child_environment, library_path, toolkit_path
-from ascend_sim._config import MAX_DEVICES, SOCS, Compute, Schedule, SimConfig, parse_size
+from ascend_sim._config import MAX_DEVICES, SOCS, Compute, Queues, Schedule, SimConfig, parse_size
 from ascend_sim._counters import read_counters
 from ascend_sim._errors import SimError
 from ascend_sim._version import __version__
@@ -55,6 +55,7 @@ def main() -> None:
 @click.option("--hbm", "hbm_bytes", callback=_size, help="Memory of each device, such as 8GiB.")
 @click.option("--streams", type=click.IntRange(1), help="Hardware streams of each device.")
 @click.option("--events", type=click.IntRange(1), help="Events of each device.")
+@click.option("--sq", type=click.Choice(get_args(Queues)), help="When graphs take hardware queues.")
 @click.option("--schedule", type=click.Choice(get_args(Schedule)), help="How streams run.")
 @click.option("--compute", type=click.Choice(get_args(Compute)), help="off: skip kernel bodies.")
 @click.option(
@@ -138,6 +139,7 @@ def info() -> None:
         f"devices      {config.devices} x {config.soc}, {config.hbm_bytes / (1 << 30):g} GiB each"
     )
     click.echo(f"limits       {config.streams} streams, {config.events} events per device")
+    click.echo(f"queues       {config.sq} mode")
     click.echo(f"schedule     {config.schedule}, compute {config.compute}")
     click.echo(f"counters     {config.counters_dir or 'in the process only'}")
 

@@ -17,6 +17,7 @@ __all__ = [
     "MAX_DEVICES",
     "SOCS",
     "Compute",
+    "Queues",
     "Schedule",
     "SimConfig",
     "parse_size",
@@ -24,6 +25,7 @@ __all__ = [
 
 CONFIG_VARIABLE = "ASCEND_SIM_CONFIG"
 
+Queues = Literal["software", "hardware"]
 Schedule = Literal["threads", "inline"]
 Compute = Literal["on", "off"]
 
@@ -95,6 +97,10 @@ class SimConfig:
         Hardware streams (SQs) that one device offers. CANN documents 1984 for A2 and A3.
     events : int
         Events that one device offers.
+    sq : {"software", "hardware"}
+        When a graph takes hardware queues (SQs). ``"software"``: at its first execution, and idle
+        graphs give theirs up to others. ``"hardware"``, as with firmware before CANN 8.5: each
+        stream takes one while it is captured and the graph keeps it.
     schedule : {"threads", "inline"}
         ``"threads"``: a worker per stream, asynchronous as on a device. ``"inline"``: a task runs
         inside the call that launches it; for debugging, as it hides every missing synchronisation.
@@ -116,6 +122,7 @@ class SimConfig:
     hbm_bytes: int = 8 << 30
     streams: int = 1984
     events: int = 65536
+    sq: Queues = "software"
     schedule: Schedule = "threads"
     compute: Compute = "on"
     counters_dir: str | None = None
@@ -126,6 +133,7 @@ class SimConfig:
         _check_range("streams", self.streams, 1, 32768)
         _check_range("events", self.events, 1, 65536)
         _check_choice("soc", self.soc, SOCS)
+        _check_choice("sq", self.sq, get_args(Queues))
         _check_choice("schedule", self.schedule, get_args(Schedule))
         _check_choice("compute", self.compute, get_args(Compute))
         if self.counters_dir is not None:

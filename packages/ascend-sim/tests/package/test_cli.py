@@ -21,7 +21,7 @@ ONE_KERNEL = "import torch; torch.ones(4, device='npu').cpu()"
 def test_run_hands_the_options_down(cli, tmp_path) -> None:
     result = cli(
         *("run", "--devices", "2", "--soc", "Ascend910B1", "--hbm", "1.5GiB", "--streams", "99"),
-        *("--events", "77", "--schedule", "inline", "--compute", "off"),
+        *("--events", "77", "--sq", "hardware", "--schedule", "inline", "--compute", "off"),
         *("--counters", str(tmp_path / "new"), "--", sys.executable, "-c", SHOW_CONFIG),
     )
     assert json.loads(result.stdout) == {
@@ -30,6 +30,7 @@ def test_run_hands_the_options_down(cli, tmp_path) -> None:
         "hbm_bytes": 3 << 29,
         "streams": 99,
         "events": 77,
+        "sq": "hardware",
         "schedule": "inline",
         "compute": "off",
         "counters_dir": str(tmp_path / "new"),
