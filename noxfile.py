@@ -67,6 +67,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(requires=["wheels"])
+def conformance(session: nox.Session) -> None:
+    """Hold a libascendcl against CANN's rules: the simulator's, or `-- --libascendcl PATH`."""
+    _install_product(session, *TEST_TOOLS)
+    session.run("python", "packages/ascend-sim/conformance", *session.posargs)
+
+
+@nox.session(requires=["wheels"])
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, each beside its baseline; `-- NAME` runs one of them."""
     _install_product(session)
@@ -146,7 +153,7 @@ def _suites() -> list[str]:
     """
     packages = [f"packages/{package}" for package in PACKAGES if package != "ascend-sim"]
     sim = [f"packages/ascend-sim/tests/{suite}" for suite in ("runtime", "ops", "package")]
-    return [*packages, *sim, "tests-integration"]
+    return [*packages, *sim, "packages/ascend-sim/conformance", "tests-integration"]
 
 
 def _install_product(session: nox.Session, *more: str) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "ACTIVE",
     "GLOBAL",
+    "INVALIDATED",
+    "NONE",
     "RELAXED",
     "SYNC",
     "THREAD_LOCAL",
@@ -20,6 +23,7 @@ __all__ = [
 ]
 
 GLOBAL, THREAD_LOCAL, RELAXED = range(3)  # capture modes
+NONE, ACTIVE, INVALIDATED = range(3)  # what aclmdlRICaptureGetInfo says of a stream
 SYNC, TIME_LINE, EXTERNAL = 0x1, 0x8, 0x20  # event flags
 TIMED = SYNC | TIME_LINE
 KERNEL = 0  # of ascendSimLaunchHostTask

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: the library under test, one device in its first state, programs in processes.
+
+The library is the one named by ASCEND_SIM_LIBRARY, or else the installed simulator's.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from acl_abi import Acl
+
+__all__ = ["acl", "library", "process"]
+
+
+@pytest.fixture(scope="session")
+def library() -> Path:
+    named = os.environ.get("ASCEND_SIM_LIBRARY")
+    if named:
+        return Path(named)
+    ascend_sim = pytest.importorskip(
+        "ascend_sim", reason="no simulator is installed: name a library with --libascendcl"
+    )
+    return ascend_sim.library_path("libascendcl.so")
+
+
+@pytest.fixture(scope="session")
+def _runtime(library: Path) -> Acl:
+    runtime = Acl(library)
+    assert runtime.aclInit(None) in (0, 100002), runtime.message()
+    return runtime
+
+
+@pytest.fixture
+def acl(_runtime: Acl) -> Iterator[Acl]:
+    """The runtime with device 0 in its first state; reset afterwards, whatever the test left."""
+    _runtime.ok("aclrtSetDevice", 0)
+    _runtime.message()
+    yield _runtime
+    _runtime.open_all()
+    _runtime.ok("aclrtResetDeviceForce", 0)
+
+
+@pytest.fixture
+def process(library: Path) -> Callable[..., str]:
+    """Run a program in a process of its own and return what it printed.
+
+    A process has one configuration: that of the tests (ASCEND_SIM_CONFIG) and over it the one given
+    here. The program finds ``acl``, with device 0 set unless ``device`` is false.
+    """
+    prelude = f"""
+        import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from pathlib import Path
+        from acl_abi import *
+        acl = Acl(Path({str(library)!r}))
+    """
+
+    def run(code: str, config: str = "{}", *, device: bool = True) -> str:
+        set_device = 'acl.ok("aclrtSetDevice", 0)\n' if device else ""
+        program = textwrap.dedent(prelude) + set_device + textwrap.dedent(code)
+        result = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program],
+            env=os.environ | {"ASCEND_SIM_CONFIG": _merged(config)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    return run
+
+
+def _merged(config: str) -> str:
+    """Lay a configuration over that of this process; a text that is not one stays as it is."""
+
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError(config)
+        return dict(pairs)
+
+    try:
+        given = json.loads(config, object_pairs_hook=unique)
+        return json.dumps(json.loads(os.environ.get("ASCEND_SIM_CONFIG") or "{}") | given)
+    except (ValueError, TypeError):
+        return config

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the suite, and its report: which rules of which concept hold."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from acl_fixtures import _runtime, acl, library, process
+
+__all__ = ["_runtime", "acl", "library", "process"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("conformance")
+    group.addoption(
+        "--libascendcl",
+        metavar="PATH",
+        help="the library under test (also: ASCEND_SIM_LIBRARY); else the simulator's",
+    )
+    group.addoption(
+        "--conformance-report", metavar="FILE", help="write the outcome of each rule as JSON"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "rule(where, source): the rule of CANN that a test holds")
+    if named := config.getoption("--libascendcl"):
+        os.environ["ASCEND_SIM_LIBRARY"] = named
+    if path := config.getoption("--conformance-report"):
+        config.pluginmanager.register(_Report(Path(path)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.parent != here:
+            continue
+        marker = item.get_closest_marker("rule")
+        if marker is None or len(marker.args) != 2:
+            raise pytest.UsageError(f"{item.nodeid}: no @rule(where, source)")
+
+
+class _Report:
+    """The worst outcome of each rule's tests, by concept."""
+
+    _order = ("passed", "skipped", "failed")
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._concepts: dict[str, dict[str, str]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "call" and report.passed:
+            return
+        file, _, name = report.nodeid.rpartition("/")[2].partition("::")
+        concept = file.removeprefix("test_").removesuffix(".py")
+        rules = self._concepts.setdefault(concept, {})
+        test = name.partition("[")[0]
+        rules[test] = max(rules.get(test, "passed"), report.outcome, key=self._order.index)
+
+    def pytest_sessionfinish(self) -> None:
+        self._path.write_text(json.dumps(self._concepts))

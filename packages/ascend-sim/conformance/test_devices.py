@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices and contexts."""
+
+import threading
+from collections.abc import Callable
+from ctypes import byref, c_int, c_int32, c_void_p
+
+import pytest
+from acl_abi import Acl
+from rules import rule
+
+
+@rule("section 5", "api_impl.cc")
+@pytest.mark.parametrize("device", [-1, 1000])
+def test_a_device_that_does_not_exist_is_107001(acl: Acl, device: int) -> None:
+    assert acl.aclrtSetDevice(device) == 107001
+
+
+@rule("section 1.3", "107002")
+def test_a_thread_without_a_device_has_no_context(acl: Acl) -> None:
+    codes = []
+
+    def run() -> None:
+        device = c_int32()
+        codes.append(acl.aclrtGetDevice(byref(device)))
+        codes.append(acl.aclrtCreateStream(byref(c_void_p())))
+        codes.append(acl.aclmdlRICaptureThreadExchangeMode(byref(c_int(0))))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert codes == [107002, 107002, 107002]
+
+
+@rule("section 5", "SetDevice counts its callers")
+def test_the_last_reset_frees_and_one_more_is_507007(process: Callable[..., str]) -> None:
+    process(
+        """
+        acl.ok("aclrtSetDevice", 0)
+        buffer, stream = acl.buffer(), acl.stream()
+        acl.ok("aclrtResetDevice", 0)
+        acl.sync(stream)  # one user is left
+        acl.ok("aclrtResetDevice", 0)
+        assert acl.aclrtSynchronizeStream(stream) == 107017
+        assert acl.aclrtFree(buffer) == 107000
+        assert acl.aclrtResetDevice(0) == 507007
+        acl.ok("aclrtSetDevice", 0)
+        assert acl.memory()[0] == acl.memory()[1]
+        """
+    )
+
+
+@rule("section 5", "runtime_handle_guard.cc")
+def test_a_destroyed_context_is_an_invalid_handle(acl: Acl) -> None:
+    primary, context = c_void_p(), c_void_p()
+    acl.ok("aclrtGetCurrentContext", byref(primary))
+    acl.ok("aclrtCreateContext", byref(context), 0)
+    stream = acl.stream()
+    acl.ok("aclrtDestroyContext", context)
+    assert acl.aclrtSetCurrentContext(context) == 107017
+    assert acl.aclrtSynchronizeStream(stream) == 107017
+    acl.ok("aclrtSetCurrentContext", primary)
