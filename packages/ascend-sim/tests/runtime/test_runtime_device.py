@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices, contexts, memory, limits, errors and configuration."""
+"""What is ours of devices: configuration, limits as a ledger, counters, versions."""
 
 import ctypes
 import json

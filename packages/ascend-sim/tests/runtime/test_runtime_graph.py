@@ -6,6 +6,7 @@ import time
 
 from acl_abi import Acl
 
+
 def test_the_groups_of_a_destroyed_graph_are_unknown(acl: Acl) -> None:
     """Undefined on an NPU; here it is found out."""
     stream = acl.stream()
