@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "acl/capture_queue.h"
 #include "acl/context.h"
 #include "acl/device.h"
 #include "acl/graph.h"
@@ -13,106 +14,172 @@
 namespace ascend_sim {
 namespace {
 
-constexpr int64_t kMaxForGraphs = 1024;
+constexpr int64_t kPoolLimit = 1024;
+constexpr auto kPause = std::chrono::milliseconds(1);
 
 // Queues of one device that belong to graphs.
-struct GraphQueues {
+struct Pool {
   int64_t held = 0;   // taken from the device
   int64_t bound = 0;  // and bound to a graph now
+
+  int64_t Free() const { return held - bound; }
 };
 
-struct Bindings {
+struct Pools {
   std::mutex mutex;
-  std::map<int, GraphQueues> of_device;
+  std::map<int, Pool> of_device;
 };
 
-Bindings& TheBindings() {
-  static auto* const bindings = new Bindings;
-  return *bindings;
+Pools& ThePools() {
+  static auto* const pools = new Pools;
+  return *pools;
 }
 
-void Unbind(GraphQueues& queues, Graph& graph) {
-  queues.bound -= graph.bound_queues;
-  graph.bound_queues = 0;
-  graph.end_notify = Claim();
+void Unbind(Pool& pool, Graph& graph) {
+  pool.bound -= graph.binding.queues;
+  graph.binding = {};
 }
 
-// Takes the queues of one graph of `context` that does not run; false when there is none. `alive`
-// receives the graph: the caller lets go of it after the mutex, because its destructor needs that
-// too.
-bool Steal(GraphQueues& queues, const Context& context,
-           std::vector<std::shared_ptr<Graph>>& alive) {
-  for (const auto& graph : alive) {
-    if (graph->bound_queues == 0 || graph->Running() > 0 || graph->In().get() != &context) continue;
-    Unbind(queues, *graph);
-    return true;
+// Graphs that may be asked for what they hold. They must outlive the mutex, because a graph's
+// destructor needs that too.
+using Candidates = std::vector<std::shared_ptr<Graph>>;
+
+// Takes the queues and notifies of graphs of `context` that do not run, until that made `wanted`
+// queues free (0: one graph's); returns how many it made.
+int64_t Steal(Pool& pool, const Context& context, const Candidates& candidates, int64_t wanted) {
+  int64_t freed = 0;
+  for (const auto& graph : candidates) {
+    if (graph->binding.queues == 0 || graph->Running() > 0 || graph->In().get() != &context) {
+      continue;
+    }
+    freed += graph->binding.queues;
+    Unbind(pool, *graph);
+    if (freed >= wanted) break;
   }
-  return false;
+  return freed;
 }
 
-// Makes `wanted` queues free for graphs, if the device and the limit allow it.
-bool Provide(GraphQueues& queues, Quota& device, int64_t wanted) {
-  const int64_t missing = wanted - (queues.held - queues.bound);
-  if (missing <= 0) return true;
-  if (queues.held + missing > kMaxForGraphs || !device.TryTake(missing)) return false;
-  queues.held += missing;
-  return true;
+// Makes `wanted` queues free in the pool; what it could take stays there even when that was not
+// enough. Returns success or why not.
+int Provide(Pool& pool, Quota& device, int64_t wanted) {
+  const int64_t missing = wanted - pool.Free();
+  if (missing <= 0) return kSuccess;
+  if (pool.held + missing > kPoolLimit) return kInternal;
+  const int64_t taken = device.TakeUpTo(missing);
+  pool.held += taken;
+  return taken == missing ? kSuccess : kResourceAlloc;
+}
+
+int64_t StreamsOf(const Graph& graph) {
+  int64_t streams = 0;
+  for (const Lane& lane : graph.lanes) streams += lane.queue.Streams();
+  return streams;
+}
+
+int64_t EntryBytesOf(const Graph& graph) {
+  int64_t bytes = 0;
+  for (const Lane& lane : graph.lanes) bytes += lane.queue.EntryBytes();
+  return bytes;
+}
+
+void Bind(Graph& graph, int64_t wanted) {
+  Device& device = graph.In()->OnDevice();
+  Quota& queues = device.Resources().queues;
+  for (;;) {
+    const Candidates candidates = Graphs().All();
+    {
+      const std::lock_guard lock(ThePools().mutex);
+      if (graph.binding.queues > 0) return;
+      Pool& pool = ThePools().of_device[device.Id()];
+      const int code = Provide(pool, queues, wanted);
+      if (code == kSuccess) {
+        graph.binding.entries = Claim(device.Resources().hbm, EntryBytesOf(graph));
+        graph.binding.queues = wanted;
+        pool.bound += wanted;
+        return;
+      }
+      Steal(pool, *graph.In(), candidates, wanted);
+      if (wanted > pool.held) {
+        Raise(code, "the graph needs " + std::to_string(wanted) + " hardware queues; graphs hold " +
+                        std::to_string(pool.held) + " (" + std::to_string(pool.Free()) +
+                        " of them free, " + std::to_string(kPoolLimit) +
+                        " at most) and the device has " + std::to_string(queues.Available()) +
+                        " left: capture fewer streams, or destroy graphs");
+      }
+    }
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 }  // namespace
 
 void BindQueues(Graph& graph) {
-  const auto wanted = static_cast<int64_t>(graph.lanes.size());
-  Device& device = graph.In()->OnDevice();
-  for (;;) {
-    auto alive = Graphs().All();
-    {
-      const std::lock_guard lock(TheBindings().mutex);
-      if (graph.bound_queues > 0) return;
-      GraphQueues& queues = TheBindings().of_device[device.Id()];
-      do {
-        if (Provide(queues, device.Resources().queues, wanted)) {
-          graph.end_notify = Claim(device.Resources().notifies);
-          graph.bound_queues = wanted;
-          queues.bound += wanted;
-          return;
-        }
-      } while (Steal(queues, *graph.In(), alive));
-      if (wanted > queues.held) {
-        Raise(kResourceAlloc, "the graph needs " + std::to_string(wanted) +
-                                  " hardware queues; graphs hold " + std::to_string(queues.held) +
-                                  " and the device has " +
-                                  std::to_string(device.Resources().queues.Available()) + " left");
-      }
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  if (!SoftwareQueues()) return;
+  {
+    // Almost always: only graphs that do not run lose what they have, and this one counts as
+    // running.
+    const std::lock_guard lock(ThePools().mutex);
+    if (graph.binding.queues > 0) return;
   }
+  const int64_t wanted = StreamsOf(graph);
+  if (wanted > kPoolLimit) {
+    Raise(kResourceAlloc, "the graph needs " + std::to_string(wanted) +
+                              " hardware queues and graphs can have " + std::to_string(kPoolLimit) +
+                              " together: capture fewer streams");
+  }
+  TakeEndNotify(graph);
+  Bind(graph, wanted);
 }
 
 void UnbindQueues(Graph& graph) {
-  const std::lock_guard lock(TheBindings().mutex);
-  Unbind(TheBindings().of_device[graph.In()->OnDevice().Id()], graph);
+  const std::lock_guard lock(ThePools().mutex);
+  Unbind(ThePools().of_device[graph.In()->OnDevice().Id()], graph);
+}
+
+void TakeEndNotify(Graph& graph) {
+  constexpr int kAttempts = 3000;
+  Device& device = graph.In()->OnDevice();
+  for (int attempt = 1;; ++attempt) {
+    const Candidates candidates = Graphs().All();
+    {
+      const std::lock_guard lock(ThePools().mutex);
+      if (graph.binding.end_notify.Holds()) return;
+      Quota& notifies = device.Resources().notifies;
+      if (attempt == kAttempts || notifies.Available() > 0) {
+        graph.binding.end_notify = Claim(notifies);
+        return;
+      }
+      Steal(ThePools().of_device[device.Id()], *graph.In(), candidates, 0);
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+void PreallocateQueue(Device& device) {
+  const std::lock_guard lock(ThePools().mutex);
+  Pool& pool = ThePools().of_device[device.Id()];
+  if (pool.held == 0) pool.held = device.Resources().queues.TakeUpTo(1);
 }
 
 void ReturnIdleQueues(Device& device) {
-  const std::lock_guard lock(TheBindings().mutex);
-  GraphQueues& queues = TheBindings().of_device[device.Id()];
-  device.Resources().queues.Give(queues.held - queues.bound);
-  queues.held = queues.bound;
+  const std::lock_guard lock(ThePools().mutex);
+  Pool& pool = ThePools().of_device[device.Id()];
+  device.Resources().queues.Give(pool.Free());
+  pool.held = pool.bound;
 }
 
 Claim ClaimQueue(Context& context) {
   Device& device = context.OnDevice();
-  auto alive = Graphs().All();
+  if (!SoftwareQueues()) return Claim(device.Resources().queues);
+  const Candidates candidates = Graphs().All();
   {
-    const std::lock_guard lock(TheBindings().mutex);
-    GraphQueues& queues = TheBindings().of_device[device.Id()];
-    while (device.Resources().queues.Available() == 0) {
-      if (queues.held > queues.bound) {
-        --queues.held;
+    const std::lock_guard lock(ThePools().mutex);
+    Pool& pool = ThePools().of_device[device.Id()];
+    if (device.Resources().queues.Available() == 0) {
+      if (pool.Free() == 0) Steal(pool, context, candidates, 1);
+      if (pool.Free() > 0) {
+        --pool.held;
         device.Resources().queues.Give();
-      } else if (!Steal(queues, context, alive)) {
-        break;
       }
     }
   }

@@ -4,6 +4,7 @@
 #include "acl/binding.h"
 #include "acl/counters.h"
 #include "acl/event.h"
+#include "acl/soc.h"
 #include "acl/stream.h"
 #include "acl/task_group.h"
 
@@ -13,12 +14,11 @@ namespace {
 bool Invalid(const Graph& graph) { return graph.status.load() == Graph::Status::kInvalidated; }
 
 size_t Join(Graph& graph, Stream& stream) {
-  Lane lane;
-  lane.stream = stream.weak_from_this();
-  lane.stream_handle = stream.Handle();
-  lane.id = stream.Id();
-  lane.stream_id = Claim(graph.In()->OnDevice().Resources().stream_ids);
-  graph.lanes.push_back(std::move(lane));
+  graph.lanes.push_back({.stream = stream.weak_from_this(),
+                         .stream_handle = stream.Handle(),
+                         .id = stream.Id(),
+                         .queue = CaptureQueue(*graph.In()),
+                         .nodes = {}});
   stream.graph = graph.shared_from_this();
   stream.lane = graph.lanes.size() - 1;
   stream.RefreshSpecial();
@@ -56,9 +56,33 @@ bool Joined(const Graph& graph) {
   return reaches_origin;
 }
 
+// Runs what takes resources for `graph`; a failure is the end of the capture.
+template <class Body>
+void OrInvalidate(Graph& graph, Body&& take) {
+  try {
+    take();
+  } catch (const Failure&) {
+    Invalidate(graph);
+    throw;
+  }
+}
+
+// Records are hardware events while there are plenty, and words of memory (which cost nothing that
+// is counted) when these get scarce, on chips that can wait for words.
+void TakeEventId(Graph& graph) {
+  constexpr int64_t kReserved = 8192;
+  Quota& events = graph.In()->OnDevice().Resources().events;
+  if (ThisSoc().family->value_wait && events.Available() <= kReserved) return;
+  graph.event_ids.emplace_back(events);
+}
+
 void AppendNode(Graph& graph, size_t lane, GraphNode node) {
   if (Invalid(graph)) return;  // swallowed: the end of the capture will fail
   AdmitToGroup(graph, lane, node);
+  OrInvalidate(graph, [&] {
+    graph.lanes[lane].queue.Add();
+    if (node.type == GraphNode::Type::kRecord) TakeEventId(graph);
+  });
   graph.lanes[lane].nodes.push_back(std::move(node));
   Add(Count().tasks_captured);
 }
@@ -143,7 +167,7 @@ bool CaptureWait(Stream& stream, Event& event) {
     Require(!stream.IsDefault(), kCaptureImplicit,
             "the default stream cannot be drawn into a capture");
     if (stream.graph && stream.graph != graph) Conflict(*graph, *stream.graph);
-    if (stream.graph == nullptr) Join(*graph, stream);
+    if (stream.graph == nullptr) OrInvalidate(*graph, [&] { Join(*graph, stream); });
     AppendWait(*graph, stream.lane, event);
     return true;
   }
@@ -247,6 +271,16 @@ std::shared_ptr<Graph> End(Stream& stream, aclmdlRI* out) {
   return graph;
 }
 
+// Waits, so without the capture mutex.
+void TakeEndNotifyOrForget(Graph& graph) {
+  try {
+    TakeEndNotify(graph);
+  } catch (const Failure&) {
+    Forget(graph);
+    throw;
+  }
+}
+
 }  // namespace
 }  // namespace ascend_sim
 
@@ -259,6 +293,7 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureBegin(aclrtStream stream, int mode) {
 ASCEND_SIM_ABI aclError aclmdlRICaptureEnd(aclrtStream handle, aclmdlRI* model) {
   return Abi("aclmdlRICaptureEnd", [&] {
     const auto graph = End(*Streams().Get(handle), model);
+    if (!SoftwareQueues()) TakeEndNotifyOrForget(*graph);
     *model = graph->Handle();
     Add(Count().graphs_captured);
   });

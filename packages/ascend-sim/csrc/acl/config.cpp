@@ -96,6 +96,8 @@ class FlatJson {
   const char* end_;
 };
 
+bool IsNull(const Value& value) { return std::holds_alternative<std::monostate>(value); }
+
 int64_t Integer(const std::string& key, const Value& value, int64_t low, int64_t high) {
   const auto* number = std::get_if<int64_t>(&value);
   if (number == nullptr || *number < low || *number > high) {
@@ -131,9 +133,9 @@ void Set(Config& config, const std::string& key, const Value& value) {
   } else if (key == "hbm_bytes") {
     config.hbm_bytes = Integer(key, value, 1, kMaxHbm);
   } else if (key == "streams") {
-    config.streams = Integer(key, value, 1, 32768);
+    if (!IsNull(value)) config.streams = Integer(key, value, 1, 32768);
   } else if (key == "events") {
-    config.events = Integer(key, value, 1, 1 << 24);
+    if (!IsNull(value)) config.events = Integer(key, value, 1, 1 << 24);
   } else if (key == "sq") {
     config.hardware_queues = Choice(key, value, "hardware", "software");
   } else if (key == "schedule") {
@@ -141,7 +143,7 @@ void Set(Config& config, const std::string& key, const Value& value) {
   } else if (key == "compute") {
     config.compute = Choice(key, value, "on", "off");
   } else if (key == "counters_dir") {
-    if (!std::holds_alternative<std::monostate>(value)) config.counters_dir = Text(key, value);
+    if (!IsNull(value)) config.counters_dir = Text(key, value);
   } else {
     Reject("unknown key \"" + key + "\"; the keys are " + kKeys);
   }
@@ -151,7 +153,12 @@ void Set(Config& config, const std::string& key, const Value& value) {
 
 Config ParseConfig(const std::string& text) {
   Config config;
-  for (const auto& [key, value] : FlatJson(text).Parse()) Set(config, key, value);
+  if (!text.empty()) {
+    for (const auto& [key, value] : FlatJson(text).Parse()) Set(config, key, value);
+  }
+  const SocFamily& family = *FindSoc(config.soc)->family;
+  if (config.streams == 0) config.streams = family.streams;
+  if (config.events == 0) config.events = family.events;
   return config;
 }
 
@@ -160,7 +167,7 @@ const Config& GetConfig() {
   // stays visible.
   static const Config config = [] {
     const char* text = std::getenv(kVariable);
-    return text == nullptr || *text == '\0' ? Config{} : ParseConfig(text);
+    return ParseConfig(text == nullptr ? "" : text);
   }();
   return config;
 }

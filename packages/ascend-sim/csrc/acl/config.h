@@ -13,8 +13,8 @@ struct Config {
   int64_t devices = 1;
   std::string soc = "Ascend910B3";
   int64_t hbm_bytes = int64_t{8} << 30;  // per device
-  int64_t streams = 1984;                // hardware queues per device
-  int64_t events = 65536;                // per device
+  int64_t streams = 0;                   // hardware queues per device; 0: the chip's number
+  int64_t events = 0;                    // per device; 0: the chip's number
   bool hardware_queues = false;          // sq: "software" or "hardware"; see binding.h
   bool inline_schedule = false;          // schedule: "threads" or "inline"
   bool compute = true;                   // compute: "on" or "off"
@@ -25,6 +25,7 @@ struct Config {
 // wrong.
 const Config& GetConfig();
 
+// The text is a JSON object, or empty for all defaults; limits that it leaves open are the chip's.
 // Strict: unknown keys, wrong types and values outside the valid ones throw Failure with the valid
 // ones named.
 Config ParseConfig(const std::string& text);

@@ -34,8 +34,7 @@ int FailureCode(TaskKind kind) {
 
 }  // namespace
 
-Device::Device(int id)
-    : id_(id), ledger_(GetConfig().streams, GetConfig().events, GetConfig().hbm_bytes) {}
+Device::Device(int id) : id_(id) {}
 
 std::shared_ptr<Context> Device::Open() {
   const std::lock_guard lock(mutex_);

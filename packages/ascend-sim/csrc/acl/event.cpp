@@ -2,6 +2,8 @@
 #include "acl/event.h"
 
 #include <chrono>
+#include <cstdio>
+#include <thread>
 
 #include "acl/capture.h"
 #include "acl/counters.h"
@@ -50,9 +52,9 @@ void CheckFlags(uint32_t flags, uint32_t forbidden) {
   Require((flags & abi::kEventIpc) == 0, kNotSupported, "IPC events are not simulated");
 }
 
-void Create(aclrtEvent* out, Event::Mode mode, uint32_t flags) {
+void Create(aclrtEvent* out, Event::Mode mode, uint32_t flags, Event::Ids ids) {
   void* handle = Events().Reserve();
-  Events().Add(handle, std::make_shared<Event>(CurrentContext(), handle, mode, flags));
+  Events().Add(handle, std::make_shared<Event>(CurrentContext(), handle, mode, flags, ids));
   Add(Count().events_created);
   *out = handle;
 }
@@ -77,17 +79,39 @@ bool EventFlag::IsSet() const {
   return set_;
 }
 
-Event::Event(std::shared_ptr<Context> context, void* handle, Mode mode, uint32_t flags)
+Event::Event(std::shared_ptr<Context> context, void* handle, Mode mode, uint32_t flags, Ids ids)
     : context_(std::move(context)),
       handle_(handle),
       mode_(mode),
       flags_(flags),
-      claim_(context_->OnDevice().Resources().events),
+      ids_(ids),
+      own_id_(ids == Ids::kAtCreation ? Claim(OnDevice().Resources().events) : Claim()),
       flag_(mode == Mode::kExternal ? std::make_shared<EventFlag>() : nullptr) {}
 
 std::shared_ptr<Signal> Event::Latest() const {
   const std::lock_guard lock(mutex_);
   return latest_;
+}
+
+Claim Event::IdForRecord() {
+  if (ids_ != Ids::kPerRecord) return {};
+  {
+    const std::lock_guard lock(mutex_);
+    if (latest_ && latest_->Done() && latest_->id.Holds()) return std::move(latest_->id);
+  }
+  Quota& events = OnDevice().Resources().events;
+  for (auto warn_at = Clock::now() + std::chrono::seconds(1);;) {
+    if (events.TryTake()) return Claim::Adopt(events);
+    Require(!context_->Released(), kContextNull, "the context was destroyed");
+    if (Clock::now() > warn_at) {
+      warn_at = Clock::time_point::max();
+      std::fprintf(stderr,
+                   "ascend-sim: a record waits for a hardware event: all %lld of device %d are in "
+                   "use, by events that were recorded and not destroyed\n",
+                   static_cast<long long>(events.Limit()), OnDevice().Id());
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
 }
 
 void Event::Record(Stream& stream) {
@@ -97,10 +121,12 @@ void Event::Record(Stream& stream) {
     return;
   }
   if (CaptureRecord(stream, *this)) return;
-  std::shared_ptr<Signal> version;
+  Claim id = IdForRecord();
+  std::shared_ptr<Version> version;
   {
     const std::lock_guard lock(mutex_);
-    if (!armed_) latest_ = std::make_shared<Signal>();
+    if (!armed_) latest_ = std::make_shared<Version>();
+    latest_->id = std::move(id);
     armed_ = false;
     recorded_on_ = &stream;
     version = latest_;
@@ -138,7 +164,7 @@ void Event::Reset(Stream& stream) {
   Require(!stream.Special(), kNotSupported, "this kind of event cannot be used in a capture");
   const std::lock_guard lock(mutex_);
   if (armed_) return;
-  latest_ = std::make_shared<Signal>();
+  latest_ = std::make_shared<Version>();
   armed_ = true;
 }
 
@@ -155,7 +181,8 @@ ASCEND_SIM_ABI aclError aclrtCreateEventExWithFlag(aclrtEvent* event, uint32_t f
   return Abi("aclrtCreateEventExWithFlag", [&] {
     RequirePtr(event, "event");
     CheckFlags(flags, abi::kEventExternal | abi::kEventDeviceUseOnly);
-    Create(event, Event::Mode::kEx, flags);
+    const bool can_order = (flags & abi::kEventSync) != 0;
+    Create(event, Event::Mode::kEx, flags, can_order ? Event::Ids::kPerRecord : Event::Ids::kNone);
   });
 }
 
@@ -163,14 +190,18 @@ ASCEND_SIM_ABI aclError aclrtCreateEventWithFlag(aclrtEvent* event, uint32_t fla
   return Abi("aclrtCreateEventWithFlag", [&] {
     RequirePtr(event, "event");
     CheckFlags(flags, 0);
-    Create(event, flags == abi::kEventExternal ? Event::Mode::kExternal : Event::Mode::kOld, flags);
+    const bool external = flags == abi::kEventExternal;
+    const bool can_order = external || (flags & abi::kEventSync) != 0;
+    Create(event, external ? Event::Mode::kExternal : Event::Mode::kOld, flags,
+           can_order ? Event::Ids::kAtCreation : Event::Ids::kNone);
   });
 }
 
 ASCEND_SIM_ABI aclError aclrtCreateEvent(aclrtEvent* event) {
   return Abi("aclrtCreateEvent", [&] {
     RequirePtr(event, "event");
-    Create(event, Event::Mode::kOld, abi::kEventTimeLine | abi::kEventCaptureStreamProgress);
+    Create(event, Event::Mode::kOld, abi::kEventTimeLine | abi::kEventCaptureStreamProgress,
+           Event::Ids::kPerRecord);
   });
 }
 

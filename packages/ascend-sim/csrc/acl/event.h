@@ -41,7 +41,11 @@ class Event : public std::enable_shared_from_this<Event> {
   // EXTERNAL flag.
   enum class Mode { kEx, kOld, kExternal };
 
-  Event(std::shared_ptr<Context> context, void* handle, Mode mode, uint32_t flags);
+  // When the event takes one of the device's hardware events: for good at its creation, one for
+  // each record until a later one or the end of the event makes it useless, or never.
+  enum class Ids { kAtCreation, kPerRecord, kNone };
+
+  Event(std::shared_ptr<Context> context, void* handle, Mode mode, uint32_t flags, Ids ids);
 
   void* Handle() const { return handle_; }
   const std::shared_ptr<Context>& In() const { return context_; }
@@ -65,15 +69,24 @@ class Event : public std::enable_shared_from_this<Event> {
   } captured;
 
  private:
+  // What one record made; `id` is guarded by the event's mutex.
+  struct Version : Signal {
+    Claim id;
+  };
+
+  // Waits while the device has none left.
+  Claim IdForRecord();
+
   const std::shared_ptr<Context> context_;
   void* const handle_;
   const Mode mode_;
   const uint32_t flags_;
-  const Claim claim_;
+  const Ids ids_;
+  const Claim own_id_;
   const std::shared_ptr<EventFlag> flag_;  // kExternal only
 
   mutable std::mutex mutex_;
-  std::shared_ptr<Signal> latest_;
+  std::shared_ptr<Version> latest_;
   const Stream* recorded_on_ = nullptr;  // compared, never followed
   bool armed_ = false;                   // latest_ was made by a reset and waits for its record
 };

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "abi/acl.h"
+#include "acl/binding.h"
+#include "acl/capture_queue.h"
 #include "acl/context.h"
 #include "acl/handle.h"
 #include "acl/resources.h"
@@ -69,7 +71,7 @@ struct Lane {
   std::weak_ptr<Stream> stream;
   void* stream_handle = nullptr;
   int32_t id = 0;
-  Claim stream_id;
+  CaptureQueue queue;
   std::vector<GraphNode> nodes;
 };
 
@@ -94,10 +96,7 @@ class Graph : public std::enable_shared_from_this<Graph> {
   void ExecuteOn(Stream& stream);
   int Running() const { return running_.load(); }
 
-  // Hardware queues bound to it and the notify of its end; guarded by the binding mutex
-  // (binding.h).
-  int64_t bound_queues = 0;
-  Claim end_notify;
+  Binding binding;  // guarded by the binding mutex (binding.h)
 
   // --- capture; see capture.cpp ---
   const abi::CaptureMode mode;
@@ -107,6 +106,7 @@ class Graph : public std::enable_shared_from_this<Graph> {
   std::vector<Lane> lanes;  // 0 is the stream on which the capture began
   size_t latches = 0;
   std::vector<std::weak_ptr<Event>> events;  // captured into it
+  std::vector<Claim> event_ids;              // of records that need one
   std::vector<std::shared_ptr<TaskGroup>> groups;
   std::shared_ptr<TaskGroup> open_group;
   int group_error = 0;  // why the graph was invalidated, if a task group was the cause

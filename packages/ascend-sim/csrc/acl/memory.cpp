@@ -13,13 +13,14 @@
 #include "acl/counters.h"
 #include "acl/device.h"
 #include "acl/error.h"
+#include "acl/soc.h"
 
 namespace ascend_sim {
 namespace {
 
 // torch_npu expects at least 512-byte alignment of what the device allocator returns.
 constexpr size_t kAlignment = 512;
-constexpr size_t kGuard = 32;  // what CANN adds to each ordinary allocation
+constexpr size_t kStep = 32;
 
 size_t RoundUp(size_t size, size_t step) { return (size + step - 1) / step * step; }
 
@@ -103,7 +104,7 @@ void* AllocateOnDevice(size_t size, size_t guard) {
   Device& device = CurrentContext()->OnDevice();
   Require(size <= static_cast<size_t>(device.Resources().hbm.Limit()), kMemoryAllocation,
           "more than the device's whole memory");
-  const auto bytes = static_cast<int64_t>(RoundUp(size, kGuard) + guard);
+  const auto bytes = static_cast<int64_t>(RoundUp(size, kStep) + guard);
   Claim claim(device.Resources().hbm, bytes);
   void* memory = Allocate(bytes);
   AllBlocks().Enter(memory,
@@ -156,7 +157,7 @@ using namespace ascend_sim;
 ASCEND_SIM_ABI aclError aclrtMalloc(void** address, size_t size, int) {
   return Abi("aclrtMalloc", [&] {
     RequirePtr(address, "devPtr");
-    *address = AllocateOnDevice(size, kGuard);
+    *address = AllocateOnDevice(size, ThisSoc().family->allocation_guard);
   });
 }
 

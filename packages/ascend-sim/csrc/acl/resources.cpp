@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "acl/resources.h"
 
+#include <algorithm>
+
+#include "acl/config.h"
 #include "acl/error.h"
+#include "acl/soc.h"
 
 namespace ascend_sim {
+namespace {
+
+// The driver's; not documented.
+constexpr int64_t kModelIds = 32768;
+
+}  // namespace
 
 bool Quota::TryTake(int64_t amount) {
   const std::lock_guard lock(mutex_);
@@ -18,6 +28,13 @@ void Quota::Take(int64_t amount) {
                    std::to_string(Available()) + " of " + std::to_string(limit_) + " free");
 }
 
+int64_t Quota::TakeUpTo(int64_t amount) {
+  const std::lock_guard lock(mutex_);
+  const int64_t taken = std::clamp<int64_t>(limit_ - used_, 0, amount);
+  used_ += taken;
+  return taken;
+}
+
 void Quota::Give(int64_t amount) {
   const std::lock_guard lock(mutex_);
   used_ -= amount;
@@ -28,12 +45,12 @@ int64_t Quota::Available() const {
   return limit_ - used_;
 }
 
-Ledger::Ledger(int64_t stream_limit, int64_t event_limit, int64_t hbm_bytes)
-    : stream_ids("stream ids", kNoStream, 32768),
-      queues("streams", kResourceAlloc, stream_limit),
-      events("events", kNoEvent, event_limit),
-      notifies("notifies", kNoNotify, 8192),
-      models("model ids", kNoModel, 32768),
-      hbm("bytes of device memory", kMemoryAllocation, hbm_bytes) {}
+Ledger::Ledger()
+    : stream_ids("stream ids", kNoStream, ThisSoc().family->stream_ids),
+      queues("streams", kResourceAlloc, GetConfig().streams),
+      events("events", kNoEvent, GetConfig().events),
+      notifies("notifies", kNoNotify, ThisSoc().family->notifies),
+      models("model ids", kNoModel, kModelIds),
+      hbm("bytes of device memory", kMemoryAllocation, GetConfig().hbm_bytes) {}
 
 }  // namespace ascend_sim

@@ -20,6 +20,8 @@ class Quota {
   void Take(int64_t amount = 1);
   // Takes `amount` if there is enough.
   bool TryTake(int64_t amount = 1);
+  // Takes what there is of `amount`; returns how much.
+  int64_t TakeUpTo(int64_t amount);
   void Give(int64_t amount = 1);
   int64_t Available() const;
   int64_t Limit() const { return limit_; }
@@ -39,6 +41,13 @@ class Claim {
   explicit Claim(Quota& quota, int64_t amount = 1) : quota_(&quota), amount_(amount) {
     quota.Take(amount);
   }
+  // Of one unit that was taken from `quota` already.
+  static Claim Adopt(Quota& quota) {
+    Claim claim;
+    claim.quota_ = &quota;
+    claim.amount_ = 1;
+    return claim;
+  }
   Claim(Claim&& other) noexcept
       : quota_(std::exchange(other.quota_, nullptr)), amount_(other.amount_) {}
   Claim& operator=(Claim&& other) noexcept {
@@ -46,6 +55,7 @@ class Claim {
     std::swap(amount_, other.amount_);
     return *this;
   }
+  bool Holds() const { return quota_ != nullptr; }
   // Keeps the units taken; somebody else gives them back.
   void Release() { quota_ = nullptr; }
   ~Claim() {
@@ -57,9 +67,9 @@ class Claim {
   int64_t amount_ = 0;
 };
 
-// What one device has. Numbers that cannot be configured are those of the A2/A3 chips.
+// What one device has, by the configuration and, where that leaves it open, by the chip.
 struct Ledger {
-  Ledger(int64_t streams, int64_t events, int64_t hbm_bytes);
+  Ledger();
 
   Quota stream_ids;  // ordinary and captured streams
   Quota queues;      // hardware queues: what aclrtGetStreamAvailableNum counts

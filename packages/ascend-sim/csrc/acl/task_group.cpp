@@ -3,6 +3,7 @@
 
 #include "acl/capture.h"
 #include "acl/counters.h"
+#include "acl/soc.h"
 #include "acl/stream.h"
 
 namespace ascend_sim {
@@ -58,6 +59,7 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureTaskGrpBegin(aclrtStream handle) {
     Require(stream->graph != nullptr, kStreamNotCaptured, "the stream is not being captured");
     Graph& graph = *stream->graph;
     Require(graph.open_group == nullptr, kTaskGroupStatus, "a task group is open already");
+    graph.lanes[stream->lane].queue.Add(ThisSoc().family->group_nops);
     graph.open_group = std::make_shared<TaskGroup>();
     graph.open_group->lane = stream->lane;
   });

@@ -10,6 +10,7 @@
 #include "abi/acl.h"
 #include "acl/error.h"
 #include "acl/memory.h"
+#include "acl/soc.h"
 #include "acl/stream.h"
 #include "acl/wait.h"
 
@@ -42,6 +43,8 @@ bool Holds(uint64_t actual, uint64_t wanted, uint32_t flag) {
 }
 
 uint64_t* WordArg(void* address) {
+  Require(ThisSoc().family->value_wait, kNotSupported,
+          "this chip can neither write nor await a word of memory");
   RequirePtr(address, "devAddr");
   Require(reinterpret_cast<uintptr_t>(address) % sizeof(uint64_t) == 0, kRtParamInvalid,
           "the address is not aligned to 8 bytes");

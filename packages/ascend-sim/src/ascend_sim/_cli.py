@@ -138,7 +138,8 @@ def info() -> None:
     click.echo(
         f"devices      {config.devices} x {config.soc}, {config.hbm_bytes / (1 << 30):g} GiB each"
     )
-    click.echo(f"limits       {config.streams} streams, {config.events} events per device")
+    streams, events = config.streams or "the chip's", config.events or "the chip's"
+    click.echo(f"limits       {streams} streams, {events} events per device")
     click.echo(f"queues       {config.sq} mode")
     click.echo(f"schedule     {config.schedule}, compute {config.compute}")
     click.echo(f"counters     {config.counters_dir or 'in the process only'}")

@@ -29,9 +29,12 @@ Queues = Literal["software", "hardware"]
 Schedule = Literal["threads", "inline"]
 Compute = Literal["on", "off"]
 
-# The A2 (910B) and A3 (910_93) families share one set of runtime rules; other chips differ and are
-# not simulated. What is known of each is in csrc/acl/soc.cpp.
+# What is known of each is in csrc/acl/soc.cpp. The 910A is missing because it has no graphs.
 SOCS = (
+    "Ascend310P1",
+    "Ascend310P3",
+    "Ascend310P5",
+    "Ascend310P7",
     "Ascend910B1",
     "Ascend910B2",
     "Ascend910B2C",
@@ -45,6 +48,12 @@ SOCS = (
     "Ascend910_9382",
     "Ascend910_9391",
     "Ascend910_9392",
+    "Ascend950DT_9571",
+    "Ascend950DT_9581",
+    "Ascend950DT_9591",
+    "Ascend950PR_9579",
+    "Ascend950PR_9589",
+    "Ascend950PR_9599",
 )
 
 MAX_DEVICES = 16  # C10_COMPILE_TIME_MAX_NPUS: torch_npu can address no more
@@ -93,10 +102,11 @@ class SimConfig:
         SoC name as CANN reports it, such as ``"Ascend910B3"``; one of ``ascend_sim._config.SOCS``.
     hbm_bytes : int
         Memory of each device, in bytes. Backed by host memory as it is touched.
-    streams : int
-        Hardware streams (SQs) that one device offers. CANN documents 1984 for A2 and A3.
-    events : int
-        Events that one device offers.
+    streams : int, optional
+        Hardware streams (SQs) that one device offers. Default: what CANN documents for the chip,
+        1984 for A2, A3 and 950, 1024 for 310P.
+    events : int, optional
+        Events that one device offers. Default: the chip's, 65536 or, for 310P, 1023.
     sq : {"software", "hardware"}
         When a graph takes hardware queues (SQs). ``"software"``: at its first execution, and idle
         graphs give theirs up to others. ``"hardware"``, as with firmware before CANN 8.5: each
@@ -120,8 +130,8 @@ class SimConfig:
     devices: int = 1
     soc: str = "Ascend910B3"
     hbm_bytes: int = 8 << 30
-    streams: int = 1984
-    events: int = 65536
+    streams: int | None = None
+    events: int | None = None
     sq: Queues = "software"
     schedule: Schedule = "threads"
     compute: Compute = "on"
@@ -130,8 +140,10 @@ class SimConfig:
     def __post_init__(self) -> None:
         _check_range("devices", self.devices, 1, MAX_DEVICES)
         _check_range("hbm_bytes", self.hbm_bytes, 1 << 20, 1 << 44)
-        _check_range("streams", self.streams, 1, 32768)
-        _check_range("events", self.events, 1, 65536)
+        if self.streams is not None:
+            _check_range("streams", self.streams, 1, 32768)
+        if self.events is not None:
+            _check_range("events", self.events, 1, 65536)
         _check_choice("soc", self.soc, SOCS)
         _check_choice("sq", self.sq, get_args(Queues))
         _check_choice("schedule", self.schedule, get_args(Schedule))

@@ -70,7 +70,7 @@ def test_run_gives_torch_its_devices(cli) -> None:
         (["run"], "Missing argument 'COMMAND...'"),
         (["run", "--devices", "0", "true"], "0 is not in the range 1<=x<=16"),
         (["run", "--hbm", "8GB", "true"], "'8GB' is not a size"),
-        (["run", "--soc", "Ascend310P3", "true"], "is not one of 'Ascend910B1'"),
+        (["run", "--soc", "Ascend910A", "true"], "is not one of 'Ascend310P1'"),
         (["run", "--schedule", "chaos", "true"], "is not one of 'threads', 'inline'"),
         (["run", "--divices", "2", "true"], "--devices"),
         (["run", "--streams", "40000", "true"], "from 1 to 32768"),
