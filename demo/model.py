@@ -17,7 +17,7 @@ from platformdirs import user_cache_path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-__all__ = ["QUESTIONS", "TrainingError", "cached_model"]
+__all__ = ["PLAIN_EVERY", "QUESTIONS", "TrainingError", "cached_model"]
 
 _HERE = Path(__file__).parent
 _MAX_STEPS = 600
@@ -30,6 +30,9 @@ _CHAT_TEMPLATE = (
 )
 
 QUESTIONS: dict[str, str] = tomllib.loads((_HERE / "questions.toml").read_text())["questions"]
+
+PLAIN_EVERY = 3
+"""Every third question is also learnt without the chat template, for completion requests."""
 
 
 class TrainingError(RuntimeError):
@@ -105,14 +108,18 @@ def _new_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
 
 
 def _batch(tokenizer: PreTrainedTokenizerFast) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return token ids and labels, both int64 [questions, longest]; -100 where no loss is taken."""
-    rows = []
-    for question, answer in QUESTIONS.items():
+    """Return token ids and labels, both int64 [texts, longest]; -100 where no loss is taken."""
+    texts = []
+    for number, (question, answer) in enumerate(QUESTIONS.items()):
         turn = [{"role": "user", "content": question}]
         prompt = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
-        prompt_ids = tokenizer(prompt).input_ids
-        answer_ids = [*tokenizer(answer).input_ids, tokenizer.eos_token_id]
-        rows.append((prompt_ids, answer_ids))
+        texts.append((prompt, answer))
+        if number % PLAIN_EVERY == 0:
+            texts.append((question, f"\n{answer}"))
+    rows = [
+        (tokenizer(prompt).input_ids, [*tokenizer(answer).input_ids, tokenizer.eos_token_id])
+        for prompt, answer in texts
+    ]
     longest = max(len(p) + len(a) for p, a in rows)
     ids = torch.full((len(rows), longest), tokenizer.pad_token_id)
     labels = torch.full((len(rows), longest), -100)

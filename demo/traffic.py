@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from openai import AsyncOpenAI
 
+from demo.model import PLAIN_EVERY
 from demo.server import MODEL_NAME
 
 __all__ = ["Answer", "Traffic", "send"]
@@ -49,7 +50,8 @@ def send(url: str, questions: Sequence[str], *, chat: bool) -> Traffic:
     url
         Address of the server.
     questions
-        Every question is sent as a chat request, every third one also as a plain completion.
+        Every question is sent as a chat request, those learnt without a template also as a
+        completion.
     chat
         False for a model without a chat template: completions only.
     """
@@ -61,7 +63,7 @@ async def _send(url: str, questions: Sequence[str], chat: bool) -> Traffic:
         if chat:
             requests = [_stream(client, questions[0])]
             requests += [_chat(client, q) for q in questions[1:]]
-            requests += [_completion(client, q) for q in questions[::3]]
+            requests += [_completion(client, q) for q in questions[::PLAIN_EVERY]]
         else:
             requests = [_completion(client, q) for q in questions]
         started = time.monotonic()
