@@ -18,7 +18,9 @@ __all__ = [
     "THREAD_LOCAL",
     "TIMED",
     "Acl",
+    "CondTaskParams",
     "Gate",
+    "TaskParams",
     "in_thread",
 ]
 
@@ -27,6 +29,62 @@ NONE, ACTIVE, INVALIDATED = range(3)  # what aclmdlRICaptureGetInfo says of a st
 SYNC, TIME_LINE, EXTERNAL = 0x1, 0x8, 0x20  # event flags
 TIMED = SYNC | TIME_LINE
 KERNEL = 0  # of ascendSimLaunchHostTask
+
+
+class CondTaskParams(ctypes.Structure):
+    """aclmdlRICondTaskParams."""
+
+    _fields_ = [
+        ("handle", c_void_p),
+        ("type", c_uint32),
+        ("size", c_uint32),
+        ("graphs", ctypes.POINTER(c_void_p)),
+    ]
+
+
+class _Kernel(ctypes.Structure):
+    _fields_ = [
+        ("function", c_void_p),
+        ("config", c_void_p),
+        ("args", c_void_p),
+        ("host_args", c_uint32),
+        ("args_size", c_size_t),
+        ("blocks", c_uint32),
+        ("reserved", c_uint32 * 10),
+    ]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [("event", c_void_p), ("event_flags", c_uint32), ("use", c_uint32)]
+
+
+class _Value(ctypes.Structure):
+    _fields_ = [("address", c_void_p), ("value", c_uint64), ("flag", c_uint32)]
+
+
+class _Details(ctypes.Union):
+    _fields_ = [
+        ("reserved", ctypes.c_uint8 * 128),
+        ("kernel", _Kernel),
+        ("event", _Event),
+        ("value", _Value),
+    ]
+
+
+class TaskParams(ctypes.Structure):
+    """aclmdlRITaskParams."""
+
+    _anonymous_ = ("details",)
+    _fields_ = [
+        ("type", c_uint32),
+        ("reserved0", c_uint32 * 3),
+        ("task_group", c_void_p),
+        ("op_info", c_void_p),
+        ("op_info_size", c_size_t),
+        ("reserved1", ctypes.c_uint8 * 32),
+        ("details", _Details),
+    ]
+
 
 # Functions with arguments that ctypes would not pass rightly by itself (other than int).
 _ARGUMENTS: dict[str, list[Any]] = {
@@ -45,6 +103,8 @@ _ARGUMENTS: dict[str, list[Any]] = {
     "aclrtSubscribeReport": [c_uint64, c_void_p],
     "aclrtUnSubscribeReport": [c_uint64, c_void_p],
     "aclrtSetStreamFailureMode": [c_void_p, c_uint64],
+    "aclmdlRIAddCondTask": [CondTaskParams, c_void_p, c_uint32],
+    "aclmdlRICondHandleCreate": [c_void_p, c_uint32, c_uint32, c_void_p],
 }
 _HOST_FUNCTION = ctypes.CFUNCTYPE(None, c_void_p)
 _HOST_TASK = ctypes.CFUNCTYPE(c_int, c_void_p)
@@ -77,15 +137,21 @@ class Acl:
     def __init__(self, path: Path) -> None:
         self._library = ctypes.CDLL(str(path))
         self._library.aclGetRecentErrMsg.restype = ctypes.c_char_p
-        self._library.ascendSimCounters.restype = c_void_p
-        self._library.ascendSimOpCounts.restype = ctypes.c_char_p
         for name, types in _ARGUMENTS.items():
-            getattr(self._library, name).argtypes = types
+            if hasattr(self._library, name):
+                getattr(self._library, name).argtypes = types
+        if self.is_simulator:
+            self._library.ascendSimCounters.restype = c_void_p
+            self._library.ascendSimOpCounts.restype = ctypes.c_char_p
         self._alive: list[Any] = []  # callbacks that streams may still call
         self._gates: list[Gate] = []
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return getattr(self._library, name)
+
+    @property
+    def is_simulator(self) -> bool:
+        return hasattr(self._library, "ascendSimLaunchHostTask")
 
     def ok(self, name: str, *arguments: Any) -> None:
         code = getattr(self._library, name)(*arguments)
@@ -97,9 +163,12 @@ class Acl:
 
     # --- objects ---
 
-    def stream(self) -> c_void_p:
+    def stream(self, flags: int | None = None) -> c_void_p:
         stream = c_void_p()
-        self.ok("aclrtCreateStream", byref(stream))
+        if flags is None:
+            self.ok("aclrtCreateStream", byref(stream))
+        else:
+            self.ok("aclrtCreateStreamWithConfig", byref(stream), 0, flags)
         return stream
 
     def default_stream(self) -> c_void_p:

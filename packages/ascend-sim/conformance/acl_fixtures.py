@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from acl_abi import Acl
 
-__all__ = ["acl", "library", "process"]
+__all__ = ["_runtime", "acl", "hardware_queues", "library", "process", "software_queues"]
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +47,13 @@ def acl(_runtime: Acl) -> Iterator[Acl]:
 
 
 @pytest.fixture
+def software_queues() -> None:
+    """Skip with hardware queues, where the chip's feature is missing."""
+    if hardware_queues():
+        pytest.skip("needs software queues")
+
+
+@pytest.fixture
 def process(library: Path) -> Callable[..., str]:
     """Run a program in a process of its own and return what it printed.
 
@@ -75,6 +82,12 @@ def process(library: Path) -> Callable[..., str]:
         return result.stdout
 
     return run
+
+
+def hardware_queues() -> bool:
+    """Whether this run is told that graphs take their queues at capture (sq=hardware)."""
+    config = json.loads(os.environ.get("ASCEND_SIM_CONFIG") or "{}")
+    return config.get("sq") == "hardware"
 
 
 def _merged(config: str) -> str:

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from acl_fixtures import _runtime, acl, library, process
+from acl_fixtures import _runtime, acl, library, process, software_queues
 
-__all__ = ["_runtime", "acl", "library", "process"]
+__all__ = ["_runtime", "acl", "library", "process", "software_queues"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -21,7 +21,9 @@ def test_get_streams_counts_fills_and_refuses_short_arrays(acl: Acl) -> None:
     assert number.value == 2
     streams, number = (c_void_p * 3)(1, 1, 1), c_uint32(3)
     acl.ok("aclmdlRIGetStreams", graph, streams, byref(number))
-    assert list(streams) == [origin.value, branch.value, None]
+    assert len({*streams}) == 3
+    assert streams[2] is None
+    assert not {*streams} & {origin.value, branch.value}  # the graph's own
     assert acl.aclmdlRIGetStreams(graph, streams, byref(c_uint32(1))) == 107039
 
 

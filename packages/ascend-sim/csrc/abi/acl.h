@@ -20,6 +20,8 @@ using aclrtEvent = void*;
 using aclrtDrvMemHandle = void*;
 using aclrtTaskGrp = void*;
 using aclmdlRI = void*;
+using aclmdlRICondHandle = void*;
+using aclmdlRITask = void*;
 
 using aclrtHostFunc = void (*)(void* args);
 using aclrtCallback = void (*)(void* user_data);
@@ -38,6 +40,69 @@ enum EventFlag : uint32_t {
   kEventExternal = 0x20,
   kEventIpc = 0x40,
 };
+
+// Of records and waits: aclrtRecordEventWithFlag, aclrtStreamWaitEventWithFlag.
+enum EventUse : uint32_t { kEventUseDefault = 0, kEventUseExternal = 1 };
+
+enum StreamFlag : uint32_t {
+  kStreamFastLaunch = 0x1,
+  kStreamFastSync = 0x2,
+  kStreamPersistent = 0x4,
+  kStreamHuge = 0x8,
+  kStreamCpuSchedule = 0x10,
+  kStreamDeviceUseOnly = 0x20,
+};
+
+enum ConditionFlag : uint32_t { kConditionByUser = 0, kConditionAssignDefault = 1 };
+enum ConditionType : uint32_t { kIf = 0, kWhile = 1, kSwitch = 2 };
+
+enum TaskType : uint32_t {
+  kTaskDefault = 0,
+  kTaskKernel = 1,
+  kTaskEventRecord = 2,
+  kTaskEventWait = 3,
+  kTaskEventReset = 4,
+  kTaskValueWrite = 5,
+  kTaskValueWait = 6,
+};
+
+// The fields and their order are the ABI's; the unions' members are told apart by `type`.
+struct KernelTaskParams {
+  void* function;
+  void* config;
+  void* args;
+  uint32_t host_args;
+  size_t args_size;
+  uint32_t blocks;
+  uint32_t reserved[10];
+};
+struct EventTaskParams {
+  void* event;
+  uint32_t event_flags;
+  uint32_t use;
+};
+struct ValueTaskParams {
+  void* address;
+  uint64_t value;
+  uint32_t flag;  // of a wait
+};
+struct TaskParams {
+  uint32_t type;
+  uint32_t reserved0[3];
+  void* task_group;
+  void* op_info;
+  size_t op_info_size;
+  uint8_t reserved1[32];
+  union {
+    uint8_t reserved2[128];
+    KernelTaskParams kernel;
+    EventTaskParams event;
+    ValueTaskParams value;
+  };
+};
+static_assert(sizeof(TaskParams) == 200 && offsetof(TaskParams, kernel) == 72);
+
+enum ModelStreamFlag : uint32_t { kModelStreamHead = 0, kModelStreamDefault = 0x7fffffff };
 
 enum EventRecordedStatus : int { kRecordedNotReady = 0, kRecordedComplete = 1 };
 enum EventStatus : int { kEventStatusComplete = 0, kEventStatusNotReady = 1 };

@@ -72,13 +72,13 @@ int Provide(Pool& pool, Quota& device, int64_t wanted) {
 
 int64_t StreamsOf(const Graph& graph) {
   int64_t streams = 0;
-  for (const Lane& lane : graph.lanes) streams += lane.queue.Streams();
+  for (const Lane* lane : graph.AllLanes()) streams += lane->queue ? lane->queue->Streams() : 0;
   return streams;
 }
 
 int64_t EntryBytesOf(const Graph& graph) {
   int64_t bytes = 0;
-  for (const Lane& lane : graph.lanes) bytes += lane.queue.EntryBytes();
+  for (const Lane* lane : graph.AllLanes()) bytes += lane->queue ? lane->queue->EntryBytes() : 0;
   return bytes;
 }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "acl/capture.h"
 
+#include <algorithm>
+
 #include "acl/binding.h"
+#include "acl/condition.h"
 #include "acl/counters.h"
 #include "acl/event.h"
 #include "acl/soc.h"
@@ -13,21 +16,13 @@ namespace {
 
 bool Invalid(const Graph& graph) { return graph.status.load() == Graph::Status::kInvalidated; }
 
-size_t Join(Graph& graph, Stream& stream) {
-  graph.lanes.push_back({.stream = stream.weak_from_this(),
-                         .stream_handle = stream.Handle(),
-                         .id = stream.Id(),
-                         .queue = CaptureQueue(*graph.In()),
-                         .nodes = {}});
-  stream.graph = graph.shared_from_this();
-  stream.lane = graph.lanes.size() - 1;
-  stream.RefreshSpecial();
-  graph.In()->capturing_streams->fetch_add(1);
-  return stream.lane;
-}
-
-// All streams and events leave the capture; the modes it stood for go.
+// All streams and events leave the capture; the modes it stood for go. So do the captures of its
+// children.
 void Leave(Graph& graph) {
+  for (const auto& condition : graph.conditions) {
+    for (const auto& branch : condition->branches) Leave(*branch);
+  }
+  if (!std::exchange(graph.recording, false)) return;
   for (const Lane& lane : graph.lanes) {
     graph.In()->capturing_streams->fetch_sub(1);
     const auto stream = lane.stream.lock();
@@ -80,7 +75,7 @@ void AppendNode(Graph& graph, size_t lane, GraphNode node) {
   if (Invalid(graph)) return;  // swallowed: the end of the capture will fail
   AdmitToGroup(graph, lane, node);
   OrInvalidate(graph, [&] {
-    graph.lanes[lane].queue.Add();
+    graph.lanes[lane].queue->Add();
     if (node.type == GraphNode::Type::kRecord) TakeEventId(graph);
   });
   graph.lanes[lane].nodes.push_back(std::move(node));
@@ -99,13 +94,47 @@ void AppendWait(Graph& graph, size_t lane, Event& event) {
   GraphNode wait;
   wait.type = GraphNode::Type::kWait;
   wait.task = {"aclrtStreamWaitEvent", TaskKind::kEventWait, nullptr};
+  wait.detail = event.Detail();
   wait.latch = record.latch;
   record.awaited = true;
   record.awaited_by_origin = record.awaited_by_origin || lane == 0;
   AppendNode(graph, lane, std::move(wait));
 }
 
+// Every child was captured to its end.
+bool ChildrenReady(const Graph& graph) {
+  for (const auto& condition : graph.conditions) {
+    for (const auto& branch : condition->branches) {
+      if (branch->status.load() != Graph::Status::kReady) return false;
+    }
+  }
+  return true;
+}
+
+// A launch on a stream that is bound to a model: a task of it, as long as it is being built.
+void AppendToModel(Graph& graph, Stream& stream, GraphNode node) {
+  Require(graph.status.load() == Graph::Status::kBuilding, kStreamModel,
+          "the stream belongs to a model that is complete");
+  graph.lanes[stream.bound_lane].nodes.push_back(std::move(node));
+}
+
 }  // namespace
+
+size_t Join(Graph& graph, Stream& stream) {
+  Lane lane;
+  lane.stream = stream.weak_from_this();
+  lane.queue.emplace(*graph.In());
+  lane.captured = Stream::Make(graph.In(), stream.Flags(), Stream::Kind::kCaptured);
+  lane.captured->bound = graph.weak_from_this();
+  lane.captured->bound_lane = graph.lanes.size();
+  lane.captured->RefreshSpecial();
+  graph.lanes.push_back(std::move(lane));
+  stream.graph = graph.shared_from_this();
+  stream.lane = graph.lanes.size() - 1;
+  stream.RefreshSpecial();
+  graph.In()->capturing_streams->fetch_add(1);
+  return stream.lane;
+}
 
 std::mutex& CaptureMutex() {
   static auto* const mutex = new std::mutex;
@@ -120,17 +149,23 @@ void AbandonGraphs(const Context& context) {
   const std::lock_guard lock(CaptureMutex());
   for (const auto& graph : all) {
     if (graph->In().get() != &context) continue;
-    if (graph->status.load() != Graph::Status::kReady) Leave(*graph);
+    Leave(*graph);
     Forget(*graph);
   }
 }
 
-bool LaunchSpecial(Stream& stream, Task& task) {
+bool LaunchSpecial(Stream& stream, Task& task, TaskDetail detail) {
   const std::lock_guard lock(CaptureMutex());
-  if (stream.graph) {
+  const auto model = stream.bound.lock();
+  if (stream.graph || model) {
     GraphNode node;
     node.task = std::move(task);
-    AppendNode(*stream.graph, stream.lane, std::move(node));
+    node.detail = std::move(detail);
+    if (model) {
+      AppendToModel(*model, stream, std::move(node));
+    } else {
+      AppendNode(*stream.graph, stream.lane, std::move(node));
+    }
     return true;
   }
   if (stream.update) task = UpdateNext(stream, std::move(task));
@@ -154,6 +189,7 @@ bool CaptureRecord(Stream& stream, Event& event) {
   GraphNode node;
   node.type = GraphNode::Type::kRecord;
   node.task = {"aclrtRecordEvent", TaskKind::kEventRecord, nullptr};
+  node.detail = event.Detail();
   node.latch = graph.latches++;
   AppendNode(graph, stream.lane, std::move(node));
   graph.events.push_back(event.weak_from_this());
@@ -177,6 +213,46 @@ bool CaptureWait(Stream& stream, Event& event) {
   Require(event.Latest() == nullptr, kCaptureDependency,
           "the event was recorded outside this capture: a graph cannot depend on it");
   return true;  // never recorded: nothing to wait for
+}
+
+void CaptureExternal(Stream& stream, Event& event, bool records) {
+  const std::lock_guard lock(CaptureMutex());
+  Require(stream.graph != nullptr, kStreamNotCaptured,
+          "external records and waits are work of graphs: the stream is not being captured");
+  Graph& graph = *stream.graph;
+  Require(event.ModeOf() == Event::Mode::kEx && event.HasOnly(abi::kEventSync), kNotSupported,
+          "only Ex events with exactly the SYNC flag can be recorded or awaited externally");
+  Require(SoftwareQueues(), kNotSupported,
+          "external records and waits need software queues (sq=software)");
+  Require(!graph.IsChild(), kNotSupported,
+          "external records and waits cannot be in the graph of a condition");
+  const bool used = std::any_of(graph.externals.begin(), graph.externals.end(),
+                                [&](const ExternalUse& use) { return use.event.get() == &event; });
+  Require(!used, kRtParamInvalid,
+          "the event is used externally by this graph already: once, and either to record or to "
+          "wait");
+  GraphNode node;
+  node.type = GraphNode::Type::kExternal;
+  node.task = {records ? "aclrtRecordEventWithFlag" : "aclrtStreamWaitEventWithFlag",
+               records ? TaskKind::kEventRecord : TaskKind::kEventWait, nullptr};
+  node.detail = event.Detail(/*external=*/true);
+  node.latch = graph.externals.size();
+  AppendNode(graph, stream.lane, std::move(node));
+  graph.externals.push_back({event.shared_from_this(), records});
+}
+
+void CaptureCondition(Stream& stream, const std::shared_ptr<Condition>& condition) {
+  GraphNode node;
+  node.type = GraphNode::Type::kCondition;
+  node.task = {"aclmdlRIAddCondTask", TaskKind::kHostFunc, nullptr};
+  node.condition = condition;
+  AppendNode(*stream.graph, stream.lane, std::move(node));
+}
+
+bool IsBound(const Stream& stream) {
+  if (!stream.Special()) return false;
+  const std::lock_guard lock(CaptureMutex());
+  return !stream.bound.expired();
 }
 
 bool IsCapturing(const Stream& stream) {
@@ -219,35 +295,58 @@ void RequireMode(int mode) {
           "the capture mode must be 0 (global), 1 (thread local) or 2 (relaxed)");
 }
 
-void Begin(aclrtStream handle, int mode) {
+// Streams that schedule the CPU or belong to the device cannot be captured.
+void RequireCapturable(const Stream& stream) {
+  constexpr uint32_t kForbidden = abi::kStreamCpuSchedule | abi::kStreamDeviceUseOnly;
+  Require((stream.Flags() & kForbidden) == 0, kInternal,
+          "streams with the flag CPU_SCHEDULE or DEVICE_USE_ONLY cannot be captured");
+}
+
+// Begins to capture into a new graph, or into the child that is given.
+void Begin(aclrtStream handle, int mode, std::shared_ptr<Graph> child = nullptr) {
   const auto stream = Streams().Get(handle);
   RequireMode(mode);
+  RequireCapturable(*stream);
+  Require(child == nullptr || child->IsChild(), kRtParamInvalid,
+          "only the graphs of a condition can be captured into");
   const auto context = CurrentContext();
   Require(stream->In() == context, kStreamContext, "the stream belongs to another context");
-  Require(!stream->IsDefault(), kNotSupported, "the default stream cannot be captured");
   const std::lock_guard lock(CaptureMutex());
+  Require(stream->bound.expired(), kStreamModel, "the stream is bound to a model");
+  Require(!stream->IsDefault(), kNotSupported, "the default stream cannot be captured");
   Require(stream->graph == nullptr, kStreamCaptured, "the stream is being captured already");
   Require(stream->update == nullptr, kTaskGroupStatus, "the stream is updating a task group");
-  const auto graph = Graph::Make(context, static_cast<abi::CaptureMode>(mode));
+  Require(child == nullptr || child->lanes.empty(), kModelCaptured,
+          "this graph of a condition was captured into already");
+  const auto graph = child ? child : Graph::Make(context, Graph::Origin::kCaptured);
   try {
     Join(*graph, *stream);
   } catch (...) {
-    Graphs().Remove(graph->Handle());
+    if (!child) Graphs().Remove(graph->Handle());
     throw;
   }
+  graph->recording = true;
+  graph->mode = static_cast<abi::CaptureMode>(mode);
+  graph->begun_by = std::this_thread::get_id();
+  graph->begun_by_counts = ThisThread().captures;
   ++context->captures.of[mode];
   ++graph->begun_by_counts->of[mode];
 }
 
-// Checks in the order that callers can observe. What fails after the first two takes the graph with
-// it, except for the wrong thread.
+// Checks in the order that callers can observe. What fails after the first three takes the graph
+// with it, except for the wrong thread. `out` is null after a failure; a child needs none.
 std::shared_ptr<Graph> End(Stream& stream, aclmdlRI* out) {
+  const auto now = CurrentContext();
   const std::lock_guard lock(CaptureMutex());
   const std::shared_ptr<Graph> graph = stream.graph;
+  Require(graph == nullptr || graph->IsChild() || out != nullptr, kRtParamInvalid,
+          "the place for the graph is null");
+  if (out != nullptr && (graph == nullptr || !graph->IsChild())) *out = nullptr;
+  Require(stream.In() == now, kStreamContext, "the stream belongs to another context");
+  Require(stream.bound.expired(), kStreamModel, "the stream is bound to a model");
   Require(graph != nullptr, kStreamNotCaptured, "the stream is not being captured");
   Require(stream.lane == 0, kCaptureUnmatched, "the capture began on another stream: end it there");
-  Require(out != nullptr, kRtParamInvalid, "the place for the graph is null");
-  *out = nullptr;
+  const bool complete = ChildrenReady(*graph);
   Leave(*graph);
   if (graph->mode != abi::kCaptureRelaxed && graph->begun_by != std::this_thread::get_id()) {
     graph->status.store(Graph::Status::kReady);
@@ -260,6 +359,10 @@ std::shared_ptr<Graph> End(Stream& stream, aclmdlRI* out) {
   };
   if (Invalid(*graph))
     destroy_and_raise(kCaptureInvalidated, "the capture was invalidated by an earlier error");
+  if (!complete) {
+    destroy_and_raise(kChildCapturing,
+                      "the graph of a condition was not captured, or its capture was not ended");
+  }
   if (graph->open_group) destroy_and_raise(kTaskGroupStatus, "a task group was not closed");
   if (!Joined(*graph)) {
     destroy_and_raise(
@@ -290,11 +393,19 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureBegin(aclrtStream stream, int mode) {
   return Abi("aclmdlRICaptureBegin", [&] { Begin(stream, mode); });
 }
 
+ASCEND_SIM_ABI aclError aclmdlRICaptureToModelRIBegin(aclrtStream stream, aclmdlRI model,
+                                                      int mode) {
+  return Abi("aclmdlRICaptureToModelRIBegin", [&] {
+    Streams().Get(stream);
+    Begin(stream, mode, Graphs().Get(model));
+  });
+}
+
 ASCEND_SIM_ABI aclError aclmdlRICaptureEnd(aclrtStream handle, aclmdlRI* model) {
   return Abi("aclmdlRICaptureEnd", [&] {
     const auto graph = End(*Streams().Get(handle), model);
     if (!SoftwareQueues()) TakeEndNotifyOrForget(*graph);
-    *model = graph->Handle();
+    if (model != nullptr) *model = graph->Handle();
     Add(Count().graphs_captured);
   });
 }

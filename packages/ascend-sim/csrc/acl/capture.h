@@ -19,12 +19,24 @@ std::mutex& CaptureMutex();
 // A launch on a stream that captures or updates. True: `task` was recorded into a graph. False:
 // `task` is to be queued on the stream; in an update it has become the work that replaces a task of
 // the group. Throws what the launching call must return.
-bool LaunchSpecial(Stream& stream, Task& task);
+bool LaunchSpecial(Stream& stream, Task& task, TaskDetail detail);
 
 // Event calls: true when the call was taken into a capture (or is a no-op there), false when it is
 // an ordinary one.
 bool CaptureRecord(Stream& stream, Event& event);
 bool CaptureWait(Stream& stream, Event& event);
+
+// A record of or a wait for the world outside a graph, as work of the graph.
+void CaptureExternal(Stream& stream, Event& event, bool records);
+
+// Adds a condition to the graph that the stream is being captured into.
+void CaptureCondition(Stream& stream, const std::shared_ptr<Condition>& condition);
+
+// Draws a stream into a graph: a new lane of it. Needs the capture mutex.
+size_t Join(Graph& graph, Stream& stream);
+
+// Part of a model: bound to one that is built, or what a graph keeps in a captured stream's place.
+bool IsBound(const Stream& stream);
 
 // Fails with 107027 or 107028.
 void RequireNotCapturing(const Stream& stream);

@@ -26,7 +26,8 @@ std::shared_ptr<Context> Context::Make(Device& device) {
 std::shared_ptr<Stream> Context::DefaultStream() {
   const std::lock_guard lock(mutex_);
   Require(!Released(), kContextNull, "the context was destroyed");
-  if (!default_stream_) default_stream_ = Stream::Make(shared_from_this(), 0, /*is_default=*/true);
+  if (!default_stream_)
+    default_stream_ = Stream::Make(shared_from_this(), 0, Stream::Kind::kDefault);
   return default_stream_;
 }
 

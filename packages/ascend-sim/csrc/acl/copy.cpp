@@ -62,6 +62,8 @@ ASCEND_SIM_ABI aclError aclrtMemcpy(void* dst, size_t room, const void* src, siz
   return Abi("aclrtMemcpy", [&] {
     CheckCopy(dst, room, src, count);
     RequireModeAllows();
+    Require(CurrentContext()->OnDevice().aborting.load() == 0, kDeviceTaskAbort,
+            "the tasks of the device are being aborted");
     if (dst != src) Copy(dst, src, count);
   });
 }

@@ -45,6 +45,9 @@ class Device {
   // RecordFailure.
   void Execute(const Task& task);
 
+  // aclrtDeviceTaskAbort calls that have not returned: copies of the host are refused meanwhile.
+  std::atomic<int> aborting{0};
+
   // Core limits for op tiling, by ResLimit; 0 is the hardware's number.
   std::atomic<uint32_t> core_limits[2] = {0, 0};
 

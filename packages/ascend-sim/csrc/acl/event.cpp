@@ -52,6 +52,19 @@ void CheckFlags(uint32_t flags, uint32_t forbidden) {
   Require((flags & abi::kEventIpc) == 0, kNotSupported, "IPC events are not simulated");
 }
 
+// Streams of models made with the build interface know only EXTERNAL events.
+void RequireUnbound(const Stream& stream) {
+  Require(!IsBound(stream), kNotSupported,
+          "only events with the EXTERNAL flag can be used on a stream that is bound to a model");
+}
+
+// Records and waits of one event are of one kind for ever, also if the first call failed.
+void FixFlag(std::optional<uint32_t>& fixed, uint32_t flag) {
+  if (!fixed) fixed = flag;
+  Require(*fixed == flag, kRtParamInvalid,
+          "the event was used with the other flag before: it keeps the kind of its first use");
+}
+
 void Create(aclrtEvent* out, Event::Mode mode, uint32_t flags, Event::Ids ids) {
   void* handle = Events().Reserve();
   Events().Add(handle, std::make_shared<Event>(CurrentContext(), handle, mode, flags, ids));
@@ -114,12 +127,41 @@ Claim Event::IdForRecord() {
   }
 }
 
+std::shared_ptr<Signal> Event::Publish() {
+  const std::lock_guard lock(mutex_);
+  recorded_on_ = nullptr;
+  armed_ = false;
+  latest_ = std::make_shared<Version>();
+  return latest_;
+}
+
+void Event::RecordWithFlag(Stream& stream, uint32_t flag) {
+  Require(flag <= abi::kEventUseExternal, kRtParamInvalid, "the flag must be 0 or 1 (external)");
+  {
+    const std::lock_guard lock(mutex_);
+    FixFlag(record_flag_, flag);
+  }
+  if (flag == abi::kEventUseDefault) return Record(stream);
+  CaptureExternal(stream, *this, /*records=*/true);
+}
+
+void Event::WaitWithFlag(Stream& stream, uint32_t flag) {
+  Require(flag <= abi::kEventUseExternal, kRtParamInvalid, "the flag must be 0 or 1 (external)");
+  {
+    const std::lock_guard lock(mutex_);
+    FixFlag(wait_flag_, flag);
+  }
+  if (flag == abi::kEventUseDefault) return Wait(stream);
+  CaptureExternal(stream, *this, /*records=*/false);
+}
+
 void Event::Record(Stream& stream) {
   if (flag_) {
-    stream.Launch(
-        {"aclrtRecordEvent", TaskKind::kEventRecord, [flag = flag_] { flag->Set(true); }});
+    stream.Launch({"aclrtRecordEvent", TaskKind::kEventRecord, [flag = flag_] { flag->Set(true); }},
+                  /*may_block=*/false, Detail());
     return;
   }
+  RequireUnbound(stream);
   if (CaptureRecord(stream, *this)) return;
   Claim id = IdForRecord();
   std::shared_ptr<Version> version;
@@ -138,9 +180,10 @@ void Event::Wait(Stream& stream) {
   if (flag_) {
     stream.Launch(
         {"aclrtStreamWaitEvent", TaskKind::kEventWait, [flag = flag_] { flag->AwaitSet(); }},
-        /*may_block=*/true);
+        /*may_block=*/true, Detail());
     return;
   }
+  RequireUnbound(stream);
   if (CaptureWait(stream, *this)) return;
   std::shared_ptr<Signal> version;
   {
@@ -158,7 +201,8 @@ void Event::Reset(Stream& stream) {
   Require(mode_ != Mode::kEx, kNotSupported,
           "Ex events cannot be reset: a new record replaces the old one");
   if (flag_) {
-    stream.Launch({"aclrtResetEvent", TaskKind::kEventReset, [flag = flag_] { flag->Set(false); }});
+    stream.Launch({"aclrtResetEvent", TaskKind::kEventReset, [flag = flag_] { flag->Set(false); }},
+                  /*may_block=*/false, Detail());
     return;
   }
   Require(!stream.Special(), kNotSupported, "this kind of event cannot be used in a capture");
@@ -214,6 +258,23 @@ ASCEND_SIM_ABI aclError aclrtDestroyEvent(aclrtEvent event) {
 
 ASCEND_SIM_ABI aclError aclrtRecordEvent(aclrtEvent event, aclrtStream stream) {
   return Abi("aclrtRecordEvent", [&] { Events().Get(event)->Record(*StreamArg(stream)); });
+}
+
+ASCEND_SIM_ABI aclError aclrtRecordEventWithFlag(aclrtEvent event, aclrtStream stream,
+                                                 uint32_t flag) {
+  return Abi("aclrtRecordEventWithFlag",
+             [&] { Events().Get(event)->RecordWithFlag(*StreamArg(stream), flag); });
+}
+
+// A time limit is taken for waits outside graphs only, and never reached: nothing is lost there.
+ASCEND_SIM_ABI aclError aclrtStreamWaitEventWithFlag(aclrtStream stream, aclrtEvent event,
+                                                     uint32_t timeout, uint32_t flag) {
+  return Abi("aclrtStreamWaitEventWithFlag", [&] {
+    const auto awaited = Events().Get(event);
+    Require(flag == abi::kEventUseDefault || timeout == 0, kRtParamInvalid,
+            "the timeout of an external wait must be 0");
+    awaited->WaitWithFlag(*StreamArg(stream), flag);
+  });
 }
 
 ASCEND_SIM_ABI aclError aclrtStreamWaitEvent(aclrtStream stream, aclrtEvent event) {

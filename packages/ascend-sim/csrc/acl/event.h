@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "acl/context.h"
 #include "acl/handle.h"
 #include "acl/resources.h"
+#include "acl/task_detail.h"
 #include "acl/wait.h"
 
 namespace ascend_sim {
@@ -52,13 +54,23 @@ class Event : public std::enable_shared_from_this<Event> {
   Mode ModeOf() const { return mode_; }
   Device& OnDevice() const { return context_->OnDevice(); }
   bool Has(abi::EventFlag flag) const { return (flags_ & flag) != 0; }
+  bool HasOnly(abi::EventFlag flag) const { return flags_ == flag; }
 
   void Record(Stream& stream);
   void Wait(Stream& stream);
   void Reset(Stream& stream);
 
+  TaskDetail Detail(bool external = false) const { return EventDetail{handle_, flags_, external}; }
+
   // The latest version; null before the first record.
   std::shared_ptr<Signal> Latest() const;
+  // A new version, which a graph will set.
+  std::shared_ptr<Signal> Publish();
+
+  // With the flags of the two calls that take one; each is fixed at its first use. External records
+  // and waits are work of a graph that is bound to the world outside at each execution.
+  void RecordWithFlag(Stream& stream, uint32_t flag);
+  void WaitWithFlag(Stream& stream, uint32_t flag);
 
   // Where in a graph the event was recorded; graph is null outside captures. Guarded by the capture
   // mutex.
@@ -89,6 +101,8 @@ class Event : public std::enable_shared_from_this<Event> {
   std::shared_ptr<Version> latest_;
   const Stream* recorded_on_ = nullptr;  // compared, never followed
   bool armed_ = false;                   // latest_ was made by a reset and waits for its record
+  std::optional<uint32_t> record_flag_;
+  std::optional<uint32_t> wait_flag_;
 };
 
 Handles<Event>& Events();

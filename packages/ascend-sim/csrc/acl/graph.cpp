@@ -5,9 +5,12 @@
 #include <cstdio>
 
 #include "acl/binding.h"
+#include "acl/condition.h"
 #include "acl/counters.h"
+#include "acl/event.h"
 #include "acl/lane_pool.h"
 #include "acl/stream.h"
+#include "acl/task_parameters.h"
 #include "acl/wait.h"
 
 namespace ascend_sim {
@@ -41,15 +44,16 @@ Handles<TaskGroup>& TaskGroups() {
   return *groups;
 }
 
-std::shared_ptr<Graph> Graph::Make(const std::shared_ptr<Context>& context, abi::CaptureMode mode) {
+std::shared_ptr<Graph> Graph::Make(const std::shared_ptr<Context>& context, Origin origin) {
   void* handle = Graphs().Reserve();
-  auto graph = std::make_shared<Graph>(context, mode, handle);
+  auto graph = std::make_shared<Graph>(context, origin, handle);
   Graphs().Add(handle, graph);
   return graph;
 }
 
-Graph::Graph(std::shared_ptr<Context> context, abi::CaptureMode capture_mode, void* handle)
-    : mode(capture_mode),
+Graph::Graph(std::shared_ptr<Context> context, Origin graph_origin, void* handle)
+    : origin(graph_origin),
+      status(graph_origin == Origin::kBuilt ? Status::kBuilding : Status::kCapturing),
       context_(std::move(context)),
       handle_(handle),
       id_(NextGraphId()),
@@ -60,12 +64,35 @@ Graph::~Graph() { UnbindQueues(*this); }
 void Forget(Graph& graph) {
   Graphs().Remove(graph.Handle());
   for (const auto& group : graph.groups) TaskGroups().Remove(group->handle);
+  for (const auto& condition : graph.conditions) {
+    Conditions().Remove(condition->handle);
+    for (const auto& branch : condition->branches) Forget(*branch);
+  }
+  const std::lock_guard lock(graph.mutex);
+  for (const Lane& lane : graph.lanes) {
+    if (lane.captured) Streams().Remove(lane.captured->Handle());
+    for (void* task : lane.tasks) ForgetTask(task);
+  }
 }
 
-// One replay: the latches of its records and the count of lanes that still run.
+std::vector<const Lane*> Graph::AllLanes() const {
+  std::vector<const Lane*> all;
+  for (const Lane& lane : lanes) all.push_back(&lane);
+  for (const auto& condition : conditions) {
+    for (const auto& branch : condition->branches) {
+      const auto inner = branch->AllLanes();
+      all.insert(all.end(), inner.begin(), inner.end());
+    }
+  }
+  return all;
+}
+
+// One replay: the latches of its records, the events of the world outside that it was bound to, and
+// the count of lanes that still run.
 class Graph::Run {
  public:
-  explicit Run(Graph& graph) : graph_(graph), latches_(new Signal[graph.latches]) {}
+  Run(Graph& graph, const Externals& externals)
+      : graph_(graph), externals_(externals), latches_(new Signal[graph.latches]) {}
 
   void Go() {
     running_ = graph_.lanes.size() - 1;
@@ -107,6 +134,8 @@ class Graph::Run {
       if (node.type == GraphNode::Type::kRecord) latches_[node.latch].Set();
       return;
     }
+    // The waits for a disabled record are not known to hang or to pass on an NPU: here they pass.
+    if (node.disabled && node.type != GraphNode::Type::kRecord) return;
     switch (node.type) {
       case GraphNode::Type::kTask:
         return device.Execute(node.task);
@@ -116,34 +145,61 @@ class Graph::Run {
         return latches_[node.latch].Set();
       case GraphNode::Type::kWait:
         latches_[node.latch].Wait();
+        return;
+      case GraphNode::Type::kExternal: {
+        const auto& signal = externals_[node.latch];
+        if (graph_.externals[node.latch].records) return signal->Set();
+        if (signal) signal->Wait();
+        return;
+      }
+      case GraphNode::Type::kCondition:
+        return node.condition->Run();
     }
   }
 
   Graph& graph_;
+  const Externals& externals_;
   const std::unique_ptr<Signal[]> latches_;
   std::mutex mutex_;
   std::condition_variable finished_;
   size_t running_ = 0;
 };
 
-void Graph::Replay() {
+Graph::Externals Graph::BindExternals() const {
+  Externals bound;
+  for (const ExternalUse& use : externals) {
+    bound.push_back(use.records ? use.event->Publish() : use.event->Latest());
+  }
+  return bound;
+}
+
+void Graph::RunAsBranch() { Run(*this, {}).Go(); }
+
+void Graph::Replay(const Externals& bound) {
   if (replaying_.fetch_add(1) > 0) ReportOverlap(id_);
   struct AtExit {
     std::atomic<int>& count;
     ~AtExit() { count.fetch_sub(1); }
   } at_exit{replaying_};
-  Run(*this).Go();
+  Run(*this, bound).Go();
 }
 
 void Graph::ExecuteOn(Stream& stream) {
   // Counted from acceptance until the execution is over or dropped with its stream.
-  running_.fetch_add(1);
+  {
+    const std::lock_guard lock(mutex);
+    Require(status.load() == Status::kReady, kModelExecute,
+            "the graph is not ready: its building was not ended, or changed task parameters wait "
+            "for aclmdlRIUpdate");
+    running_.fetch_add(1);
+  }
   const std::shared_ptr<Graph> execution(
       this, [self = shared_from_this()](Graph* graph) { graph->running_.fetch_sub(1); });
   BindQueues(*this);
-  stream.Enqueue(
-      {"aclmdlRIExecuteAsync", TaskKind::kHostFunc, [execution] { execution->Replay(); }},
-      /*may_block=*/true);
+  for (const auto& condition : conditions) condition->Assign();
+  stream.Enqueue({"aclmdlRIExecuteAsync", TaskKind::kHostFunc,
+                  [execution, bound = BindExternals()] { execution->Replay(bound); }},
+                 /*may_block=*/true);
   Add(Count().graph_executions);
 }
 

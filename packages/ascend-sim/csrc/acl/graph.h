@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -18,6 +19,8 @@
 #include "acl/context.h"
 #include "acl/handle.h"
 #include "acl/resources.h"
+#include "acl/task_detail.h"
+#include "acl/wait.h"
 #include "ascend_sim/launch.h"
 
 namespace ascend_sim {
@@ -25,6 +28,7 @@ namespace ascend_sim {
 class Event;
 class Graph;
 class Stream;
+struct Condition;
 
 // A task of a task group: what it runs can be replaced at any time, also during a replay. Each
 // replay takes the task when it reaches the slot.
@@ -56,23 +60,42 @@ struct TaskGroup {
 
 // One step of a lane.
 struct GraphNode {
-  enum class Type { kTask, kGroupTask, kRecord, kWait };
+  enum class Type {
+    kTask,
+    kGroupTask,
+    kRecord,    // sets a latch
+    kWait,      // awaits one
+    kExternal,  // records or awaits an event of the world outside; see Graph::externals
+    kCondition  // runs one of several graphs, or one again and again
+  };
 
   Type type = Type::kTask;
   Task task{"", TaskKind::kHostFunc, nullptr};  // kTask; elsewhere only name and kind
-  std::shared_ptr<TaskSlot> slot;               // kGroupTask
-  size_t latch = 0;                             // the one that kRecord sets or kWait awaits
-  bool awaited = false;                         // kRecord: some wait depends on it
-  bool awaited_by_origin = false;               // kRecord: and one of them is on lane 0
+  TaskDetail detail;
+  std::shared_ptr<TaskSlot> slot;        // kGroupTask
+  size_t latch = 0;                      // of kRecord and kWait; of kExternal the index
+  bool awaited = false;                  // kRecord: some wait depends on it
+  bool awaited_by_origin = false;        // kRecord: and one of them is on lane 0
+  std::shared_ptr<Condition> condition;  // kCondition
+  bool disabled = false;                 // aclmdlRITaskDisable: replays pass over it
+};
+
+// The use of an event across the border of a graph: bound anew when an execution is accepted.
+struct ExternalUse {
+  std::shared_ptr<Event> event;
+  bool records = false;  // or else it waits
 };
 
 // What one stream contributed to a graph, in order.
 struct Lane {
-  std::weak_ptr<Stream> stream;
-  void* stream_handle = nullptr;
-  int32_t id = 0;
-  CaptureQueue queue;
+  std::weak_ptr<Stream> stream;       // of the caller
+  std::shared_ptr<Stream> captured;   // in its place in the graph: has a stream id, runs nothing
+  std::optional<CaptureQueue> queue;  // of `captured`: what it takes
   std::vector<GraphNode> nodes;
+  std::vector<void*> tasks;  // handles given out, by node; guarded by the graph's mutex
+
+  // What aclmdlRIGetStreams shows: `captured`, or the stream that is bound; null if that is gone.
+  std::shared_ptr<Stream> Member() const { return captured ? captured : stream.lock(); }
 };
 
 // Owned by the handle table, by streams during capture and by executions. While it is captured
@@ -80,11 +103,13 @@ struct Lane {
 // atomics change.
 class Graph : public std::enable_shared_from_this<Graph> {
  public:
-  enum class Status { kCapturing, kInvalidated, kReady };
+  // kBuilding: of the build interface (build.cpp). kUpdating, kFault: see task_parameters.cpp.
+  enum class Status { kCapturing, kInvalidated, kBuilding, kReady, kUpdating, kFault };
+  // kChild: the body of a condition. kBuilt: made without a capture.
+  enum class Origin { kCaptured, kChild, kBuilt };
 
-  static std::shared_ptr<Graph> Make(const std::shared_ptr<Context>& context,
-                                     abi::CaptureMode mode);
-  Graph(std::shared_ptr<Context> context, abi::CaptureMode mode, void* handle);
+  static std::shared_ptr<Graph> Make(const std::shared_ptr<Context>& context, Origin origin);
+  Graph(std::shared_ptr<Context> context, Origin origin, void* handle);
   ~Graph();
 
   void* Handle() const { return handle_; }
@@ -94,19 +119,30 @@ class Graph : public std::enable_shared_from_this<Graph> {
   // Replays on `stream`, after what is there and before what comes later. Lanes run beside each
   // other and wait for each other only where they did when captured.
   void ExecuteOn(Stream& stream);
+  // Runs to the end, as part of a replay of the graph whose condition chose this child.
+  void RunAsBranch();
   int Running() const { return running_.load(); }
+  bool IsChild() const { return origin == Origin::kChild; }
+
+  // Its lanes and those of the graphs in its conditions: what an execution needs queues for.
+  std::vector<const Lane*> AllLanes() const;
 
   Binding binding;  // guarded by the binding mutex (binding.h)
 
   // --- capture; see capture.cpp ---
-  const abi::CaptureMode mode;
-  const std::thread::id begun_by = std::this_thread::get_id();
-  const std::shared_ptr<ModeCounts> begun_by_counts = ThisThread().captures;
-  std::atomic<Status> status{Status::kCapturing};
+  const Origin origin;
+  std::atomic<Status> status;
+  abi::CaptureMode mode = abi::kCaptureGlobal;
+  std::thread::id begun_by;
+  std::shared_ptr<ModeCounts> begun_by_counts;
   std::vector<Lane> lanes;  // 0 is the stream on which the capture began
   size_t latches = 0;
   std::vector<std::weak_ptr<Event>> events;  // captured into it
   std::vector<Claim> event_ids;              // of records that need one
+  bool recording = false;                    // streams are redirected into it
+  bool ended = false;                        // of kBuilt: has its end task
+  std::vector<ExternalUse> externals;
+  std::vector<std::shared_ptr<Condition>> conditions;
   std::vector<std::shared_ptr<TaskGroup>> groups;
   std::shared_ptr<TaskGroup> open_group;
   int group_error = 0;  // why the graph was invalidated, if a task group was the cause
@@ -118,7 +154,10 @@ class Graph : public std::enable_shared_from_this<Graph> {
 
  private:
   class Run;
-  void Replay();
+  // The records that external waits await (null: none, nothing to wait for) and make.
+  using Externals = std::vector<std::shared_ptr<Signal>>;
+  Externals BindExternals() const;
+  void Replay(const Externals& externals);
 
   const std::shared_ptr<Context> context_;
   void* const handle_;
@@ -131,7 +170,7 @@ class Graph : public std::enable_shared_from_this<Graph> {
 Handles<Graph>& Graphs();
 Handles<TaskGroup>& TaskGroups();
 
-// Makes the handles of a graph and its groups stale and gives its queues back.
+// Makes the handles of a graph and of all that belongs to it stale.
 void Forget(Graph& graph);
 
 }  // namespace ascend_sim

@@ -11,6 +11,7 @@
 
 #include "abi/acl.h"
 #include "acl/capture.h"
+#include "acl/capture_queue.h"
 #include "acl/counters.h"
 #include "acl/graph.h"
 #include "acl/stream.h"
@@ -20,7 +21,13 @@ namespace {
 
 void RequireFinished(const Graph& graph) {
   const auto status = graph.status.load();
-  Require(status == Graph::Status::kReady, kModelCaptured, "the graph is still being captured");
+  Require(status != Graph::Status::kCapturing && status != Graph::Status::kInvalidated,
+          kModelCaptured, "the graph is still being captured");
+}
+
+void RequireNoChild(const Graph& graph) {
+  Require(!graph.IsChild(), kNotSupported,
+          "the graph of a condition has no life of its own: use the graph it belongs to");
 }
 
 // ACL's task types, as JSON shows them.
@@ -53,13 +60,20 @@ const char* TaskType(TaskKind kind) {
 void PrintTrace(const Graph& graph, std::ostream& out) {
   const char* separator = "[\n";
   for (const Lane& lane : graph.lanes) {
+    const auto member = lane.Member();
+    const int32_t stream = member ? member->Id() : -1;
     for (size_t task = 0; task < lane.nodes.size(); ++task) {
       const GraphNode& node = lane.nodes[task];
       out << separator << R"({"name": ")" << node.task.name << R"(", "pid": ")" << getpid()
-          << R"( aclGraph", "tid": "stream)" << lane.id << R"(", "ts": )" << task
+          << R"( aclGraph", "tid": "stream)" << stream << R"(", "ts": )" << task
           << R"(, "dur": 1, "ph": "X", "args": {"Model Id": )" << graph.Id() << R"(, "Stream Id": )"
-          << lane.id << R"(, "Task Id": )" << task << R"(, "Task Type": ")"
-          << TaskType(node.task.kind) << R"("}})";
+          << stream << R"(, "Task Id": )" << task << R"(, "Task Type": ")"
+          << (node.condition ? "CONDITION" : TaskType(node.task.kind)) << '"';
+      if (node.task.kind == TaskKind::kKernel) out << R"(, "Numblocks": 1)";
+      if (const auto* value = std::get_if<ValueDetail>(&node.detail)) {
+        out << R"(, "ExtendInfo": "address )" << value->word << ", value " << value->value << '"';
+      }
+      out << "}}";
       separator = ",\n";
     }
   }
@@ -68,11 +82,12 @@ void PrintTrace(const Graph& graph, std::ostream& out) {
 
 void Destroy(aclmdlRI handle) {
   const auto graph = Graphs().Get(handle);
-  Require(graph->status.load() == Graph::Status::kReady, kModelCaptured,
-          "the graph is still being captured");
-  // With hardware queues nobody counts what runs.
+  RequireNoChild(*graph);
+  RequireFinished(*graph);
   constexpr auto kPatience = std::chrono::seconds(10);
-  for (const auto end = Clock::now() + kPatience; SoftwareQueues() && graph->Running() > 0;) {
+  // Only software queues know that a graph runs. Here it lives until its replays are over anyway.
+  const bool waits = SoftwareQueues();
+  for (const auto end = Clock::now() + kPatience; waits && graph->Running() > 0;) {
     Require(Clock::now() < end, kModelRunning, "the graph did not finish within 10 s");
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
@@ -96,23 +111,15 @@ ASCEND_SIM_ABI aclError aclmdlRIExecuteAsync(aclmdlRI handle, aclrtStream stream
   return Abi("aclmdlRIExecuteAsync", [&] {
     const auto graph = Graphs().Get(handle);
     const auto stream = StreamArg(stream_handle);
+    Require(!IsBound(*stream), kRtParamInvalid, "the stream is bound to a model itself");
     RequireNotCapturing(*stream);
+    RequireNoChild(*graph);
     RequireFinished(*graph);
     const auto context = CurrentContext();
     Require(graph->In() == context, kModelContext, "the graph belongs to another context");
     Require(stream->In() == context, kStreamContext, "the stream belongs to another context");
     if (context->stop_on_failure.load()) context->OnDevice().ThrowFailure();
     graph->ExecuteOn(*stream);
-  });
-}
-
-// Only for models of the build interface, which is not simulated; a captured graph is always
-// refused.
-ASCEND_SIM_ABI aclError aclmdlRIExecute(aclmdlRI handle, int32_t timeout) {
-  return Abi("aclmdlRIExecute", [&] {
-    Graphs().Get(handle);
-    Require(timeout == -1 || timeout > 0, kRtParamInvalid, "the timeout must be -1 or positive");
-    Raise(kRtParamInvalid, "captured graphs are executed with aclmdlRIExecuteAsync");
   });
 }
 
@@ -176,12 +183,15 @@ ASCEND_SIM_ABI aclError aclmdlRIGetStreams(aclmdlRI handle, aclrtStream* streams
   return Abi("aclmdlRIGetStreams", [&] {
     RequirePtr(number, "numStreams");
     const auto graph = Graphs().Get(handle);
+    RequireNoChild(*graph);
     RequireFinished(*graph);
     const auto present = static_cast<uint32_t>(graph->lanes.size());
     const uint32_t room = std::exchange(*number, present);
     if (streams == nullptr) return;
-    for (uint32_t i = 0; i < room; ++i)
-      streams[i] = i < present ? graph->lanes[i].stream_handle : nullptr;
+    for (uint32_t i = 0; i < room; ++i) {
+      const auto member = i < present ? graph->lanes[i].Member() : nullptr;
+      streams[i] = member ? member->Handle() : nullptr;
+    }
     Require(room >= present, kShortArray, "the array is shorter than the number of streams");
   });
 }
@@ -191,6 +201,7 @@ ASCEND_SIM_ABI aclError aclmdlRIDebugJsonPrint(aclmdlRI handle, const char* path
   return Abi("aclmdlRIDebugJsonPrint", [&] {
     RequirePtr(path, "path");
     const auto graph = Graphs().Get(handle);
+    RequireNoChild(*graph);
     RequireFinished(*graph);
     std::ofstream file(path);
     if (!file)

@@ -109,6 +109,29 @@ bool TaskQueue::Wait(uint64_t ticket, const Deadline& deadline) {
 
 bool TaskQueue::Idle() const { return done_.load(std::memory_order_acquire) == submitted_.load(); }
 
+bool TaskQueue::Abort(int code, const Deadline& deadline) {
+  std::unique_lock lock(mutex_);
+  ++aborts_;
+  abort_code_ = code;
+  cancelled_.store(true);
+  done_.fetch_add(tasks_.size());
+  tasks_.clear();
+  completed_.notify_all();
+  bool ended = true;
+  if (t_working_for != this) {
+    ++waiters_;
+    ended = WaitUntil(lock, completed_, deadline, [this] { return !running_; });
+    --waiters_;
+  }
+  if (!stopping_) cancelled_.store(false);
+  return ended;
+}
+
+std::pair<uint64_t, int> TaskQueue::Aborts() const {
+  const std::lock_guard lock(mutex_);
+  return {aborts_, abort_code_};
+}
+
 void TaskQueue::Stop(Leave leave, const Deadline& deadline) {
   std::unique_lock lock(mutex_);
   stopping_ = true;

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "acl/wait.h"
 #include "ascend_sim/launch.h"
@@ -35,6 +36,12 @@ class TaskQueue : public std::enable_shared_from_this<TaskQueue> {
 
   bool Idle() const;
 
+  // Drops the tasks that have not begun and calls off the one that waits; the queue lives on. False
+  // when that one has not ended at the deadline. Waits of others for dropped tasks end with `code`.
+  bool Abort(int code, const Deadline& deadline = std::nullopt);
+  // How often that happened, and the code of the last time.
+  std::pair<uint64_t, int> Aborts() const;
+
   // Ends the worker: after the tasks already there, or dropping them and calling off the one that
   // waits. Returns when it has ended, unless called from the worker itself, or at the deadline.
   enum class Leave { kDrain, kDrop };
@@ -55,6 +62,8 @@ class TaskQueue : public std::enable_shared_from_this<TaskQueue> {
   std::atomic<uint64_t> submitted_{0};
   std::atomic<uint64_t> done_{0};
   std::atomic<bool> cancelled_{false};
+  uint64_t aborts_ = 0;
+  int abort_code_ = 0;
   int waiters_ = 0;
   bool started_ = false;   // there is a worker
   bool sleeping_ = false;  // and it must be woken

@@ -26,6 +26,7 @@ void SetFailureMode(Stream& stream, uint64_t mode) {
           "the mode must be 0 (continue) or 1 (stop)");
   std::atomic<bool>& stops = stream.In()->stop_on_failure;
   const bool stop = mode == abi::kStopOnFailure;
+  Require(!IsBound(stream), kNotSupported, "the stream is bound to a model");
   Require(stop || !stops.load(), kNotSupported,
           "a context that stops on failure cannot go back to continuing");
   stops.store(stop);
@@ -35,6 +36,7 @@ void Destroy(aclrtStream handle, TaskQueue::Leave leave) {
   const auto stream = Streams().Get(handle);
   Require(!stream->IsDefault(), kRtParamInvalid, "the default stream cannot be destroyed");
   RequireNotCapturing(*stream);
+  Require(!IsBound(*stream), kStreamModel, "the stream is bound to a model: unbind it first");
   if (!Streams().Remove(handle))
     Raise(kInvalidHandle, "the stream was destroyed by another thread");
   if (leave == TaskQueue::Leave::kDrain) Drain(*stream);
@@ -49,23 +51,24 @@ Handles<Stream>& Streams() {
 }
 
 std::shared_ptr<Stream> Stream::Make(const std::shared_ptr<Context>& context, uint32_t flags,
-                                     bool is_default) {
+                                     Kind kind) {
   void* handle = Streams().Reserve();
-  auto stream = std::make_shared<Stream>(context, handle, NextStreamId(), flags, is_default);
+  auto stream = std::make_shared<Stream>(context, handle, NextStreamId(), flags, kind);
   Streams().Add(handle, stream);
-  Add(Count().streams_created);
+  if (kind != Kind::kCaptured) Add(Count().streams_created);
   return stream;
 }
 
 Stream::Stream(std::shared_ptr<Context> context, void* handle, int32_t id, uint32_t flags,
-               bool is_default)
+               Kind kind)
     : context_(std::move(context)),
       handle_(handle),
       id_(id),
       flags_(flags),
-      is_default_(is_default),
-      stream_id_claim_(OnDevice().Resources().stream_ids),
-      queue_claim_(ClaimQueue(*context_)) {
+      kind_(kind),
+      stream_id_claim_(kind == Kind::kCaptured ? Claim()
+                                               : Claim(OnDevice().Resources().stream_ids)),
+      queue_claim_(kind == Kind::kCaptured ? Claim() : ClaimQueue(*context_)) {
   const auto run = [context = context_](const Task& task) {
     Device& device = context->OnDevice();
     if (context->stop_on_failure.load(std::memory_order_relaxed) && device.Failed()) return;
@@ -76,9 +79,9 @@ Stream::Stream(std::shared_ptr<Context> context, void* handle, int32_t id, uint3
 
 Stream::~Stream() { queue_->Stop(TaskQueue::Leave::kDrop); }
 
-void Stream::Launch(Task task, bool may_block) {
+void Stream::Launch(Task task, bool may_block, TaskDetail detail) {
   CountOp(task.name);
-  if (Special() && LaunchSpecial(*this, task)) return;
+  if (Special() && LaunchSpecial(*this, task, std::move(detail))) return;
   if (context_->stop_on_failure.load(std::memory_order_relaxed)) OnDevice().ThrowFailure();
   Add(Count().tasks_launched);
   if (task.kind == TaskKind::kKernel) Add(Count().kernels_launched);
@@ -87,9 +90,13 @@ void Stream::Launch(Task task, bool may_block) {
 
 void Stream::Synchronize(const Deadline& deadline) {
   Add(Count().synchronizations);
+  const uint64_t aborts = queue_->Aborts().first;
   if (!queue_->Wait(queue_->Submitted(), deadline)) {
     Raise(kStreamSyncTimeout,
           "stream " + std::to_string(id_) + " has not finished its work in time");
+  }
+  if (const auto [now, code] = queue_->Aborts(); now != aborts) {
+    Raise(code, "the work of stream " + std::to_string(id_) + " was called off meanwhile");
   }
   OnDevice().ThrowFailure();
 }
@@ -137,6 +144,7 @@ ASCEND_SIM_ABI aclError aclrtSynchronizeStreamWithTimeout(aclrtStream handle, in
     const Deadline deadline = DeadlineFrom(timeout);
     const auto stream = StreamArg(handle);
     RequireNotCapturing(*stream);
+    if (stream->RunsNothing()) return;
     stream->Synchronize(deadline);
   });
 }
@@ -150,8 +158,9 @@ ASCEND_SIM_ABI aclError aclrtStreamQuery(aclrtStream handle, int* status) {
     RequirePtr(status, "status");
     const auto stream = StreamArg(handle);
     RequireNotCapturing(*stream);
-    stream->OnDevice().ThrowFailure();
-    *status = stream->Queue().Idle() ? abi::kStreamComplete : abi::kStreamNotReady;
+    if (!stream->RunsNothing()) stream->OnDevice().ThrowFailure();
+    *status = stream->RunsNothing() || stream->Queue().Idle() ? abi::kStreamComplete
+                                                              : abi::kStreamNotReady;
   });
 }
 

@@ -13,6 +13,7 @@
 #include "acl/handle.h"
 #include "acl/queue.h"
 #include "acl/resources.h"
+#include "acl/task_detail.h"
 #include "ascend_sim/launch.h"
 
 namespace ascend_sim {
@@ -24,22 +25,30 @@ struct TaskGroup;
 // context.
 class Stream : public std::enable_shared_from_this<Stream> {
  public:
-  // `is_default`: the stream a context makes for itself.
+  // kDefault: the stream a context makes for itself. kCaptured: what a graph keeps in the place of
+  // a captured stream; it has an id of its own and no queue (acl/capture_queue.h counts both); no
+  // launch is for it.
+  enum class Kind { kOrdinary, kDefault, kCaptured };
+
   static std::shared_ptr<Stream> Make(const std::shared_ptr<Context>& context, uint32_t flags,
-                                      bool is_default = false);
-  Stream(std::shared_ptr<Context> context, void* handle, int32_t id, uint32_t flags,
-         bool is_default);
+                                      Kind kind = Kind::kOrdinary);
+  Stream(std::shared_ptr<Context> context, void* handle, int32_t id, uint32_t flags, Kind kind);
   ~Stream();
 
   void* Handle() const { return handle_; }
   int32_t Id() const { return id_; }
   uint32_t Flags() const { return flags_; }
-  bool IsDefault() const { return is_default_; }
+  // For models, for the CPU's schedule or for the device alone: there is nothing to wait for.
+  bool RunsNothing() const {
+    return (flags_ &
+            (abi::kStreamPersistent | abi::kStreamCpuSchedule | abi::kStreamDeviceUseOnly)) != 0;
+  }
+  bool IsDefault() const { return kind_ == Kind::kDefault; }
   const std::shared_ptr<Context>& In() const { return context_; }
   Device& OnDevice() const { return context_->OnDevice(); }
 
   // The entry of all launches: counts the task and does what the state of the stream demands.
-  void Launch(Task task, bool may_block = false);
+  void Launch(Task task, bool may_block = false, TaskDetail detail = {});
   // Puts a task straight into the queue, whatever the state.
   uint64_t Enqueue(Task task, bool may_block = false) {
     return queue_->Push(std::move(task), may_block);
@@ -53,10 +62,13 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // task_group.cpp ---
   bool Special() const { return special_.load(std::memory_order_acquire); }
   void RefreshSpecial() {
-    special_.store(graph != nullptr || update != nullptr, std::memory_order_release);
+    special_.store(graph != nullptr || update != nullptr || !bound.expired(),
+                   std::memory_order_release);
   }
   std::shared_ptr<Graph> graph;  // being captured into
   size_t lane = 0;               // which lane of it
+  std::weak_ptr<Graph> bound;    // the model it is part of, by the build interface or as kCaptured
+  size_t bound_lane = 0;
   std::shared_ptr<TaskGroup> update;
   size_t update_next = 0;  // the task of the group that the next launch replaces
 
@@ -72,7 +84,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void* const handle_;
   const int32_t id_;
   const uint32_t flags_;
-  const bool is_default_;
+  const Kind kind_;
   Claim stream_id_claim_;
   Claim queue_claim_;
   std::shared_ptr<TaskQueue> queue_;

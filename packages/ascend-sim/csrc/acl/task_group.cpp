@@ -59,7 +59,7 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureTaskGrpBegin(aclrtStream handle) {
     Require(stream->graph != nullptr, kStreamNotCaptured, "the stream is not being captured");
     Graph& graph = *stream->graph;
     Require(graph.open_group == nullptr, kTaskGroupStatus, "a task group is open already");
-    graph.lanes[stream->lane].queue.Add(ThisSoc().family->group_nops);
+    graph.lanes[stream->lane].queue->Add(ThisSoc().family->group_nops);
     graph.open_group = std::make_shared<TaskGroup>();
     graph.open_group->lane = stream->lane;
   });
@@ -94,6 +94,7 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureTaskUpdateBegin(aclrtStream handle,
     const auto group = TaskGroups().Get(group_handle);
     const std::lock_guard lock(CaptureMutex());
     Require(stream->graph == nullptr, kStreamCaptured, "the stream is being captured");
+    Require(stream->bound.expired(), kStreamModel, "the stream is bound to a model");
     Require(stream->update == nullptr, kTaskGroupStatus,
             "the stream is updating a task group already");
     Require(!group->updating, kTaskGroupStatus, "another stream is updating this task group");

@@ -2,6 +2,8 @@
 //
 // Value write and wait: words of device memory as flags between streams, graphs and (through
 // copies) the host.
+#include "acl/value.h"
+
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -72,7 +74,21 @@ void Wait(uint64_t* word, uint64_t value, uint32_t flag) {
   WaitUntil(lock, bucket.written, std::nullopt, ready, kPoll);
 }
 
+void CheckWaitFlag(uint32_t flag) {
+  Require(flag <= abi::kWaitNor, kRtParamInvalid,
+          "the flag of a value wait must be 0 (>=), 1 (==), 2 (and) or 3 (nor)");
+}
+
 }  // namespace
+
+std::function<void()> ValueWork(TaskKind kind, const ValueDetail& detail) {
+  uint64_t* const word = WordArg(detail.word);
+  const auto [ignored, value, flag] = detail;
+  if (kind == TaskKind::kValueWrite) return [word, value = value] { Write(word, value); };
+  CheckWaitFlag(flag);
+  return [word, value = value, flag = flag] { Wait(word, value, flag); };
+}
+
 }  // namespace ascend_sim
 
 using namespace ascend_sim;
@@ -83,7 +99,8 @@ ASCEND_SIM_ABI aclError aclrtValueWrite(void* address, uint64_t value, uint32_t 
     uint64_t* word = WordArg(address);
     Require(flag == 0, kRtParamInvalid, "the flag of a value write must be 0");
     StreamArg(stream)->Launch(
-        {"aclrtValueWrite", TaskKind::kValueWrite, [=] { Write(word, value); }});
+        {"aclrtValueWrite", TaskKind::kValueWrite, [=] { Write(word, value); }},
+        /*may_block=*/false, ValueDetail{word, value, flag});
   });
 }
 
@@ -91,10 +108,9 @@ ASCEND_SIM_ABI aclError aclrtValueWait(void* address, uint64_t value, uint32_t f
                                        aclrtStream stream) {
   return Abi("aclrtValueWait", [&] {
     uint64_t* word = WordArg(address);
-    Require(flag <= abi::kWaitNor, kRtParamInvalid,
-            "the flag of a value wait must be 0 (>=), 1 (==), 2 (and) or 3 (nor)");
+    CheckWaitFlag(flag);
     StreamArg(stream)->Launch(
         {"aclrtValueWait", TaskKind::kValueWait, [=] { Wait(word, value, flag); }},
-        /*may_block=*/true);
+        /*may_block=*/true, ValueDetail{word, value, flag});
   });
 }

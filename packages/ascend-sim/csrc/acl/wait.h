@@ -39,6 +39,12 @@ class CancelScope {
   const std::atomic<bool>* before_;
 };
 
+// Ends the task of this thread when its stream is going away.
+inline void ThrowIfCancelled() {
+  const std::atomic<bool>* cancelled = CancelScope::Current();
+  if (cancelled != nullptr && cancelled->load(std::memory_order_relaxed)) throw Cancelled{};
+}
+
 // Waits until `ready()`; false at the deadline. `poll` bounds the time between two looks at
 // `ready`, for conditions that may become true without a notification.
 template <class Ready>

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fixtures of the conformance suite, for tests of what is ours alone."""
 
-from acl_fixtures import _runtime, acl, library, process
+from acl_fixtures import _runtime, acl, library, process, software_queues
 
-__all__ = ["_runtime", "acl", "library", "process"]
+__all__ = ["_runtime", "acl", "library", "process", "software_queues"]
