@@ -4,6 +4,8 @@
 // Numbers and documented names are facts of the ABI.
 #pragma once
 
+#include <string_view>
+
 namespace ascend_sim {
 
 // clang-format off
@@ -55,6 +57,7 @@ namespace ascend_sim {
   X(507006, kEventNotComplete, "ACL_ERROR_RT_EVENT_NOT_COMPLETE") \
   X(507007, kContextRelease, "ACL_ERROR_RT_CONTEXT_RELEASE_ERROR") \
   X(507009, kTaskTypeNotSupport, "ACL_ERROR_RT_TASK_TYPE_NOT_SUPPORT") \
+  X(507010, kLostHeartbeat, "ACL_ERROR_RT_LOST_HEARTBEAT") \
   X(507011, kModelExecute, "ACL_ERROR_RT_MODEL_EXECUTE") \
   X(507012, kReportTimeout, "ACL_ERROR_RT_REPORT_TIMEOUT") \
   X(507015, kAicoreException, "ACL_ERROR_RT_AICORE_EXCEPTION") \
@@ -78,6 +81,15 @@ inline const char* CodeName(int code) noexcept {
   switch (code) { ASCEND_SIM_CODES(ASCEND_SIM_CODE_CASE) }
 #undef ASCEND_SIM_CODE_CASE
   return nullptr;
+}
+
+// The code with a documented name; -1 when there is none.
+inline int CodeNamed(std::string_view name) noexcept {
+#define ASCEND_SIM_CODE_IF(number, identifier, text) \
+  if (name == text) return number;
+  ASCEND_SIM_CODES(ASCEND_SIM_CODE_IF)
+#undef ASCEND_SIM_CODE_IF
+  return -1;
 }
 
 }  // namespace ascend_sim

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "acl/config.h"
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
@@ -15,7 +16,8 @@ namespace {
 
 constexpr const char* kVariable = "ASCEND_SIM_CONFIG";
 constexpr const char* kKeys =
-    "devices, soc, hbm_bytes, streams, events, sq, schedule, compute, counters_dir";
+    "devices, soc, hbm_bytes, streams, events, sq, schedule, compute, check, faults, timeline, "
+    "counters_dir";
 
 using Value = std::variant<std::monostate, int64_t, std::string>;  // null, integer, string
 
@@ -121,6 +123,29 @@ bool Choice(const std::string& key, const Value& value, const char* yes, const c
   return text == yes;
 }
 
+void SetSchedule(Config& config, const std::string& text) {
+  constexpr std::string_view kChaos = "chaos:";
+  config.inline_schedule = text == "inline";
+  if (text == "inline" || text == "threads") return;
+  uint64_t seed = 0;
+  const std::string_view digits =
+      std::string_view(text).substr(std::min(kChaos.size(), text.size()));
+  const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), seed);
+  if (!text.starts_with(kChaos) || error != std::errc{} || stop != digits.data() + digits.size()) {
+    Reject(
+        "schedule must be \"threads\", \"inline\" or \"chaos:SEED\" with a whole number, not \"" +
+        text + "\"");
+  }
+  config.chaos_seed = seed;
+}
+
+Check CheckNamed(const std::string& text) {
+  if (text == "off") return Check::kOff;
+  if (text == "hazards") return Check::kHazards;
+  if (text == "hazards=error") return Check::kHazardsError;
+  Reject("check must be \"off\", \"hazards\" or \"hazards=error\", not \"" + text + "\"");
+}
+
 void Set(Config& config, const std::string& key, const Value& value) {
   constexpr int64_t kMaxHbm = int64_t{1} << 44;
   if (key == "devices") {
@@ -139,9 +164,15 @@ void Set(Config& config, const std::string& key, const Value& value) {
   } else if (key == "sq") {
     config.hardware_queues = Choice(key, value, "hardware", "software");
   } else if (key == "schedule") {
-    config.inline_schedule = Choice(key, value, "inline", "threads");
+    SetSchedule(config, Text(key, value));
   } else if (key == "compute") {
     config.compute = Choice(key, value, "on", "off");
+  } else if (key == "check") {
+    config.check = CheckNamed(Text(key, value));
+  } else if (key == "faults") {
+    config.faults = Text(key, value);
+  } else if (key == "timeline") {
+    if (!IsNull(value)) config.timeline = Text(key, value);
   } else if (key == "counters_dir") {
     if (!IsNull(value)) config.counters_dir = Text(key, value);
   } else {
@@ -153,12 +184,13 @@ void Set(Config& config, const std::string& key, const Value& value) {
 
 Config ParseConfig(const std::string& text) {
   Config config;
-  if (!text.empty()) {
-    for (const auto& [key, value] : FlatJson(text).Parse()) Set(config, key, value);
-  }
+  std::map<std::string, Value> members;
+  if (!text.empty()) members = FlatJson(text).Parse();
+  for (const auto& [key, value] : members) Set(config, key, value);
   const SocFamily& family = *FindSoc(config.soc)->family;
   if (config.streams == 0) config.streams = family.streams;
   if (config.events == 0) config.events = family.events;
+  if (config.chaos_seed && !members.contains("check")) config.check = Check::kHazards;
   return config;
 }
 

@@ -5,9 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace ascend_sim {
+
+// Whether work is checked for hazards, and whether a hazard is an error of its device.
+enum class Check { kOff, kHazards, kHazardsError };
 
 struct Config {
   int64_t devices = 1;
@@ -16,8 +20,12 @@ struct Config {
   int64_t streams = 0;                   // hardware queues per device; 0: the chip's number
   int64_t events = 0;                    // per device; 0: the chip's number
   bool hardware_queues = false;          // sq: "software" or "hardware"; see binding.h
-  bool inline_schedule = false;          // schedule: "threads" or "inline"
+  bool inline_schedule = false;          // schedule: "threads", "inline" or
+  std::optional<uint64_t> chaos_seed;    //           "chaos:SEED"
   bool compute = true;                   // compute: "on" or "off"
+  Check check = Check::kOff;             // check: "off", "hazards" (default with chaos), ...
+  std::string faults;                    // see fault.h; several are separated by semicolons
+  std::string timeline;                  // file of the timeline; empty: none
   std::string counters_dir;              // empty: counters stay in this process
 };
 

@@ -11,6 +11,7 @@
 #include "acl/context.h"
 #include "acl/counters.h"
 #include "acl/error.h"
+#include "acl/fault.h"
 #include "acl/memory.h"
 #include "acl/soc.h"
 #include "acl/stream.h"
@@ -30,6 +31,17 @@ int FailureCode(TaskKind kind) {
     default:
       return kInternal;
   }
+}
+
+// Waits for all streams of the device of this thread.
+void SynchronizeDevice(const Deadline& deadline) {
+  const auto context = CurrentContext();
+  Require(context->capturing_streams->load() == 0, kStreamCaptured,
+          "a stream of this context is being captured");
+  for (const auto& stream : Streams().All()) {
+    if (&stream->OnDevice() == &context->OnDevice()) stream->Synchronize(deadline);
+  }
+  context->OnDevice().ThrowFailure();
 }
 
 }  // namespace
@@ -83,23 +95,24 @@ void Device::ThrowFailure() const {
 }
 
 void Device::Execute(const Task& task) {
-  if (task.kind == TaskKind::kKernel && !ComputeEnabled()) return;
-  const auto failed = [&](const char* what) {
-    RecordFailure(FailureCode(task.kind), std::string("a task of ") + task.name +
-                                              " failed on device " + std::to_string(id_) + ": " +
-                                              what +
-                                              "; the device keeps this error until it is reset");
+  const auto failed = [&](int code, const char* what) {
+    RecordFailure(code, std::string("a task of ") + task.name + " failed on device " +
+                            std::to_string(id_) + ": " + what +
+                            "; the device keeps this error until it is reset");
   };
   try {
+    if (interposed.load(std::memory_order_relaxed)) [[unlikely]]
+      FaultOnTask(*this, task);
+    if (task.kind == TaskKind::kKernel && !ComputeEnabled()) return;
     task.run();
   } catch (const Cancelled&) {
     throw;
   } catch (const Failure& failure) {
-    failed(failure.why.c_str());
+    failed(failure.code, failure.why.c_str());
   } catch (const std::exception& error) {
-    failed(error.what());
+    failed(FailureCode(task.kind), error.what());
   } catch (...) {
-    failed("unknown exception");
+    failed(FailureCode(task.kind), "unknown exception");
   }
 }
 
@@ -170,19 +183,13 @@ ASCEND_SIM_ABI aclError aclrtGetLogicDevIdByUserDevId(int32_t user, int32_t* log
 }
 
 ASCEND_SIM_ABI aclError aclrtSynchronizeDeviceWithTimeout(int32_t timeout) {
-  return Abi("aclrtSynchronizeDeviceWithTimeout", [&] {
-    const Deadline deadline = DeadlineFrom(timeout);
-    const auto context = CurrentContext();
-    Require(context->capturing_streams->load() == 0, kStreamCaptured,
-            "a stream of this context is being captured");
-    for (const auto& stream : Streams().All()) {
-      if (&stream->OnDevice() == &context->OnDevice()) stream->Synchronize(deadline);
-    }
-    context->OnDevice().ThrowFailure();
-  });
+  return Abi("aclrtSynchronizeDeviceWithTimeout",
+             [&] { SynchronizeDevice(DeadlineFrom(timeout)); });
 }
 
-ASCEND_SIM_ABI aclError aclrtSynchronizeDevice() { return aclrtSynchronizeDeviceWithTimeout(-1); }
+ASCEND_SIM_ABI aclError aclrtSynchronizeDevice() {
+  return Abi("aclrtSynchronizeDevice", [] { SynchronizeDevice(std::nullopt); });
+}
 
 ASCEND_SIM_ABI aclError aclrtGetStreamAvailableNum(uint32_t* number) {
   return Abi("aclrtGetStreamAvailableNum", [&] {

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "abi/codes.h"
-#include "ascend_sim/launch.h"
+#include "ascend_sim/call.h"
 
 namespace ascend_sim {
 
@@ -32,9 +32,9 @@ inline void RequirePtr(const void* pointer, const char* what) {
   if (pointer == nullptr) Raise(kInvalidParam, std::string(what) + " is null");
 }
 
-// Runs the body of the ABI function `call`; the single place where failures become codes.
+// What came of `body`, as the code that `call` returns.
 template <class Body>
-int Abi(const char* call, Body&& body) noexcept {
+int CodeOf(const char* call, Body& body) noexcept {
   try {
     body();
     return kSuccess;
@@ -47,6 +47,12 @@ int Abi(const char* call, Body&& body) noexcept {
   } catch (...) {
     return Fail(kInternal, call, "unknown exception");
   }
+}
+
+// Runs the body of the ABI function `call`; the single place where failures become codes.
+template <class Body>
+int Abi(const char* call, Body&& body) noexcept {
+  return Call(call, [&]() noexcept { return CodeOf(call, body); });
 }
 
 }  // namespace ascend_sim

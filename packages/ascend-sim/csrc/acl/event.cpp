@@ -65,6 +65,16 @@ void FixFlag(std::optional<uint32_t>& fixed, uint32_t flag) {
           "the event was used with the other flag before: it keeps the kind of its first use");
 }
 
+void Synchronize(aclrtEvent handle, const Deadline& deadline) {
+  const auto event = UncapturedEvent(handle);
+  RequireNotExternal(*event);
+  Add(Count().synchronizations);
+  if (const auto version = event->Latest(); version && !version->Wait(deadline)) {
+    Raise(kEventSyncTimeout, "the event was not reached in time");
+  }
+  event->OnDevice().ThrowFailure();
+}
+
 void Create(aclrtEvent* out, Event::Mode mode, uint32_t flags, Event::Ids ids) {
   void* handle = Events().Reserve();
   Events().Add(handle, std::make_shared<Event>(CurrentContext(), handle, mode, flags, ids));
@@ -286,20 +296,12 @@ ASCEND_SIM_ABI aclError aclrtResetEvent(aclrtEvent event, aclrtStream stream) {
 }
 
 ASCEND_SIM_ABI aclError aclrtSynchronizeEventWithTimeout(aclrtEvent handle, int32_t timeout) {
-  return Abi("aclrtSynchronizeEventWithTimeout", [&] {
-    const Deadline deadline = DeadlineFrom(timeout);
-    const auto event = UncapturedEvent(handle);
-    RequireNotExternal(*event);
-    Add(Count().synchronizations);
-    if (const auto version = event->Latest(); version && !version->Wait(deadline)) {
-      Raise(kEventSyncTimeout, "the event was not reached in time");
-    }
-    event->OnDevice().ThrowFailure();
-  });
+  return Abi("aclrtSynchronizeEventWithTimeout",
+             [&] { Synchronize(handle, DeadlineFrom(timeout)); });
 }
 
 ASCEND_SIM_ABI aclError aclrtSynchronizeEvent(aclrtEvent event) {
-  return aclrtSynchronizeEventWithTimeout(event, -1);
+  return Abi("aclrtSynchronizeEvent", [&] { Synchronize(event, std::nullopt); });
 }
 
 ASCEND_SIM_ABI aclError aclrtQueryEventStatus(aclrtEvent handle, int* status) {

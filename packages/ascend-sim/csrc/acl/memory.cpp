@@ -13,6 +13,7 @@
 #include "acl/counters.h"
 #include "acl/device.h"
 #include "acl/error.h"
+#include "acl/fault.h"
 #include "acl/soc.h"
 
 namespace ascend_sim {
@@ -102,6 +103,7 @@ void Release(Device& device, void* base, const Block& block) {
 void* AllocateOnDevice(size_t size, size_t guard) {
   Require(size > 0, kInvalidParam, "size is 0");
   Device& device = CurrentContext()->OnDevice();
+  FaultOnAllocation(size);
   Require(size <= static_cast<size_t>(device.Resources().hbm.Limit()), kMemoryAllocation,
           "more than the device's whole memory");
   const auto bytes = static_cast<int64_t>(RoundUp(size, kStep) + guard);
@@ -116,9 +118,19 @@ void* AllocateOnDevice(size_t size, size_t guard) {
 
 void* AllocatePinned(size_t size) {
   Require(size > 0, kInvalidParam, "size is 0");
+  FaultOnAllocation(size);
   void* memory = Allocate(size);
   AllBlocks().Enter(memory, {size, MemoryKind::kPinned, 0, 0, true});
   return memory;
+}
+
+// Makes the caller's own memory pinned.
+void Register(void* address, uint64_t size) {
+  RequirePtr(address, "ptr");
+  Require(size > 0, kRtParamInvalid, "size is 0");
+  Require(Describe(address).kind == MemoryKind::kPageable, kHostRegistered,
+          "this memory is already known to the runtime");
+  EnterMemory(address, size, MemoryKind::kPinned, 0);
 }
 
 }  // namespace
@@ -206,19 +218,14 @@ ASCEND_SIM_ABI aclError aclrtFreeHost(void* address) {
 ASCEND_SIM_ABI aclError aclrtHostRegister(void* address, uint64_t size, int,
                                           void** device_address) {
   return Abi("aclrtHostRegister", [&] {
-    RequirePtr(address, "ptr");
     RequirePtr(device_address, "devPtr");
-    Require(size > 0, kRtParamInvalid, "size is 0");
-    Require(Describe(address).kind == MemoryKind::kPageable, kHostRegistered,
-            "this memory is already known to the runtime");
-    EnterMemory(address, size, MemoryKind::kPinned, 0);
+    Register(address, size);
     *device_address = address;
   });
 }
 
 ASCEND_SIM_ABI aclError aclrtHostRegisterV2(void* address, uint64_t size, uint32_t) {
-  void* unused = nullptr;
-  return aclrtHostRegister(address, size, 0, &unused);
+  return Abi("aclrtHostRegisterV2", [&] { Register(address, size); });
 }
 
 ASCEND_SIM_ABI aclError aclrtHostUnregister(void* address) {

@@ -21,8 +21,12 @@ ASCEND_SIM_ABI aclError aclrtSetDeviceSatMode(int mode) {
 }
 
 // Nothing on a simulated device runs into a hardware time limit.
-ASCEND_SIM_ABI aclError aclrtSetOpWaitTimeout(uint32_t) { return kSuccess; }
-ASCEND_SIM_ABI aclError aclrtSetOpExecuteTimeOut(uint32_t) { return kSuccess; }
+ASCEND_SIM_ABI aclError aclrtSetOpWaitTimeout(uint32_t) {
+  return Abi("aclrtSetOpWaitTimeout", [] {});
+}
+ASCEND_SIM_ABI aclError aclrtSetOpExecuteTimeOut(uint32_t) {
+  return Abi("aclrtSetOpExecuteTimeOut", [] {});
+}
 
 ASCEND_SIM_ABI aclError aclrtSetOpExecuteTimeOutV2(uint64_t timeout, uint64_t* actual) {
   return Abi("aclrtSetOpExecuteTimeOutV2", [&] {

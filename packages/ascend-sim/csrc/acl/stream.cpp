@@ -43,6 +43,12 @@ void Destroy(aclrtStream handle, TaskQueue::Leave leave) {
   stream->Queue().Stop(leave);
 }
 
+void Synchronize(aclrtStream handle, const Deadline& deadline) {
+  const auto stream = StreamArg(handle);
+  RequireNotCapturing(*stream);
+  if (!stream->RunsNothing()) stream->Synchronize(deadline);
+}
+
 }  // namespace
 
 Handles<Stream>& Streams() {
@@ -140,17 +146,12 @@ ASCEND_SIM_ABI aclError aclrtDestroyStreamForce(aclrtStream stream) {
 }
 
 ASCEND_SIM_ABI aclError aclrtSynchronizeStreamWithTimeout(aclrtStream handle, int32_t timeout) {
-  return Abi("aclrtSynchronizeStreamWithTimeout", [&] {
-    const Deadline deadline = DeadlineFrom(timeout);
-    const auto stream = StreamArg(handle);
-    RequireNotCapturing(*stream);
-    if (stream->RunsNothing()) return;
-    stream->Synchronize(deadline);
-  });
+  return Abi("aclrtSynchronizeStreamWithTimeout",
+             [&] { Synchronize(handle, DeadlineFrom(timeout)); });
 }
 
 ASCEND_SIM_ABI aclError aclrtSynchronizeStream(aclrtStream stream) {
-  return aclrtSynchronizeStreamWithTimeout(stream, -1);
+  return Abi("aclrtSynchronizeStream", [&] { Synchronize(stream, std::nullopt); });
 }
 
 ASCEND_SIM_ABI aclError aclrtStreamQuery(aclrtStream handle, int* status) {

@@ -15,6 +15,7 @@
 #include "acl/context.h"
 #include "acl/device.h"
 #include "acl/error.h"
+#include "acl/fault.h"
 #include "acl/handle.h"
 #include "acl/memory.h"
 
@@ -193,6 +194,7 @@ ASCEND_SIM_ABI aclError aclrtMallocPhysical(aclrtDrvMemHandle* handle, size_t si
       Raise(kRtParamInvalid,
             "size must be a multiple of " + std::to_string(Granularity(*prop)) + " bytes");
     }
+    FaultOnAllocation(size);
     Device* device =
         prop->location.type == abi::kLocationDevice ? &DeviceAt(prop->location.id) : nullptr;
     void* token = Physicals().Reserve();

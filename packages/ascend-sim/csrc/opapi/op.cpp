@@ -73,13 +73,21 @@ Tensors ToTensors::operator()(const aclTensorList& handle) const {
   return tensors;
 }
 
-int FinishPrepare(const char* name, Work run, uint64_t* workspace_size,
+void AddTouch(Touches& touches, const Tensor& tensor, bool write) {
+  if (!tensor.defined() || tensor.storage().nbytes() == 0) return;
+  touches.push_back({tensor.storage().data(), tensor.storage().nbytes(), write});
+}
+
+int FinishPrepare(const char* name, Work run, Touches touches, uint64_t* workspace_size,
                   aclOpExecutor** executor) noexcept {
   if (workspace_size == nullptr || executor == nullptr) {
     return Fail(kParamNull, name, "workspaceSize or executor is null");
   }
   *workspace_size = 0;
   *executor = new aclOpExecutor{name, std::move(run)};
+  if (!touches.empty()) {
+    (*executor)->touches = std::make_shared<const Touches>(std::move(touches));
+  }
   return kSuccess;
 }
 
@@ -103,7 +111,9 @@ int LaunchExecutor(const char* name, aclOpExecutor* executor, void* stream) noex
   try {
     std::unique_ptr<aclOpExecutor> owner(executor->repeatable ? nullptr : executor);
     Work body = owner ? std::move(executor->run) : executor->run;
-    return Launch(stream, {name, TaskKind::kKernel, [body = std::move(body)] { RunBody(body); }});
+    auto touches = executor->touches;
+    return Launch(stream, {name, TaskKind::kKernel, [body = std::move(body)] { RunBody(body); },
+                           std::move(touches)});
   } catch (const std::exception& error) {
     return Fail(kInnerError, name, Reason(error));
   }

@@ -43,6 +43,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -50,6 +51,7 @@
 #include <utility>
 #include <vector>
 
+#include "ascend_sim/call.h"
 #include "tensor.h"
 
 // What the first phase prepared: a body with its arguments. Consumed by the second phase unless
@@ -57,6 +59,7 @@
 struct aclOpExecutor {
   const char* name;
   std::function<void()> run;
+  std::shared_ptr<const ascend_sim::Touches> touches;  // null unless wanted
   bool repeatable = false;
 };
 
@@ -220,7 +223,7 @@ struct Crossing<DType> {
 };
 
 // The C side shared by all operators. Neither throws.
-int FinishPrepare(const char* name, Work run, uint64_t* workspace_size,
+int FinishPrepare(const char* name, Work run, Touches touches, uint64_t* workspace_size,
                   aclOpExecutor** executor) noexcept;
 int LaunchExecutor(const char* name, aclOpExecutor* executor, void* stream) noexcept;
 int FailPrepare(const char* name) noexcept;  // inside a catch block: reports the current exception
@@ -228,11 +231,43 @@ int FailPrepare(const char* name) noexcept;  // inside a catch block: reports th
 // Notes an operator and the kinds of its arguments for ascendSimDescribeOperators.
 bool RegisterOperator(const char* name, std::initializer_list<const char*> kinds);
 
+// Notes what the body does with a parameter of type `Param`: it may write what it gets by a
+// reference that is not const. The range of a tensor goes from its first to its last element, gaps
+// included.
+void AddTouch(Touches& touches, const Tensor& tensor, bool write);
+
+template <class Param>
+void TouchParam(Touches& touches, const std::decay_t<Param>& value) {
+  using Value = std::decay_t<Param>;
+  constexpr bool kWrite =
+      std::is_lvalue_reference_v<Param> && !std::is_const_v<std::remove_reference_t<Param>>;
+  if constexpr (std::is_same_v<Value, Tensor>) {
+    AddTouch(touches, value, kWrite);
+  } else if constexpr (std::is_same_v<Value, ShapedTensor>) {
+    AddTouch(touches, value.capacity, kWrite);
+  } else if constexpr (std::is_same_v<Value, OptTensor>) {
+    if (value) AddTouch(touches, *value, kWrite);
+  } else if constexpr (std::is_same_v<Value, Tensors>) {
+    for (const Tensor& tensor : value) AddTouch(touches, tensor, kWrite);
+  } else if constexpr (std::is_same_v<Value, OptTensors>) {
+    if (value) TouchParam<std::conditional_t<kWrite, Tensors&, const Tensors&>>(touches, *value);
+  }
+}
+
 template <size_t kLength>
 struct Name {
   char text[kLength];
   constexpr Name(const char (&literal)[kLength]) { std::copy_n(literal, kLength, text); }
 };
+
+// The name of the first phase of an operator.
+template <Name kName>
+inline constexpr auto kPhaseName = [] {
+  constexpr char kSuffix[] = "GetWorkspaceSize";
+  char text[sizeof kName.text + sizeof kSuffix - 1];
+  std::copy_n(kSuffix, sizeof kSuffix, std::copy_n(kName.text, sizeof kName.text - 1, text));
+  return Name(text);
+}();
 
 template <auto kBody, Name kName>
 struct Op;
@@ -242,26 +277,39 @@ struct Op<kBody, kName> {
   // The first phase. Its type is the C signature of the operator.
   static int Prepare(typename Crossing<std::decay_t<Params>>::C... handles,
                      uint64_t* workspace_size, aclOpExecutor** executor) noexcept {
+    return Call(kPhaseName<kName>.text,
+                [&]() noexcept { return PrepareNow(handles..., workspace_size, executor); });
+  }
+
+  static bool Register() {
+    return RegisterOperator(kName.text, {Crossing<std::decay_t<Params>>::kKind...});
+  }
+
+ private:
+  static int PrepareNow(typename Crossing<std::decay_t<Params>>::C... handles,
+                        uint64_t* workspace_size, aclOpExecutor** executor) noexcept {
     try {
       c10::InferenceMode guard;
       auto arguments = [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
         return std::tuple<std::decay_t<Params>...>{
             Crossing<std::decay_t<Params>>::Take(handles, kIndex)...};
       }(std::index_sequence_for<Params...>{});
+      Touches touches;
+      if (TouchesWanted()) {
+        std::apply([&](const auto&... values) { (TouchParam<Params>(touches, values), ...); },
+                   arguments);
+      }
       Work run;
       if constexpr (std::is_void_v<Result>) {
         run = [arguments = std::move(arguments)]() mutable { std::apply(kBody, arguments); };
       } else {
         run = std::apply(kBody, arguments);
       }
-      return FinishPrepare(kName.text, std::move(run), workspace_size, executor);
+      return FinishPrepare(kName.text, std::move(run), std::move(touches), workspace_size,
+                           executor);
     } catch (...) {
       return FailPrepare(kName.text);
     }
-  }
-
-  static bool Register() {
-    return RegisterOperator(kName.text, {Crossing<std::decay_t<Params>>::kKind...});
   }
 };
 

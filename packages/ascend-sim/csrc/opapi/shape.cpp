@@ -60,8 +60,7 @@ ACLNN_OP(aclnnCat, (const Tensors& tensors, int64_t dim, Tensor& out)) {
 ACLNN_OP(aclnnStack, (const Tensors& tensors, int64_t dim, Tensor& out)) {
   at::stack_out(out, tensors, dim);
 }
-ACLNN_OP(aclnnSplitWithSize,
-         (const Tensor& self, const Ints& sizes, int64_t dim, const Tensors& outs)) {
+ACLNN_OP(aclnnSplitWithSize, (const Tensor& self, const Ints& sizes, int64_t dim, Tensors& outs)) {
   const auto parts = self.split_with_sizes(sizes, dim);
   TORCH_CHECK(parts.size() == outs.size(), "out: expected ", parts.size(), " tensors, got ",
               outs.size());

@@ -14,6 +14,8 @@ from ascend_sim._errors import (
     CountersError,
     SimError,
 )
+from ascend_sim._fault import Fault
+from ascend_sim._interpose import Injection, hook, inject, reseed
 from ascend_sim._version import __version__
 
 __all__ = [
@@ -21,12 +23,17 @@ __all__ = [
     "CannConflictError",
     "ConfigError",
     "CountersError",
+    "Fault",
+    "Injection",
     "SimConfig",
     "SimError",
     "__version__",
     "activate",
     "counters",
+    "hook",
+    "inject",
     "library_path",
     "parse_size",
     "read_counters",
+    "reseed",
 ]

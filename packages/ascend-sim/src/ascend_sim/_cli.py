@@ -18,9 +18,19 @@ import click
 
 from ascend_sim import _coverage
 from ascend_sim._activate import child_environment, library_path, toolkit_path
-from ascend_sim._config import MAX_DEVICES, SOCS, Compute, Queues, Schedule, SimConfig, parse_size
+from ascend_sim._config import (
+    CHECKS,
+    MAX_DEVICES,
+    SOCS,
+    Compute,
+    Queues,
+    SimConfig,
+    check_schedule,
+    parse_size,
+)
 from ascend_sim._counters import read_counters
 from ascend_sim._errors import SimError
+from ascend_sim._fault import Fault
 from ascend_sim._version import __version__
 
 __all__ = ["main"]
@@ -29,6 +39,22 @@ __all__ = ["main"]
 def _size(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
     try:
         return None if text is None else parse_size(text)
+    except SimError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _schedule(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
+    try:
+        return None if text is None else check_schedule(text)
+    except SimError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _faults(
+    _ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    try:
+        return tuple(str(Fault.parse(text)) for text in texts) or None
     except SimError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -56,8 +82,27 @@ def main() -> None:
 @click.option("--streams", type=click.IntRange(1), help="Hardware streams of each device.")
 @click.option("--events", type=click.IntRange(1), help="Events of each device.")
 @click.option("--sq", type=click.Choice(get_args(Queues)), help="When graphs take hardware queues.")
-@click.option("--schedule", type=click.Choice(get_args(Schedule)), help="How streams run.")
+@click.option(
+    "--schedule",
+    callback=_schedule,
+    metavar="threads|inline|chaos:SEED",
+    help="How streams run; chaos: delayed and reordered wherever no rule orders.",
+)
 @click.option("--compute", type=click.Choice(get_args(Compute)), help="off: skip kernel bodies.")
+@click.option("--check", type=click.Choice(CHECKS), help="Name races and uses of freed memory.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    callback=_faults,
+    metavar="ACTION:TARGET[,KEY=VALUE]...",
+    help="What goes wrong on purpose, such as fail:aclrtMalloc,nth=3. Repeatable.",
+)
+@click.option(
+    "--timeline",
+    type=click.Path(dir_okay=False),
+    help="File for the timeline of all processes, in Chrome's trace format.",
+)
 @click.option(
     "--counters", "counters_dir", type=click.Path(file_okay=False), help="Folder for counter files."
 )

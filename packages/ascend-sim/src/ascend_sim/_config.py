@@ -11,23 +11,28 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from ascend_sim._errors import ConfigError
+from ascend_sim._fault import Fault
 
 __all__ = [
+    "CHECKS",
     "CONFIG_VARIABLE",
     "MAX_DEVICES",
     "SOCS",
     "Compute",
     "Queues",
-    "Schedule",
     "SimConfig",
+    "check_schedule",
     "parse_size",
 ]
 
 CONFIG_VARIABLE = "ASCEND_SIM_CONFIG"
 
 Queues = Literal["software", "hardware"]
-Schedule = Literal["threads", "inline"]
 Compute = Literal["on", "off"]
+
+SCHEDULES = ("threads", "inline", "chaos:SEED")
+CHECKS = ("off", "hazards", "hazards=error")
+_CHAOS = re.compile(r"chaos:(\d+)")
 
 # What is known of each is in csrc/acl/soc.cpp. The 910A is missing because it has no graphs.
 SOCS = (
@@ -111,12 +116,23 @@ class SimConfig:
         When a graph takes hardware queues (SQs). ``"software"``: at its first execution, and idle
         graphs give theirs up to others. ``"hardware"``, as with firmware before CANN 8.5: each
         stream takes one while it is captured and the graph keeps it.
-    schedule : {"threads", "inline"}
+    schedule : {"threads", "inline", "chaos:SEED"}
         ``"threads"``: a worker per stream, asynchronous as on a device. ``"inline"``: a task runs
         inside the call that launches it; for debugging, as it hides every missing synchronisation.
+        ``"chaos:7"``: whatever no rule orders is delayed and reordered, the same way each time for
+        the same seed (0 to 2**64 - 1); for finding missing synchronisation.
     compute : {"on", "off"}
         ``"off"`` launches, orders and counts kernels without running their bodies: what is left is
         host time.
+    check : {"off", "hazards", "hazards=error"}, optional
+        ``"hazards"``: races between streams, use of freed memory and the like are named on stderr.
+        ``"hazards=error"``: and make the next synchronisation fail. Default: ``"hazards"`` with a
+        chaos schedule, else ``"off"``.
+    faults : tuple of str
+        What goes wrong on purpose, in every process; see :class:`ascend_sim.Fault`.
+    timeline : str, optional
+        File for the timeline of all processes, in Chrome's trace format; an existing one is
+        continued.
     counters_dir : str, optional
         Existing folder in which each process keeps its counters in a file of its own, readable
         while it runs and after it is killed (:func:`ascend_sim.read_counters`).
@@ -133,8 +149,11 @@ class SimConfig:
     streams: int | None = None
     events: int | None = None
     sq: Queues = "software"
-    schedule: Schedule = "threads"
+    schedule: str = "threads"
     compute: Compute = "on"
+    check: str | None = None
+    faults: tuple[str, ...] = ()
+    timeline: str | None = None
     counters_dir: str | None = None
 
     def __post_init__(self) -> None:
@@ -146,11 +165,16 @@ class SimConfig:
             _check_range("events", self.events, 1, 65536)
         _check_choice("soc", self.soc, SOCS)
         _check_choice("sq", self.sq, get_args(Queues))
-        _check_choice("schedule", self.schedule, get_args(Schedule))
+        check_schedule(self.schedule)
         _check_choice("compute", self.compute, get_args(Compute))
-        if self.counters_dir is not None:
-            # Children may run in another folder.
-            object.__setattr__(self, "counters_dir", str(Path(self.counters_dir).resolve()))
+        if self.check is not None:
+            _check_choice("check", self.check, CHECKS)
+        faults = tuple(str(Fault.parse(fault)) for fault in self.faults)
+        object.__setattr__(self, "faults", faults)
+        for folder in ("counters_dir", "timeline"):
+            if (path := getattr(self, folder)) is not None:
+                # Children may run in another folder.
+                object.__setattr__(self, folder, str(Path(path).resolve()))
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> Self:
@@ -165,7 +189,10 @@ class SimConfig:
         for key in settings:
             if key not in known:
                 raise ConfigError(f"unknown setting {key!r}{_nearest(key, known)}")
-        return cls(**settings)
+        faults = settings.get("faults", ())
+        if isinstance(faults, str):  # as the environment carries them
+            faults = tuple(faults.split(";"))
+        return cls(**{**settings, "faults": faults})
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -193,7 +220,23 @@ class SimConfig:
     def to_env(self) -> dict[str, str]:
         """Return the environment variable that hands this configuration to a child process."""
         settings = {key: value for key, value in asdict(self).items() if value is not None}
+        if faults := settings.pop("faults"):
+            settings["faults"] = ";".join(faults)
         return {CONFIG_VARIABLE: json.dumps(settings, ensure_ascii=False)}
+
+
+def check_schedule(text: str) -> str:
+    """Return `text` if it is a schedule.
+
+    Raises
+    ------
+    ConfigError
+        If it is none; the text names those that are valid.
+    """
+    match = _CHAOS.fullmatch(str(text))
+    if match is None or int(match[1]) >= 1 << 64:
+        _check_choice("schedule", text, SCHEDULES if text != SCHEDULES[-1] else SCHEDULES[:-1])
+    return text
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:

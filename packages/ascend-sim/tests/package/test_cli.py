@@ -71,7 +71,7 @@ def test_run_gives_torch_its_devices(cli) -> None:
         (["run", "--devices", "0", "true"], "0 is not in the range 1<=x<=16"),
         (["run", "--hbm", "8GB", "true"], "'8GB' is not a size"),
         (["run", "--soc", "Ascend910A", "true"], "is not one of 'Ascend310P1'"),
-        (["run", "--schedule", "chaos", "true"], "is not one of 'threads', 'inline'"),
+        (["run", "--schedule", "chaos", "true"], "threads, inline, chaos:SEED"),
         (["run", "--divices", "2", "true"], "--devices"),
         (["run", "--streams", "40000", "true"], "from 1 to 32768"),
         (["run", "--", "no-such-program"], "cannot run no-such-program: No such file"),

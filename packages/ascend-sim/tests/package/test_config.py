@@ -49,7 +49,12 @@ def test_the_default_is_one_910b3() -> None:
         ({"soc": "Ascend910A"}, "Ascend910_9391"),
         ({"sq": "soft"}, "did you mean 'software'"),
         ({"schedule": "thread"}, "did you mean 'threads'"),
+        ({"schedule": "chaos"}, "chaos:SEED"),
+        ({"schedule": "chaos:-1"}, "chaos:SEED"),
+        ({"schedule": f"chaos:{1 << 64}"}, "chaos:SEED"),
         ({"compute": "no"}, "on, off"),
+        ({"check": "races"}, "hazards=error"),
+        ({"faults": ("fail:maloc",)}, "did you mean 'malloc'"),
     ],
 )
 def test_a_bad_value_is_refused_with_the_valid_ones_named(setting: dict, named: str) -> None:
@@ -72,6 +77,9 @@ def test_a_configuration_survives_the_way_through_the_environment(tmp_path) -> N
         sq="hardware",
         schedule="inline",
         compute="off",
+        check="hazards=error",
+        faults=("fail:malloc",),
+        timeline=str(tmp_path / "trace.json"),
         counters_dir=str(tmp_path / "zähler"),
     )
     assert SimConfig.from_env(config.to_env()) == config
@@ -80,7 +88,8 @@ def test_a_configuration_survives_the_way_through_the_environment(tmp_path) -> N
 def test_what_travels_is_a_flat_json_object_of_the_fields() -> None:
     (text,) = SimConfig().to_env().values()
     fields = {field.name for field in dataclasses.fields(SimConfig)}
-    assert json.loads(text).keys() == fields - {"streams", "events", "counters_dir"}
+    optional = {"streams", "events", "check", "faults", "timeline", "counters_dir"}
+    assert json.loads(text).keys() == fields - optional
 
 
 def test_no_variable_means_the_default() -> None:

@@ -7,8 +7,11 @@
 // exported from libascendcl.so and safe to call from any thread.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
+#include <vector>
 
 #define ASCEND_SIM_EXPORT __attribute__((visibility("default")))
 
@@ -26,6 +29,17 @@ enum class TaskKind {
   kValueWait
 };
 
+// Memory that a task reads, or reads and writes.
+struct Touch {
+  const void* begin;
+  size_t bytes;
+  bool write;
+};
+using Touches = std::vector<Touch>;
+
+// True when somebody looks at what tasks touch (`--check hazards`); otherwise nobody need say.
+ASCEND_SIM_EXPORT bool TouchesWanted() noexcept;
+
 // One unit of device work. `run` may be called any number of times (a captured task runs once per
 // replay), on a worker thread, with no lock held and no GIL. It owns all it needs except device
 // memory. It throws to fail; the text of the exception becomes the device's error, surfacing at the
@@ -34,6 +48,10 @@ struct Task {
   const char* name;  // static storage: the ABI function that launched it, e.g. "aclnnAdd"
   TaskKind kind;
   std::function<void()> run;
+  std::shared_ptr<const Touches> touches = nullptr;  // null: not said
+  // True when `run` waits for something other than memory: a peer, a host thread. Other streams run
+  // meanwhile, whatever the schedule. The waits of this library say so by themselves.
+  bool waits = false;
 };
 
 // Puts `task` on `stream` (an aclrtStream; null is the current context's default stream): queues

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Faults: what goes wrong on purpose. A fault is a line of text:
+//
+//   ACTION:TARGET[,KEY=VALUE]...
+//
+//   fail:aclrtMalloc,nth=3        the third call returns 207001 and does nothing
+//   fail:malloc,bytes=1073741824  the first allocation of at least 1 GiB fails
+//   fail:capture,code=207005      no resources for the first capture call
+//   break:aclnnAdd,nth=2          the second execution of the kernel fails: 507015 at the next
+//                                 synchronisation
+//   hang:aclnnMatmul              the stream stops there, until it is called off or the fault goes
+//   die:execute,device=1,nth=20   the process kills itself (SIGKILL) when device 1 replays the 20th
+//                                 time
+//   lose:sync,nth=4               from then on every call gives 507010 (lost heartbeat)
+//
+// TARGET is the name of an ABI function or one of the kinds in fault.cpp. Without nth, every or
+// from, it is the first time that counts.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "ascend_sim/launch.h"
+
+namespace ascend_sim {
+
+class Device;
+
+// Adds a fault and returns its id, or throws Failure(kInvalidParam) that names what is valid. Safe
+// from any thread, like all below.
+uint64_t AddFault(const std::string& text);
+// Removes a fault, wakes what hangs in it, and returns how often it struck.
+uint64_t RemoveFault(uint64_t id);
+uint64_t FaultHits(uint64_t id);
+bool FaultsInstalled();
+
+// Throws what a fault makes of a call, or of a task that is about to run. Only to be called while
+// `interposed` is set.
+void FaultOnCall(const char* call);
+void FaultOnTask(Device& device, const Task& task);
+
+// Throws what a fault makes of an allocation.
+void FaultOnAllocation(size_t bytes);
+
+}  // namespace ascend_sim
