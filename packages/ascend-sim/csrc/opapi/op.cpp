@@ -84,7 +84,7 @@ int FinishPrepare(const char* name, Work run, Touches touches, uint64_t* workspa
     return Fail(kParamNull, name, "workspaceSize or executor is null");
   }
   *workspace_size = 0;
-  *executor = new aclOpExecutor{name, std::move(run)};
+  *executor = new aclOpExecutor{name, std::move(run), nullptr};
   if (!touches.empty()) {
     (*executor)->touches = std::make_shared<const Touches>(std::move(touches));
   }
