@@ -197,7 +197,7 @@ def info() -> None:
 )
 @click.option("--list", "names", is_flag=True, help="Every function instead of numbers.")
 def coverage(library: str | None, status: str | None, names: bool) -> None:
-    """Show which functions of the ABI are implemented, stubs, or absent."""
+    """Show which functions of the ABI are implemented, approximate, stubs, or absent."""
     functions = [
         function
         for function in _coverage.functions()

@@ -2,7 +2,8 @@
 """Which functions of the ABI there are.
 
 Read from the table that also generates the stubs, except for operators (``aclnn*``): these are
-declared once, in ``csrc/opapi``, and what libopapi exports is what there is.
+declared once, in ``csrc/opapi``, and what libopapi exports is what there is. ``operators.txt``
+lists those that torch_npu calls, so that what is not there has a name.
 """
 
 import tomllib
@@ -14,9 +15,18 @@ from functools import cache
 from ascend_sim._activate import library_path, toolkit_path
 from ascend_sim._elf import dynamic_symbols
 
-__all__ = ["STATUSES", "Function", "cann_version", "functions", "listing", "operators", "summary"]
+__all__ = [
+    "STATUSES",
+    "Function",
+    "called_operators",
+    "cann_version",
+    "functions",
+    "listing",
+    "operators",
+    "summary",
+]
 
-STATUSES = ("implemented", "stub", "absent")
+STATUSES = ("implemented", "approximate", "stub", "absent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,7 @@ class Function:
     status: str
     capture: str | int | None = None
     asynchronous: bool = False
+    note: str = ""
 
 
 def cann_version() -> str:
@@ -42,10 +53,18 @@ def operators() -> list[str]:
     return sorted(name for name in names if f"{name}GetWorkspaceSize" in names)
 
 
+def called_operators() -> list[str]:
+    """Return the names of the operators that torch_npu 2.13 calls, there or not."""
+    return _installed("operators.txt").split()
+
+
+def _installed(name: str) -> str:
+    return (library_path("libascendcl.so").parent.parent / name).read_text(encoding="utf-8")
+
+
 @cache
 def functions() -> tuple[Function, ...]:
     """Return the functions of all libraries, with the operators that are built."""
-    table = library_path("libascendcl.so").parent.parent / "abi.toml"
     found = [
         Function(
             name=name,
@@ -53,13 +72,21 @@ def functions() -> tuple[Function, ...]:
             status=entry["status"],
             capture=entry.get("capture"),
             asynchronous=entry.get("async", False),
+            note=entry.get("note", ""),
         )
-        for library, content in tomllib.loads(table.read_text(encoding="utf-8")).items()
+        for library, content in tomllib.loads(_installed("abi.toml")).items()
         for name, entry in content["functions"].items()
     ]
+    built = operators()
     found += [
-        Function(name, "libopapi", "implemented", capture="recorded", asynchronous=True)
-        for name in operators()
+        Function(
+            name,
+            "libopapi",
+            "implemented" if name in built else "absent",
+            capture="recorded" if name in built else None,
+            asynchronous=True,
+        )
+        for name in sorted({*built, *called_operators()})
     ]
     return tuple(found)
 
@@ -76,7 +103,8 @@ def summary(selected: Sequence[Function]) -> list[str]:
 
 
 def listing(selected: Sequence[Function]) -> list[str]:
-    """Return one line per function: name, library, status, and what a capture does with it."""
+    """Return one line per function: name, library, status, what a capture does, and a note."""
     return [
-        f"{f.name:<44} {f.library:<20} {f.status:<12} {f.capture or ''}".rstrip() for f in selected
+        f"{f.name:<44} {f.library:<20} {f.status:<12} {f.capture or '':<9} {f.note}".rstrip()
+        for f in selected
     ]

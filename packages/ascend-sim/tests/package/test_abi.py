@@ -15,7 +15,13 @@ import pytest
 
 from ascend_sim import library_path
 from ascend_sim._activate import LIBRARIES
-from ascend_sim._coverage import STATUSES, cann_version, functions, operators
+from ascend_sim._coverage import (
+    STATUSES,
+    called_operators,
+    cann_version,
+    functions,
+    operators,
+)
 from ascend_sim._elf import dynamic_symbols
 
 needs_nm = pytest.mark.skipif(shutil.which("nm") is None, reason="binutils (nm) is not installed")
@@ -26,6 +32,18 @@ FOREIGN = ("_Z", "__", "_ITM", "_Unwind", "Py", "_Py")
 
 # The first phase of an operator, and the variant of it that torch_npu calls before a capture.
 PHASE = re.compile(r"Get(Max)?WorkspaceSize$")
+
+
+# What torch_npu finds with dlsym is in its files as text; so are words of its own that look alike.
+LOOKED_UP = re.compile(
+    rb"(?<!\w)((?:acl(?:rt|mdl|prof|op|sys|sk|tdt)?[A-Z]|aclshmemx?_|shmem_|Hccl[A-Z]|Hcomm[A-Z]|hal[A-Z]"
+    rb"|dcmi_|dcmiv2_|mstx[A-Z]|mspti[A-Z]|Lccl[A-Z]|LcalComm|Aml[A-Z]|aclnn[A-Z])\w+)\0"
+)
+OWN_WORDS = re.compile(
+    r".*(Face|_SendRecv|Base|Togather)$|Hccl(Allgather|Allreduce|CommList)|Lccl(Allgather|Allreduce|CommInit.*)"
+    r"|aclProfiling\w+|aclQueryEvent\w+|aclStressDetect|mstxDomain(In|Ex)clude|aclnnNotFound(V2)?"
+)
+FOURIER = re.compile("aclRfft1D|aclStft")  # operators of libasdsip, named without "nn"
 
 
 def nm(path: Path, *options: str) -> dict[str, str]:
@@ -52,7 +70,7 @@ def built(library: str) -> dict[str, str]:
 @pytest.mark.parametrize("library", [name.removesuffix(".so") for name in LIBRARIES])
 def test_the_status_of_every_function_is_what_is_built(library: str) -> None:
     symbols = built(library)
-    kinds = {"implemented": "T", "stub": "W", "absent": None}
+    kinds = {"implemented": "T", "approximate": "T", "stub": "W", "absent": None}
     wrong = {
         function.name: (function.status, symbols.get(function.name))
         for function in functions()
@@ -78,7 +96,7 @@ def test_everything_torch_npu_links_against_is_there() -> None:
     provided = set()
     for path in [*libraries, *torch.glob("*.so*")]:
         provided |= nm(path, "--defined-only").keys()
-    provided |= {f.name for f in functions() if f.status in ("implemented", "stub")}
+    provided |= {f.name for f in functions() if f.status != "absent"}
     process = ctypes.CDLL(None)  # the C library and the interpreter
     missing = {
         name
@@ -89,6 +107,37 @@ def test_everything_torch_npu_links_against_is_there() -> None:
     # Versioned symbols of the system's C++ libraries; CANN's own C++ is in these two namespaces.
     cann = ("_ZN2ge", "_ZNK2ge", "_ZN3atb", "_ZNK3atb")
     assert {n for n in missing if n.startswith(cann) or not n.startswith(FOREIGN)} == set()
+
+
+def test_everything_torch_npu_looks_up_is_in_the_table() -> None:
+    """Given the names in the files of torch_npu: the table says what becomes of each."""
+    looked_up = {
+        PHASE.sub("", match.decode())
+        for path in torch_npu_libraries()
+        for match in LOOKED_UP.findall(path.read_bytes())
+    }
+    known = {function.name for function in functions()}
+    unknown = {
+        name
+        for name in looked_up - known
+        if not any(longer.startswith(name) for longer in known)  # the text was cut by the linker
+    }
+    assert {n for n in unknown if not OWN_WORDS.fullmatch(n) and not FOURIER.match(n)} == set()
+    assert len(looked_up) > 1000  # the texts were found
+
+
+def test_the_operators_torch_npu_calls_are_those_of_the_list() -> None:
+    called = {
+        match.decode()
+        for path in torch_npu_libraries()
+        for match in re.findall(rb"(aclnn\w+?)GetWorkspaceSize\0", path.read_bytes())
+    }
+    assert set(called_operators()) == called
+
+
+def test_what_is_approximate_says_how_it_differs() -> None:
+    without = {f.name for f in functions() if (f.status == "approximate") != bool(f.note)}
+    assert without == set()
 
 
 def test_a_stub_is_needed_by_torch_npu() -> None:
