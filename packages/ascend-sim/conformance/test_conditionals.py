@@ -5,12 +5,13 @@ from ctypes import byref, c_uint32, c_void_p
 
 import pytest
 from acl_abi import ACTIVE, GLOBAL, NONE, RELAXED, Acl, CondTaskParams
+from acl_fixtures import hardware_queues
 from rules import rule
 
 IF, WHILE, SWITCH = range(3)
 BY_USER, ASSIGN_DEFAULT = 0, 1
 
-pytestmark = pytest.mark.usefixtures("software_queues")
+software = pytest.mark.usefixtures("software_queues")
 
 
 class Condition:
@@ -61,6 +62,7 @@ def choosing(acl: Acl, kind: int, size: int, initial: int) -> tuple[c_void_p, c_
 
 
 @rule("section 1.10", "aclgraph_cond_task.cc; rt_utest_capture_mode.cc")
+@software
 @pytest.mark.parametrize(
     ("kind", "size", "initial", "chosen"),
     [
@@ -83,6 +85,7 @@ def test_the_value_chooses_the_branch(
 
 
 @rule("section 1.10", "cond_handle.cc, InitCondTaskByDefValue")
+@software
 def test_a_default_is_assigned_anew_at_each_execution(acl: Acl) -> None:
     stream, count = acl.stream(), acl.buffer()
     acl.begin(stream, RELAXED)
@@ -102,6 +105,7 @@ def test_a_default_is_assigned_anew_at_each_execution(acl: Acl) -> None:
 
 
 @rule("section 1.10", "acl_rt.h: 0 leaves the value to the user; cond_handle.cc zeroes it")
+@software
 def test_without_a_default_the_value_is_zero_and_then_what_was_written(acl: Acl) -> None:
     stream, chosen = acl.stream(), acl.buffer()
     acl.begin(stream, RELAXED)
@@ -121,6 +125,7 @@ def test_without_a_default_the_value_is_zero_and_then_what_was_written(acl: Acl)
 
 
 @rule("section 1.10", "aclgraph_cond_task.cc; example 3_cond_model")
+@software
 def test_a_loop_runs_until_its_body_clears_the_value(acl: Acl) -> None:
     stream, steps = acl.stream(), [acl.buffer() for _ in range(3)]
     acl.begin(stream, RELAXED)
@@ -142,6 +147,7 @@ def test_a_loop_runs_until_its_body_clears_the_value(acl: Acl) -> None:
 
 
 @rule("section 1.10", "rt_utest_capture_mode.cc: nested")
+@software
 def test_conditions_nest(acl: Acl) -> None:
     stream, chosen = acl.stream(), acl.buffer()
     acl.begin(stream, RELAXED)
@@ -162,6 +168,7 @@ def test_conditions_nest(acl: Acl) -> None:
 
 
 @rule("section 1.10", "context_aclgraph.cc: the task is work of the stream, in its order")
+@software
 def test_a_branch_comes_after_what_was_captured_before_and_before_what_follows(acl: Acl) -> None:
     stream, before, after = acl.stream(), acl.buffer(), acl.buffer()
     acl.begin(stream, RELAXED)
@@ -178,6 +185,7 @@ def test_a_branch_comes_after_what_was_captured_before_and_before_what_follows(a
 
 
 @rule("case 57", "aclgraph_cond_task.cc")
+@software
 @pytest.mark.parametrize(
     ("kind", "size"), [(IF, 0), (IF, 3), (WHILE, 0), (WHILE, 2), (SWITCH, 0), (3, 1)]
 )
@@ -191,6 +199,7 @@ def test_a_number_of_graphs_that_the_type_cannot_have_is_107000(
 
 
 @rule("case 57", "context_aclgraph.cc")
+@software
 @pytest.mark.parametrize("begun", [False, True])
 def test_an_open_child_fails_the_end_of_its_parent_with_107045(acl: Acl, begun: bool) -> None:
     stream = acl.stream()
@@ -205,6 +214,7 @@ def test_an_open_child_fails_the_end_of_its_parent_with_107045(acl: Acl, begun: 
 
 
 @rule("section 1.10", "api_error_aclgraph.cc, api_impl.cc")
+@software
 def test_a_condition_needs_an_active_graph(acl: Acl) -> None:
     stream, handle = acl.stream(), c_void_p()
     acl.begin(stream)
@@ -217,6 +227,7 @@ def test_a_condition_needs_an_active_graph(acl: Acl) -> None:
 
 
 @rule("section 1.10", "api_impl.cc, StreamAddCondTask")
+@software
 def test_the_task_of_a_condition_is_added_once_and_in_its_own_graph(acl: Acl) -> None:
     stream, other = acl.stream(), acl.stream()
     acl.begin(stream, RELAXED)
@@ -235,6 +246,7 @@ def test_the_task_of_a_condition_is_added_once_and_in_its_own_graph(acl: Acl) ->
 
 
 @rule("section 1.10", "context_aclgraph.cc, StreamBeginCapture")
+@software
 def test_only_a_child_that_was_not_captured_can_be_captured_into(acl: Acl) -> None:
     stream, inner = acl.stream(), acl.stream()
     acl.begin(stream, RELAXED)
@@ -252,6 +264,7 @@ def test_only_a_child_that_was_not_captured_can_be_captured_into(acl: Acl) -> No
 
 
 @rule("section 1.10", "api_impl.cc: IsSubCaptureModel")
+@software
 def test_a_child_has_no_life_of_its_own(acl: Acl) -> None:
     stream, number = acl.stream(), c_uint32()
     acl.begin(stream, RELAXED)
@@ -267,6 +280,7 @@ def test_a_child_has_no_life_of_its_own(acl: Acl) -> None:
 
 
 @rule("section 1.8", "runtime_handle_guard.cc; cond_handle.cc")
+@software
 def test_the_condition_goes_with_its_graph(acl: Acl) -> None:
     before = acl.memory()[0]
     stream, word = acl.stream(), c_void_p()
@@ -278,6 +292,7 @@ def test_the_condition_goes_with_its_graph(acl: Acl) -> None:
 
 
 @rule("section 1.10", "device memory: value writes take it, aclrtFree does not")
+@software
 def test_the_value_is_device_memory_of_the_runtime(acl: Acl) -> None:
     stream = acl.stream()
     acl.begin(stream, GLOBAL)
@@ -287,3 +302,14 @@ def test_the_value_is_device_memory_of_the_runtime(acl: Acl) -> None:
     acl.sync(stream)
     assert acl.word(condition.word) == 3
     assert acl.aclrtFree(condition.word) == 107000
+
+
+@rule("case 57", "CheckCaptureModelSupportSoftwareSq")
+def test_hardware_queues_have_no_conditions(acl: Acl) -> None:
+    if not hardware_queues():
+        pytest.skip("needs hardware queues")
+    stream, handle = acl.stream(), c_void_p()
+    acl.begin(stream)
+    graph = acl.info(stream)[1]
+    assert acl.aclmdlRICondHandleCreate(graph, 0, ASSIGN_DEFAULT, byref(handle)) == 207000
+    acl.end(stream)

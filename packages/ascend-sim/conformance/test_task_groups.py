@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Task groups and their updates."""
 
+from collections.abc import Callable
 from ctypes import byref, c_void_p
 
 from acl_abi import Acl
@@ -200,3 +201,29 @@ def test_a_running_replay_that_waits_for_a_value_sees_the_update_made_meanwhile(
         acl.ok("aclrtValueWrite", flag, 1, 0, updates)
         acl.sync(stream)
     assert trace == ["first", "second"]
+
+
+@rule("case 34", "task_group_capture_invalid")
+def test_a_task_that_finds_no_room_invalidates_the_group_and_the_capture(
+    process: Callable[..., str],
+) -> None:
+    """With hardware queues: the capture's first queue is full, and there is no second one."""
+    process(
+        """
+        if not acl.is_simulator:
+            sys.exit()  # the limits of a real device cannot be chosen
+        from ctypes import byref, c_void_p
+        stream, handle = acl.stream(), c_void_p()
+        acl.begin(stream)
+        acl.begin_group(stream)
+        code, launched = 0, 0
+        while code == 0 and launched < 3000:
+            code, launched = acl.kernel(stream), launched + 1
+        assert code == 207005
+        assert acl.aclmdlRICaptureTaskGrpEnd(stream, byref(handle)) == 507903
+        assert handle.value is None
+        code, graph = acl.try_end(stream)
+        assert (code, graph.value) == (507903, None)
+        """,
+        '{"sq": "hardware", "streams": 2}',
+    )
