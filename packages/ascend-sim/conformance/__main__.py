@@ -12,6 +12,9 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
+
+from rules import CASES
 
 HERE = Path(__file__).parent
 MODES = ("software", "hardware")
@@ -29,18 +32,21 @@ def _run(mode: str, report: Path, options: list[str]) -> int:
     ).returncode
 
 
-def _print_table(reports: dict[str, dict[str, dict[str, str]]]) -> None:
+def _print_table(reports: dict[str, dict[str, Any]]) -> None:
     """One line per concept; per mode the rules that passed, failed and were skipped."""
-    concepts = sorted({concept for report in reports.values() for concept in report})
+    concepts = sorted({concept for report in reports.values() for concept in report["concepts"]})
     print(f"\n{'':20}" + "".join(f"{mode + ' SQ':>28}" for mode in reports))
     print(f"{'concept':20}" + f"{'passed':>12}{'failed':>8}{'skipped':>8}" * len(reports))
     for concept in [*concepts, "all"]:
         line = f"{concept:20}"
         for report in reports.values():
             chosen = concepts if concept == "all" else [concept]
-            counts = Counter(outcome for c in chosen for outcome in report.get(c, {}).values())
+            of = report["concepts"]
+            counts = Counter(outcome for c in chosen for outcome in of.get(c, {}).values())
             line += f"{counts['passed']:12}{counts['failed']:8}{counts['skipped']:8}"
         print(line)
+    held = [list(report["cases"].values()).count("passed") for report in reports.values()]
+    print(f"{'cases':20}" + "".join(f"{f'{number} of {len(CASES)}':>12}{'':16}" for number in held))
 
 
 def main(options: list[str]) -> int:
@@ -52,7 +58,8 @@ def main(options: list[str]) -> int:
         for mode in modes:
             report = Path(folder) / "report.json"
             failed |= _run(mode, report, options) != 0
-            reports[mode] = json.loads(report.read_text()) if report.exists() else {}
+            empty = {"concepts": {}, "cases": {}}
+            reports[mode] = json.loads(report.read_text()) if report.exists() else empty
             report.unlink(missing_ok=True)
     _print_table(reports)
     return int(failed)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from acl_fixtures import _runtime, acl, library, process, software_queues
+from rules import cases
 
 __all__ = ["_runtime", "acl", "library", "process", "software_queues"]
 
@@ -24,7 +25,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "rule(where, source): the rule of CANN that a test holds")
     if named := config.getoption("--libascendcl"):
         os.environ["ASCEND_SIM_LIBRARY"] = named
     if path := config.getoption("--conformance-report"):
@@ -39,16 +39,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         marker = item.get_closest_marker("rule")
         if marker is None or len(marker.args) != 2:
             raise pytest.UsageError(f"{item.nodeid}: no @rule(where, source)")
+        item.user_properties.append(("cases", cases(marker.args[0])))
 
 
 class _Report:
-    """The worst outcome of each rule's tests, by concept."""
+    """The worst outcome of each rule's tests, by concept, and of each numbered case."""
 
-    _order = ("passed", "skipped", "failed")
+    _order = ("skipped", "passed", "failed")
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._concepts: dict[str, dict[str, str]] = {}
+        self._cases: dict[int, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call" and report.passed:
@@ -57,7 +59,13 @@ class _Report:
         concept = file.removeprefix("test_").removesuffix(".py")
         rules = self._concepts.setdefault(concept, {})
         test = name.partition("[")[0]
-        rules[test] = max(rules.get(test, "passed"), report.outcome, key=self._order.index)
+        rules[test] = self._worse(rules.get(test), report.outcome)
+        for case in dict(report.user_properties).get("cases", []):
+            self._cases[case] = self._worse(self._cases.get(case), report.outcome)
+
+    def _worse(self, before: str | None, now: str) -> str:
+        return max(before or now, now, key=self._order.index)
 
     def pytest_sessionfinish(self) -> None:
-        self._path.write_text(json.dumps(self._concepts))
+        report = {"concepts": self._concepts, "cases": self._cases}
+        self._path.write_text(json.dumps(report))

@@ -135,7 +135,7 @@ def test_the_flags_and_the_time_limit_are_checked(acl: Acl) -> None:
     acl.end(stream)
 
 
-@rule("section 1.6", "api_impl.cc: CheckCaptureModelSupportSoftwareSq")
+@rule("cases 52, 53", "api_impl.cc: CheckCaptureModelSupportSoftwareSq")
 def test_hardware_queues_have_no_external_records_and_waits(acl: Acl) -> None:
     if not hardware_queues():
         pytest.skip("needs hardware queues")

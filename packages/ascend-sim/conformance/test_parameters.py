@@ -162,7 +162,7 @@ def test_default_tasks_have_no_parameters(acl: Acl) -> None:
     assert writing.replay(acl) == 1  # asking does no harm
 
 
-@rule("section 1.9", "CheckCaptureModelSupportSoftwareSq")
+@rule("cases 54, 55", "CheckCaptureModelSupportSoftwareSq")
 def test_hardware_queues_have_no_task_parameters(acl: Acl) -> None:
     if not hardware_queues():
         pytest.skip("needs hardware queues")
