@@ -152,7 +152,7 @@ def _suites() -> list[str]:
     would be using: the suites of ascend-sim are folders of their own.
     """
     packages = [f"packages/{package}" for package in PACKAGES if package != "ascend-sim"]
-    sim = [f"packages/ascend-sim/tests/{suite}" for suite in ("runtime", "ops", "package")]
+    sim = [f"packages/ascend-sim/tests/{suite}" for suite in ("runtime", "hccl", "ops", "package")]
     return [*packages, *sim, "packages/ascend-sim/conformance", "tests-integration"]
 
 

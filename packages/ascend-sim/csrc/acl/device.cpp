@@ -28,6 +28,8 @@ int FailureCode(TaskKind kind) {
     case TaskKind::kMemcpy:
     case TaskKind::kMemset:
       return kDriver;
+    case TaskKind::kCommunication:
+      return kFftsPlusTimeout;  // what waiting in vain for another rank ends in on A2
     default:
       return kInternal;
   }

@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "abi/acl.h"
+#include "abi/hccl.h"
 
 namespace ascend_sim {
 namespace {
@@ -31,6 +32,15 @@ const char* Title(int code) {
       return "Success(EE0000)";
     case kInvalidParam:
       return "Invalid_Argument_Null_Pointer(EE1004)";
+    case kFftsPlusTimeout:
+    case abi::kHcclTimeout:
+    case abi::kHcclRemote:
+      return "Communication_Error_Timeout(EI0002)";
+    case abi::kHcclPara:
+    case abi::kHcclPtr:
+      return "Communication_Error_Invalid_Argument(EI0003)";
+    case abi::kHcclTcpConnect:
+      return "Communication_Error_Connection(EI0006)";
     case kStreamSyncTimeout:
     case kEventSyncTimeout:
       return "Synchronization_Timeout(EE1002)";

@@ -51,6 +51,8 @@ const char* TaskType(TaskKind kind) {
       return "MEM_WRITE_VALUE";
     case TaskKind::kValueWait:
       return "MEM_WAIT_VALUE";
+    case TaskKind::kCommunication:
+      return "FFTS_PLUS";
   }
   return "DEFAULT";
 }

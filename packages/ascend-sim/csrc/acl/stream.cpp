@@ -114,7 +114,8 @@ std::shared_ptr<Stream> StreamArg(aclrtStream handle) {
 int Launch(void* stream, Task task) noexcept {
   const char* name = task.name;
   return Abi(name, [&] {
-    const bool may_block = task.kind == TaskKind::kEventWait || task.kind == TaskKind::kValueWait;
+    const bool may_block = task.kind == TaskKind::kEventWait || task.kind == TaskKind::kValueWait ||
+                           task.kind == TaskKind::kCommunication;
     StreamArg(stream)->Launch(std::move(task), may_block);
   });
 }

@@ -2,6 +2,7 @@
 #include "acl/wait.h"
 
 #include "acl/error.h"
+#include "ascend_sim/blocking.h"
 
 namespace ascend_sim {
 
@@ -13,6 +14,11 @@ Deadline DeadlineFrom(int64_t timeout_ms) {
               " is not valid: use -1 to wait for ever or a number of milliseconds");
   }
   return Clock::now() + std::chrono::milliseconds(timeout_ms);
+}
+
+void ThrowIfCancelled() {
+  const std::atomic<bool>* cancelled = CancelScope::Current();
+  if (cancelled != nullptr && cancelled->load(std::memory_order_relaxed)) throw Cancelled{};
 }
 
 }  // namespace ascend_sim

@@ -24,6 +24,7 @@ LIBRARIES = (
     "libopapi.so",
     "libnnopbase.so",
     "libhccl.so",
+    "libhcomm.so",
     "libatb.so",
     "libacl_op_compiler.so",
     "libacl_tdt_channel.so",

@@ -26,7 +26,8 @@ enum class TaskKind {
   kEventWait,
   kEventReset,
   kValueWrite,
-  kValueWait
+  kValueWait,
+  kCommunication  // waits for other ranks
 };
 
 // Memory that a task reads, or reads and writes.
