@@ -2,7 +2,6 @@
 #include "acl/wait.h"
 
 #include "acl/error.h"
-#include "ascend_sim/blocking.h"
 
 namespace ascend_sim {
 

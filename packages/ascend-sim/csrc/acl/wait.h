@@ -12,6 +12,8 @@
 #include <optional>
 #include <thread>
 
+#include "ascend_sim/blocking.h"
+
 namespace ascend_sim {
 
 using Clock = std::chrono::steady_clock;
@@ -38,12 +40,6 @@ class CancelScope {
   static inline thread_local const std::atomic<bool>* current_ = nullptr;
   const std::atomic<bool>* before_;
 };
-
-// Ends the task of this thread when its stream is going away.
-inline void ThrowIfCancelled() {
-  const std::atomic<bool>* cancelled = CancelScope::Current();
-  if (cancelled != nullptr && cancelled->load(std::memory_order_relaxed)) throw Cancelled{};
-}
 
 // Waits until `ready()`; false at the deadline. `poll` bounds the time between two looks at
 // `ready`, for conditions that may become true without a notification.

@@ -73,7 +73,8 @@ void Communicator::Launch(void* stream, const char* name, const Message& message
   const auto run = [self = shared_from_this(), message, body = std::move(body)] {
     self->Execute(message, body);
   };
-  if (ascend_sim::Launch(stream, {name, TaskKind::kCommunication, run}) != 0) {
+  if (ascend_sim::Launch(stream, {name, TaskKind::kCommunication, run, nullptr, /*waits=*/true}) !=
+      0) {
     Raise(abi::kHcclRuntime, "the stream did not take the collective");
   }
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Ranks
+from processes import Ranks
 
 Run = Callable[..., list[Any]]
 

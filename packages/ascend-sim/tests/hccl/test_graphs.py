@@ -4,7 +4,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from conftest import Ranks
+from processes import Ranks
 
 Run = Callable[..., list[Any]]
 
