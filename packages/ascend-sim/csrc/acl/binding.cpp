@@ -15,7 +15,6 @@ namespace ascend_sim {
 namespace {
 
 constexpr int64_t kPoolLimit = 1024;
-constexpr auto kPause = std::chrono::milliseconds(1);
 
 // Queues of one device that belong to graphs.
 struct Pool {
@@ -107,7 +106,7 @@ void Bind(Graph& graph, int64_t wanted) {
                         " left: capture fewer streams, or destroy graphs");
       }
     }
-    std::this_thread::sleep_for(kPause);
+    Pause();
   }
 }
 
@@ -151,7 +150,7 @@ void TakeEndNotify(Graph& graph) {
       }
       Steal(ThePools().of_device[device.Id()], *graph.In(), candidates, 0);
     }
-    std::this_thread::sleep_for(kPause);
+    Pause();
   }
 }
 

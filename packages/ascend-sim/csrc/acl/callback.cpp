@@ -146,7 +146,8 @@ ASCEND_SIM_ABI aclError aclrtLaunchHostFunc(aclrtStream handle, aclrtHostFunc fu
             "a thread is subscribed to this stream: use aclrtLaunchCallback");
     stream->uses_host_func = true;
     // May wait for locks of the caller (Python's, for one), so never in the caller's own thread.
-    stream->Launch({"aclrtLaunchHostFunc", TaskKind::kHostFunc, [=] { function(args); }},
-                   /*may_block=*/true);
+    Task task{"aclrtLaunchHostFunc", TaskKind::kHostFunc, [=] { function(args); }};
+    task.waits = true;
+    stream->Launch(std::move(task), /*may_block=*/true);
   });
 }

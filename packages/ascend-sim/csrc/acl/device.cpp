@@ -106,6 +106,7 @@ void Device::Execute(const Task& task) {
     if (interposed.load(std::memory_order_relaxed)) [[unlikely]]
       FaultOnTask(*this, task);
     if (task.kind == TaskKind::kKernel && !ComputeEnabled()) return;
+    const Chaos::Beside beside(task.waits);
     task.run();
   } catch (const Cancelled&) {
     throw;

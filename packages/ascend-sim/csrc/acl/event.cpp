@@ -15,6 +15,7 @@ namespace {
 std::shared_ptr<Event> UncapturedEvent(aclrtEvent handle) {
   auto event = Events().Get(handle);
   RequireNotCaptured(*event);
+  if (Chaos* chaos = Chaos::Get()) chaos->OnQuery();
   return event;
 }
 
@@ -133,7 +134,7 @@ Claim Event::IdForRecord() {
                    "use, by events that were recorded and not destroyed\n",
                    static_cast<long long>(events.Limit()), OnDevice().Id());
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    Pause();
   }
 }
 

@@ -98,19 +98,36 @@ class Graph::Run {
     running_ = graph_.lanes.size() - 1;
     const auto* cancelled = CancelScope::Current();
     for (size_t lane = 1; lane < graph_.lanes.size(); ++lane) {
-      RunOnLanePool([this, lane, cancelled] {
+      std::shared_ptr<Chaos::Actor> actor;
+      if (Chaos* chaos = Chaos::Get()) {
+        actor = std::make_shared<Chaos::Actor>(*chaos, graph_.Id(), lane);
+      }
+      RunOnLanePool([this, lane, cancelled, actor = std::move(actor)]() mutable {
         const CancelScope scope(cancelled);
+        Chaos::Act(actor.get());
         RunLane(lane);
-        const std::lock_guard lock(mutex_);
-        if (--running_ == 0) finished_.notify_all();
+        {
+          const std::lock_guard lock(mutex_);
+          if (--running_ == 0) finished_.notify_all();
+        }
+        Chaos::Act(nullptr);
+        actor.reset();
       });
     }
     const bool complete = RunLane(0);
     {
       // Not interruptible: the lanes use this object. They end by themselves when the replay is
       // called off.
+      const auto finished = [this] { return running_ == 0; };
+      if (Chaos* chaos = Chaos::Get()) {
+        const auto locked = [&] {
+          const std::lock_guard lock(mutex_);
+          return finished();
+        };
+        chaos->Await(std::nullopt, locked, /*interruptible=*/false);
+      }
       std::unique_lock lock(mutex_);
-      finished_.wait(lock, [this] { return running_ == 0; });
+      finished_.wait(lock, finished);
     }
     if (!complete) throw Cancelled{};
   }
@@ -119,8 +136,12 @@ class Graph::Run {
   // False when the replay was called off.
   bool RunLane(size_t lane) {
     const std::vector<GraphNode>& nodes = graph_.lanes[lane].nodes;
+    Chaos* chaos = Chaos::Get();
     try {
-      for (const GraphNode& node : nodes) RunNode(node);
+      for (const GraphNode& node : nodes) {
+        if (chaos != nullptr) chaos->Step();
+        RunNode(node);
+      }
     } catch (const Cancelled&) {
       return false;
     }

@@ -91,7 +91,7 @@ void Destroy(aclmdlRI handle) {
   const bool waits = SoftwareQueues();
   for (const auto end = Clock::now() + kPatience; waits && graph->Running() > 0;) {
     Require(Clock::now() < end, kModelRunning, "the graph did not finish within 10 s");
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    Pause();
   }
   if (!Graphs().Remove(handle)) Raise(kInvalidHandle, "the graph was destroyed by another thread");
   Forget(*graph);

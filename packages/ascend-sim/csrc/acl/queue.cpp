@@ -56,7 +56,12 @@ void Dismiss(const std::shared_ptr<TaskQueue>& queue) {
 }  // namespace
 
 TaskQueue::TaskQueue(std::function<void(const Task&)> execute, bool run_inline)
-    : execute_(std::move(execute)), inline_(run_inline) {}
+    : execute_(std::move(execute)), inline_(run_inline) {
+  if (Chaos* chaos = Chaos::Get()) {
+    actor_ = std::make_unique<Chaos::Actor>(*chaos,
+                                            [this] { return submitted_.load() != done_.load(); });
+  }
+}
 
 uint64_t TaskQueue::Push(Task task, bool may_block) {
   std::unique_lock lock(mutex_);
@@ -64,7 +69,8 @@ uint64_t TaskQueue::Push(Task task, bool may_block) {
   if (inline_ && !may_block && tasks_.empty() && !running_) return RunInline(lock, std::move(task));
   if (tasks_.size() >= kDepth && t_working_for != this) {
     ++waiters_;
-    completed_.wait(lock, [this] { return tasks_.size() < kDepth || stopping_; });
+    WaitUntil(lock, completed_, std::nullopt,
+              [this] { return tasks_.size() < kDepth || stopping_; });
     --waiters_;
     if (stopping_) Raise(kInvalidHandle, "the stream was destroyed during the launch");
   }
@@ -78,6 +84,7 @@ uint64_t TaskQueue::Push(Task task, bool may_block) {
   const bool wake = std::exchange(sleeping_, false);
   lock.unlock();
   if (wake) added_.notify_one();
+  if (actor_) Chaos::Get()->OnLaunch();
   return ticket;
 }
 
@@ -107,7 +114,10 @@ bool TaskQueue::Wait(uint64_t ticket, const Deadline& deadline) {
   return done;
 }
 
-bool TaskQueue::Idle() const { return done_.load(std::memory_order_acquire) == submitted_.load(); }
+bool TaskQueue::Idle() const {
+  if (actor_) Chaos::Get()->OnQuery();
+  return done_.load(std::memory_order_acquire) == submitted_.load();
+}
 
 bool TaskQueue::Abort(int code, const Deadline& deadline) {
   std::unique_lock lock(mutex_);
@@ -153,6 +163,7 @@ void TaskQueue::Run(const Task& task) {
   const TaskQueue* before = std::exchange(t_working_for, this);
   const CancelScope scope(&cancelled_);
   try {
+    if (actor_) Chaos::Get()->Step();
     execute_(task);
   } catch (const Cancelled&) {  // the stream is going away: there is nobody to tell
   }
@@ -176,6 +187,7 @@ bool TaskQueue::AwaitTask(std::unique_lock<std::mutex>& lock) {
 }
 
 void TaskQueue::Work() {
+  Chaos::Act(actor_.get());
   std::unique_lock lock(mutex_);
   while (AwaitTask(lock)) {
     Task task = std::move(tasks_.front());
@@ -188,6 +200,10 @@ void TaskQueue::Work() {
     running_ = false;
     done_.fetch_add(1, std::memory_order_release);
     if (waiters_ > 0) completed_.notify_all();
+    if (!actor_) continue;
+    lock.unlock();
+    Chaos::Get()->Finish();
+    lock.lock();
   }
   started_ = false;
   lock.unlock();

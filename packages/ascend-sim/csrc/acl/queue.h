@@ -12,6 +12,7 @@
 #include <mutex>
 #include <utility>
 
+#include "acl/chaos.h"
 #include "acl/wait.h"
 #include "ascend_sim/launch.h"
 
@@ -55,6 +56,7 @@ class TaskQueue : public std::enable_shared_from_this<TaskQueue> {
 
   const std::function<void(const Task&)> execute_;
   const bool inline_;
+  std::unique_ptr<Chaos::Actor> actor_;  // with the chaos schedule
   mutable std::mutex mutex_;
   std::condition_variable added_;      // for the worker
   std::condition_variable completed_;  // for those who wait for tasks, room or the end

@@ -12,12 +12,11 @@
 #include <optional>
 #include <thread>
 
+#include "acl/chaos.h"
+#include "acl/clock.h"
 #include "ascend_sim/blocking.h"
 
 namespace ascend_sim {
-
-using Clock = std::chrono::steady_clock;
-using Deadline = std::optional<Clock::time_point>;  // none: for ever
 
 // The deadline of a time-out argument in milliseconds; -1 is for ever, 0 and less than -1 fail with
 // 107000.
@@ -47,6 +46,25 @@ template <class Ready>
 bool WaitUntil(std::unique_lock<std::mutex>& lock, std::condition_variable& changed,
                const Deadline& deadline, Ready ready,
                std::chrono::microseconds poll = std::chrono::hours(1)) {
+  if (Chaos* chaos = Chaos::Get()) {
+    const auto locked = [&] {
+      const std::lock_guard guard(*lock.mutex());
+      return static_cast<bool>(ready());
+    };
+    struct Relock {
+      std::unique_lock<std::mutex>& lock;
+      explicit Relock(std::unique_lock<std::mutex>& held) : lock(held) { lock.unlock(); }
+      ~Relock() { lock.lock(); }
+    };
+    while (!ready()) {
+      const bool in_time = [&] {
+        const Relock unlocked(lock);
+        return chaos->Await(deadline, locked);
+      }();
+      if (!in_time) return ready();
+    }
+    return true;
+  }
   const std::atomic<bool>* cancelled = CancelScope::Current();
   if (cancelled != nullptr)
     poll = std::min<std::chrono::microseconds>(poll, std::chrono::milliseconds(5));
@@ -64,6 +82,7 @@ bool WaitUntil(std::unique_lock<std::mutex>& lock, std::condition_variable& chan
 // kernels. Yields, so that on few cores the one waited for can run.
 template <class Ready>
 bool SpinUntil(Ready ready) {
+  if (Chaos::Get() != nullptr) return ready();
   constexpr auto kPatience = std::chrono::microseconds(20);
   const auto end = Clock::now() + kPatience;
   do {
@@ -73,6 +92,12 @@ bool SpinUntil(Ready ready) {
     std::this_thread::yield();
   } while (Clock::now() < end);
   return ready();
+}
+
+// A pause of a host thread that looks now and then whether device work is done.
+inline void Pause() {
+  if (Chaos* chaos = Chaos::Get()) chaos->OnQuery();
+  std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 // Set once, seen by any number of waiters; remembers when.
