@@ -82,6 +82,14 @@ def bench(session: nox.Session) -> None:
         session.run("python", f"benchmarks/{name}.py")
 
 
+@nox.session(requires=["wheels"])
+def chaos(session: nox.Session) -> None:
+    """Serve the same requests under 1,000 seeds of the chaos schedule; `-- --seeds 20`."""
+    _install_product(session, *TEST_TOOLS)
+    command = ("ascend-sim", "run", "--", "python", "-m", "support.chaos", *session.posargs)
+    session.run(*command, env={"PYTHONPATH": str(ROOT / "tests-integration")})
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and layout; `-- --fix` mends what can be mended."""

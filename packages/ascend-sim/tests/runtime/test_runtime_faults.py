@@ -267,19 +267,24 @@ def test_what_a_hook_calls_passes_by_all_hooks(acl: Acl) -> None:
 
 
 def test_hooks_come_and_go_while_threads_call(acl: Acl) -> None:
+    enough, seen = threading.Event(), list[str]()
+
     def call() -> None:
         acl.ok("aclrtSetDevice", 0)
-        for _ in range(500):
+        while not enough.is_set():
             acl.ok("aclrtSynchronizeDevice")
 
     threads = [threading.Thread(target=call) for _ in range(2)]
     for thread in threads:
         thread.start()
-    seen = list[str]()
-    while any(thread.is_alive() for thread in threads):
+    for _ in range(100):
         with hook(acl, AFTER, lambda name, code: seen.append(name) or 0):
             acl.ok("aclrtSynchronizeDevice")
+    enough.set()
+    for thread in threads:
+        thread.join()
     assert {"aclrtSynchronizeDevice"} <= set(seen) <= {"aclrtSynchronizeDevice", "aclrtSetDevice"}
+    assert len(seen) >= 100
 
 
 def test_every_implemented_function_passes_the_hooks(process: Callable[..., str]) -> None:

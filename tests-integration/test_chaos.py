@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sample of `nox -s chaos`: reordered wherever no rule orders, an engine gives the same tokens."""
+
+from pathlib import Path
+
+from support.chaos import serve_with_seeds
+
+
+def test_twenty_seeds_give_the_tokens_of_transformers(
+    tiny_model: Path, vllm_environment: dict[str, str]
+) -> None:
+    run = serve_with_seeds(tiny_model, vllm_environment, seeds=20)
+    assert run.stuck is None, run.log
+    assert run.wrong == []
+    assert run.passed == 20
+    assert run.counters["graph_executions"] > 20  # of every decode step at least one
