@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -93,6 +94,11 @@ Handles<Physical>& Physicals() {
   return *physicals;
 }
 
+// A memory file may be larger than all memory; what is in it may not.
+size_t HostMemory() {
+  return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
 size_t Granularity(const abi::PhysicalMemProp& prop) {
   return prop.mem_attr == abi::kMemHbmHuge1G ? kGiantPage : kHugePage;
 }
@@ -145,6 +151,7 @@ ASCEND_SIM_ABI aclError aclrtReserveMemAddress(void** address, size_t size, size
     RequirePtr(address, "virPtr");
     Require(size > 0 && alignment == 0 && wanted == nullptr && flags <= 1, kInvalidParam,
             "size must be positive, alignment 0, the expected address null and flags 0 or 1");
+    Require(size <= SIZE_MAX - kHugePage, kMemoryAllocation, "more than all addresses there are");
     // Room to begin at a huge page.
     const size_t room = size + kHugePage;
     void* memory =
@@ -197,6 +204,8 @@ ASCEND_SIM_ABI aclError aclrtMallocPhysical(aclrtDrvMemHandle* handle, size_t si
     FaultOnAllocation(size);
     Device* device =
         prop->location.type == abi::kLocationDevice ? &DeviceAt(prop->location.id) : nullptr;
+    Require(device != nullptr || size <= HostMemory(), kMemoryAllocation,
+            "more than the host's whole memory");
     void* token = Physicals().Reserve();
     Physicals().Add(token, std::make_shared<Physical>(device, size));
     *handle = token;

@@ -4,7 +4,7 @@
 import ctypes
 import json
 from collections.abc import Callable
-from ctypes import byref, c_int32, c_int64
+from ctypes import byref, c_int32, c_int64, c_uint32, c_void_p
 from pathlib import Path
 
 import pytest
@@ -51,6 +51,20 @@ def test_an_executed_graph_takes_memory_for_its_queue_entries(process: Callable[
         """,
         '{"sq": "software"}',
     )
+
+
+# --- sizes that cannot be ---
+
+
+@pytest.mark.parametrize("size", [1 << 62, (1 << 64) - 1])
+def test_more_addresses_than_there_are_cannot_be_reserved(acl: Acl, size: int) -> None:
+    assert acl.aclrtReserveMemAddress(byref(c_void_p()), size, 0, None, 0) == 207001
+
+
+@pytest.mark.parametrize("location", [0, 1], ids=["host", "device"])
+def test_more_physical_memory_than_there_is_is_207001(acl: Acl, location: int) -> None:
+    properties = (c_uint32 * 8)(0, 0, 1, 0, location)
+    assert acl.aclrtMallocPhysical(byref(c_void_p()), 1 << 62, properties, 0) == 207001
 
 
 # --- configuration ---
