@@ -6,6 +6,7 @@ container says how much. Streams are not in that file: whether they are shared f
 served, is for the driver to say (`Device.streams_available`).
 """
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +16,7 @@ from ascend_core.errors import AscendError
 
 __all__ = ["Partition", "PartitionError", "SchedulingPolicy"]
 
+_ROOT_VARIABLE = "ASCEND_PARTITION_ROOT"
 _CONFIG = Path("etc/enpu/vcann-rt/npu_info.config")
 _PRELOAD = Path("etc/ld.so.preload")
 _ENFORCER = "libvruntime.so"
@@ -85,7 +87,7 @@ class Partition:
     enforced: bool
 
     @classmethod
-    def read(cls, device: int = 0, *, root: Path = Path("/")) -> "Partition | None":
+    def read(cls, device: int = 0, *, root: Path | None = None) -> "Partition | None":
         """Read the partition of this container.
 
         Parameters
@@ -93,7 +95,8 @@ class Partition:
         device
             Which device of the container, where the file describes several.
         root
-            Root of the file system.
+            Root of the file system. Default: the folder that the environment variable
+            ``ASCEND_PARTITION_ROOT`` names, or ``/``.
 
         Returns
         -------
@@ -105,6 +108,7 @@ class Partition:
         PartitionError
             If the file is there but cannot be read, lacks a key or holds an impossible value.
         """
+        root = Path(os.environ.get(_ROOT_VARIABLE) or "/") if root is None else root
         path = root / _CONFIG
         try:
             lines = path.read_text().splitlines()

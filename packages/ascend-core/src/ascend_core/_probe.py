@@ -78,7 +78,7 @@ class Probe:
     memory: MemoryInfo | None
 
 
-def probe(*, streams: bool = False, device: int = 0, root: Path = Path("/")) -> Probe:
+def probe(*, streams: bool = False, device: int = 0, root: Path | None = None) -> Probe:
     """Look at the machine.
 
     Parameters
@@ -90,7 +90,7 @@ def probe(*, streams: bool = False, device: int = 0, root: Path = Path("/")) -> 
     device
         The device to ask, and the one whose partition is read.
     root
-        Root of the file system that holds the partition's files.
+        Root of the file system that holds the partition's files; see `Partition.read`.
 
     Returns
     -------

@@ -10,13 +10,15 @@
 
 #include "acl/error.h"
 #include "acl/soc.h"
+#include "acl/tenant.h"
 
 namespace ascend_sim {
 namespace {
 
 constexpr const char* kVariable = "ASCEND_SIM_CONFIG";
 constexpr const char* kKeys =
-    "devices, soc, hbm_bytes, streams, events, sq, schedule, compute, check, faults, timeline, "
+    "devices, soc, hbm_bytes, streams, events, tenants, partition, sq, schedule, compute, check, "
+    "faults, timeline, "
     "counters_dir";
 
 using Value = std::variant<std::monostate, int64_t, std::string>;  // null, integer, string
@@ -161,6 +163,11 @@ void Set(Config& config, const std::string& key, const Value& value) {
     if (!IsNull(value)) config.streams = Integer(key, value, 1, 32768);
   } else if (key == "events") {
     if (!IsNull(value)) config.events = Integer(key, value, 1, 1 << 24);
+  } else if (key == "tenants") {
+    if (!IsNull(value)) config.tenants = Text(key, value);
+    ParseTenants(config.tenants);
+  } else if (key == "partition") {
+    // Of files and variables that the parent made; nothing of this library depends on it.
   } else if (key == "sq") {
     config.hardware_queues = Choice(key, value, "hardware", "software");
   } else if (key == "schedule") {

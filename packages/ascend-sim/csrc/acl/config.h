@@ -19,6 +19,7 @@ struct Config {
   int64_t hbm_bytes = int64_t{8} << 30;  // per device
   int64_t streams = 0;                   // hardware queues per device; 0: the chip's number
   int64_t events = 0;                    // per device; 0: the chip's number
+  std::string tenants;                   // other tenants, see tenant.h
   bool hardware_queues = false;          // sq: "software" or "hardware"; see binding.h
   bool inline_schedule = false;          // schedule: "threads", "inline" or
   std::optional<uint64_t> chaos_seed;    //           "chaos:SEED"

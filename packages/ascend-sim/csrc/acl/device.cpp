@@ -12,6 +12,7 @@
 #include "acl/counters.h"
 #include "acl/error.h"
 #include "acl/fault.h"
+#include "acl/machine.h"
 #include "acl/memory.h"
 #include "acl/soc.h"
 #include "acl/stream.h"
@@ -48,7 +49,7 @@ void SynchronizeDevice(const Deadline& deadline) {
 
 }  // namespace
 
-Device::Device(int id) : id_(id) {}
+Device::Device(int id) : id_(id), ledger_(id) {}
 
 std::shared_ptr<Context> Device::Open() {
   const std::lock_guard lock(mutex_);
@@ -121,6 +122,7 @@ void Device::Execute(const Task& task) {
 
 const std::vector<std::unique_ptr<Device>>& Devices() {
   static const auto* const devices = [] {
+    TheMachine();  // a ledger that this process cannot share is an error of the first call
     auto made = std::make_unique<std::vector<std::unique_ptr<Device>>>();
     for (int id = 0; id < GetConfig().devices; ++id) made->push_back(std::make_unique<Device>(id));
     return made.release();

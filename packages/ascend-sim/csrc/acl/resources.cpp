@@ -1,56 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "acl/resources.h"
 
-#include <algorithm>
-
-#include "acl/config.h"
 #include "acl/error.h"
-#include "acl/soc.h"
+#include "acl/machine.h"
 
 namespace ascend_sim {
 namespace {
 
-// The driver's; not documented.
-constexpr int64_t kModelIds = 32768;
+// What a call returns when a resource has run out, and what it calls it.
+struct Exhaustion {
+  int code;
+  const char* noun;
+};
+constexpr Exhaustion kExhaustions[kResources] = {
+    {kResourceAlloc, "streams"}, {kNoStream, "stream ids"},
+    {kNoEvent, "events"},        {kNoNotify, "notifies"},
+    {kNoModel, "model ids"},     {kMemoryAllocation, "bytes of device memory"},
+};
 
 }  // namespace
 
-bool Quota::TryTake(int64_t amount) {
-  const std::lock_guard lock(mutex_);
-  if (amount > limit_ - used_) return false;
-  used_ += amount;
-  return true;
-}
-
 void Quota::Take(int64_t amount) {
   if (TryTake(amount)) return;
-  Raise(code_, std::string("no ") + noun_ + " left: " + std::to_string(amount) + " wanted, " +
-                   std::to_string(Available()) + " of " + std::to_string(limit_) + " free");
+  const Exhaustion& exhaustion = kExhaustions[static_cast<size_t>(resource_)];
+  Raise(exhaustion.code, std::string("no ") + exhaustion.noun + " left: " + std::to_string(amount) +
+                             " wanted, " + std::to_string(Available()) + " of " +
+                             std::to_string(Limit()) + " free" +
+                             TheMachine().OthersText(device_, resource_));
 }
+
+bool Quota::TryTake(int64_t amount) { return TheMachine().Take(device_, resource_, amount); }
 
 int64_t Quota::TakeUpTo(int64_t amount) {
-  const std::lock_guard lock(mutex_);
-  const int64_t taken = std::clamp<int64_t>(limit_ - used_, 0, amount);
-  used_ += taken;
-  return taken;
+  return TheMachine().TakeUpTo(device_, resource_, amount);
 }
 
-void Quota::Give(int64_t amount) {
-  const std::lock_guard lock(mutex_);
-  used_ -= amount;
-}
+void Quota::Give(int64_t amount) { TheMachine().Give(device_, resource_, amount); }
 
-int64_t Quota::Available() const {
-  const std::lock_guard lock(mutex_);
-  return limit_ - used_;
-}
+int64_t Quota::Available() const { return TheMachine().Available(device_, resource_); }
 
-Ledger::Ledger()
-    : stream_ids("stream ids", kNoStream, ThisSoc().family->stream_ids),
-      queues("streams", kResourceAlloc, GetConfig().streams),
-      events("events", kNoEvent, GetConfig().events),
-      notifies("notifies", kNoNotify, ThisSoc().family->notifies),
-      models("model ids", kNoModel, kModelIds),
-      hbm("bytes of device memory", kMemoryAllocation, GetConfig().hbm_bytes) {}
+int64_t Quota::Limit() const { return TheMachine().Limit(resource_); }
+
+Ledger::Ledger(int device)
+    : stream_ids(device, Resource::kStreamIds),
+      queues(device, Resource::kStreams),
+      events(device, Resource::kEvents),
+      notifies(device, Resource::kNotifies),
+      models(device, Resource::kModels),
+      hbm(device, Resource::kHbmBytes) {}
 
 }  // namespace ascend_sim

@@ -4,19 +4,27 @@
 // Claim and gives it back when it goes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <mutex>
+#include <iterator>
 #include <utility>
 
 namespace ascend_sim {
 
-// A counted resource. Safe from any thread.
+// What a device has a limited number of. The names are those of the configuration.
+enum class Resource : uint8_t { kStreams, kStreamIds, kEvents, kNotifies, kModels, kHbmBytes };
+inline constexpr const char* kResourceNames[] = {"streams",  "stream_ids", "events",
+                                                 "notifies", "models",     "hbm_bytes"};
+inline constexpr size_t kResources = 6;
+static_assert(std::size(kResourceNames) == kResources);
+
+// One resource of one device, as this process takes it: from what all processes of the machine
+// share (machine.h). Safe from any thread.
 class Quota {
  public:
-  Quota(const char* noun, int exhausted_code, int64_t limit)
-      : noun_(noun), code_(exhausted_code), limit_(limit) {}
+  Quota(int device, Resource resource) : device_(device), resource_(resource) {}
 
-  // Takes `amount` or throws Failure(exhausted_code).
+  // Takes `amount` or throws Failure with the code that says that this resource has run out.
   void Take(int64_t amount = 1);
   // Takes `amount` if there is enough.
   bool TryTake(int64_t amount = 1);
@@ -24,14 +32,11 @@ class Quota {
   int64_t TakeUpTo(int64_t amount);
   void Give(int64_t amount = 1);
   int64_t Available() const;
-  int64_t Limit() const { return limit_; }
+  int64_t Limit() const;
 
  private:
-  const char* noun_;
-  const int code_;
-  const int64_t limit_;
-  mutable std::mutex mutex_;
-  int64_t used_ = 0;
+  const int device_;
+  const Resource resource_;
 };
 
 // `amount` units taken from a quota that must outlive the claim.
@@ -67,9 +72,9 @@ class Claim {
   int64_t amount_ = 0;
 };
 
-// What one device has, by the configuration and, where that leaves it open, by the chip.
+// What one device has.
 struct Ledger {
-  Ledger();
+  explicit Ledger(int device);
 
   Quota stream_ids;  // ordinary and captured streams
   Quota queues;      // hardware queues: what aclrtGetStreamAvailableNum counts

@@ -4,18 +4,22 @@
 Call :func:`activate` before torch is imported, or start the whole program with ``ascend-sim run``.
 """
 
-from ascend_sim._activate import activate, library_path
-from ascend_sim._config import SimConfig, parse_size
+from ascend_sim._activate import activate
+from ascend_sim._config import SimConfig
 from ascend_sim._counters import counters, read_counters
 from ascend_sim._errors import (
     ActivationError,
     CannConflictError,
     ConfigError,
     CountersError,
+    LedgerError,
     SimError,
 )
 from ascend_sim._fault import Fault
 from ascend_sim._interpose import Injection, hook, inject, reseed
+from ascend_sim._ledger import LedgerUsage, Usage, ledger
+from ascend_sim._library import library_path
+from ascend_sim._size import parse_size
 from ascend_sim._version import __version__
 
 __all__ = [
@@ -25,13 +29,17 @@ __all__ = [
     "CountersError",
     "Fault",
     "Injection",
+    "LedgerError",
+    "LedgerUsage",
     "SimConfig",
     "SimError",
+    "Usage",
     "__version__",
     "activate",
     "counters",
     "hook",
     "inject",
+    "ledger",
     "library_path",
     "parse_size",
     "read_counters",

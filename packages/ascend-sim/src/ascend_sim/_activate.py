@@ -1,73 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Putting the simulator in CANN's place, in this process and in its children."""
 
+import atexit
 import ctypes
 import importlib.util
 import logging
 import os
+import shutil
 import sys
-import sysconfig
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from ascend_sim._config import SimConfig
 from ascend_sim._errors import ActivationError, CannConflictError
+from ascend_sim._ledger import inherited_ledger, make_ledger
+from ascend_sim._library import LIBRARIES, library_path, toolkit_path
+from ascend_sim._partition import ROOT_VARIABLE, write_partition
 
-__all__ = ["LIBRARIES", "activate", "child_environment", "library_path", "toolkit_path"]
+__all__ = ["activate", "child_environment"]
 
 _logger = logging.getLogger(__name__)
-
-# Dependencies first, so that each finds the others by soname when it is loaded.
-LIBRARIES = (
-    "libc_sec.so",
-    "libascendcl.so",
-    "libopapi.so",
-    "libnnopbase.so",
-    "libhccl.so",
-    "libhcomm.so",
-    "libatb.so",
-    "libacl_op_compiler.so",
-    "libacl_tdt_channel.so",
-    "libgraph.so",
-    "libge_runner.so",
-    "libfmk_parser.so",
-    "libascend_protobuf.so",
-)
 
 _TOOLKIT_VARIABLES = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "ASCEND_OPP_PATH")
 
 _active: SimConfig | None = None
-
-
-def library_path(name: str) -> Path:
-    """Return the path of one of the simulator's libraries.
-
-    Parameters
-    ----------
-    name : str
-        File name as CANN has it, such as ``"libascendcl.so"``.
-
-    Raises
-    ------
-    ActivationError
-        If ascend-sim has no such library, or its installation is incomplete.
-    """
-    if name not in LIBRARIES:
-        raise ActivationError(f"ascend-sim has no {name}; it has {', '.join(LIBRARIES)}")
-    # An editable installation keeps Python files in the source tree, libraries in site-packages.
-    package = Path(__file__).parent
-    for folder in (package, Path(sysconfig.get_path("platlib")) / package.name):
-        if (path := folder / "lib" / name).is_file():
-            return path
-    raise ActivationError(
-        f"{name} is missing from the installed ascend-sim. "
-        f"Mend it with: {sys.executable} -m pip install --force-reinstall --no-deps ascend-sim"
-    )
-
-
-def toolkit_path() -> Path:
-    """Return the folder that stands for a CANN toolkit installation (``ASCEND_HOME_PATH``)."""
-    return Path(__file__).parent / "toolkit"
 
 
 def child_environment(config: SimConfig, environ: Mapping[str, str]) -> dict[str, str]:
@@ -135,13 +92,26 @@ def activate(config: SimConfig | None = None) -> SimConfig:
             "conftest.py), or start the program with `ascend-sim run`"
         )
     config = SimConfig.from_env() if config is None else config
-    variables = child_environment(config, os.environ)
+    environ = dict(os.environ)
+    variables = child_environment(config, environ)
     _refuse_loaded_cann()
     os.environ.update(variables)
     _load_libraries()
+    # Children join this process's machine, and this process that of the parent with the same.
+    inherited = inherited_ledger(config, environ)
+    os.environ.update(inherited or make_ledger(config))
+    if config.partition is not None and not (inherited and environ.get(ROOT_VARIABLE)):
+        folder = tempfile.mkdtemp(prefix="ascend-sim-partition-")
+        atexit.register(_remove_unless_forked, folder, os.getpid())
+        os.environ.update(write_partition(config.partition, Path(folder)))
     _active = config
     _logger.debug("active: %s", config)
     return config
+
+
+def _remove_unless_forked(folder: str, pid: int) -> None:
+    if os.getpid() == pid:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _load_libraries() -> None:

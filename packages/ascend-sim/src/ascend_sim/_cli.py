@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command ``ascend-sim``: run a program on simulated NPUs, and say what is simulated."""
 
+import contextlib
 import importlib.metadata
 import os
 import signal
@@ -17,7 +18,7 @@ from typing import Any, get_args
 import click
 
 from ascend_sim import _coverage
-from ascend_sim._activate import child_environment, library_path, toolkit_path
+from ascend_sim._activate import child_environment
 from ascend_sim._config import (
     CHECKS,
     MAX_DEVICES,
@@ -26,11 +27,14 @@ from ascend_sim._config import (
     Queues,
     SimConfig,
     check_schedule,
-    parse_size,
 )
 from ascend_sim._counters import read_counters
 from ascend_sim._errors import SimError
 from ascend_sim._fault import Fault
+from ascend_sim._ledger import LEDGER_VARIABLE, LedgerUsage, ledger, make_ledger, running_ledgers
+from ascend_sim._library import library_path, toolkit_path
+from ascend_sim._partition import write_partition
+from ascend_sim._size import parse_size
 from ascend_sim._version import __version__
 
 __all__ = ["main"]
@@ -81,6 +85,18 @@ def main() -> None:
 @click.option("--hbm", "hbm_bytes", callback=_size, help="Memory of each device, such as 8GiB.")
 @click.option("--streams", type=click.IntRange(1), help="Hardware streams of each device.")
 @click.option("--events", type=click.IntRange(1), help="Events of each device.")
+@click.option(
+    "--tenant",
+    "tenants",
+    multiple=True,
+    metavar="SPEC",
+    help="Another user of the devices: streams=700,after=2s,steps=7,every=1s. Repeatable.",
+)
+@click.option(
+    "--partition",
+    metavar="SPEC",
+    help="A container's share by the vCANN runtime: aicore=50,memory=4GiB,policy=elastic.",
+)
 @click.option("--sq", type=click.Choice(get_args(Queues)), help="When graphs take hardware queues.")
 @click.option(
     "--schedule",
@@ -115,13 +131,19 @@ def run(command: tuple[str, ...], stats: bool, **options: Any) -> None:
 
     Example: ascend-sim run --devices 2 --hbm 4GiB -- python train.py
     """
-    given = {key: value for key, value in options.items() if value is not None}
+    given = {key: value for key, value in options.items() if value not in (None, ())}
     config = replace(SimConfig.from_env(), **given)
     if config.counters_dir is not None:
         Path(config.counters_dir).mkdir(parents=True, exist_ok=True)
-    if stats:
-        sys.exit(_run_with_stats(command, config))
-    environ = {**os.environ, **child_environment(config, os.environ)}
+    with contextlib.ExitStack() as stack:
+        environ = {**os.environ, **child_environment(config, os.environ), **make_ledger(config)}
+        if config.partition is not None:
+            folder = tempfile.TemporaryDirectory(prefix="ascend-sim-partition-")
+            environ |= write_partition(config.partition, Path(stack.enter_context(folder)))
+        if stats:
+            sys.exit(_run_with_stats(command, config, environ))
+        if config.partition is not None:  # somebody has to remove the folder
+            sys.exit(_run_forwarding_signals(command, environ))
     try:
         # Signals and the exit status are then the command's own.
         os.execvpe(command[0], command, environ)  # noqa: S606 - the command is the user's
@@ -129,14 +151,12 @@ def run(command: tuple[str, ...], stats: bool, **options: Any) -> None:
         raise click.ClickException(f"cannot run {command[0]}: {error.strerror}") from error
 
 
-def _run_with_stats(command: Sequence[str], config: SimConfig) -> int:
+def _run_with_stats(command: Sequence[str], config: SimConfig, environ: dict[str, str]) -> int:
     with tempfile.TemporaryDirectory(prefix="ascend-sim-") as scratch:
         folder = Path(config.counters_dir or scratch)
         before = set(read_counters(folder))
         config = replace(config, counters_dir=str(folder))
-        status = _run_forwarding_signals(
-            command, {**os.environ, **child_environment(config, os.environ)}
-        )
+        status = _run_forwarding_signals(command, environ | config.to_env())
         processes = {
             pid: block for pid, block in read_counters(folder).items() if pid not in before
         }
@@ -188,6 +208,37 @@ def info() -> None:
     click.echo(f"queues       {config.sq} mode")
     click.echo(f"schedule     {config.schedule}, compute {config.compute}")
     click.echo(f"counters     {config.counters_dir or 'in the process only'}")
+
+
+@main.command("ledger")
+@click.argument("path", required=False)
+def show_ledger(path: str | None) -> None:
+    """Show who holds what of the devices: of one run, by PATH, or of all that run now."""
+    if path is None and os.environ.get(LEDGER_VARIABLE):
+        path = os.environ[LEDGER_VARIABLE]
+    paths = [Path(path)] if path is not None else running_ledgers()
+    if not paths:
+        click.echo("nothing runs on the simulator")
+    for each in paths:
+        click.echo(f"{each}")
+        click.echo("\n".join(_usage_lines(ledger(each))))
+
+
+def _usage_lines(usage: LedgerUsage) -> list[str]:
+    resources = list(usage.limits)
+    rows = [["device", "holder", *resources]]
+    holders = [(f"process {process.pid}", process) for process in usage.processes]
+    holders += [(f"tenant {number}", tenant) for number, tenant in enumerate(usage.tenants)]
+    for device in range(usage.devices):
+        for name, holder in holders:
+            rows.append([str(device), name, *(f"{holder.used[device][r]:,}" for r in resources)])
+        rows.append([str(device), "free", *(f"{usage.free(r, device):,}" for r in resources)])
+    rows.append(["", "limit", *(f"{usage.limits[r]:,}" for r in resources)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
 
 
 @main.command()

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
+from ascend_sim import _partition, _tenants
 from ascend_sim._errors import ConfigError
 from ascend_sim._fault import Fault
+from ascend_sim._size import parse_size
 
 __all__ = [
     "CHECKS",
@@ -63,37 +65,6 @@ SOCS = (
 
 MAX_DEVICES = 16  # C10_COMPILE_TIME_MAX_NPUS: torch_npu can address no more
 
-_UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]*)")
-
-
-def parse_size(text: str) -> int:
-    """Return a number of bytes from text such as ``"8GiB"``.
-
-    Parameters
-    ----------
-    text : str
-        A number with one of the units KiB, MiB, GiB, TiB (powers of 1024), or bare bytes.
-
-    Returns
-    -------
-    int
-        Bytes.
-
-    Raises
-    ------
-    ConfigError
-        If the text is not a size.
-    """
-    match = _SIZE.fullmatch(text.strip())
-    units = {unit.lower(): factor for unit, factor in _UNITS.items()}
-    if match is None or match["unit"].lower() not in units:
-        raise ConfigError(
-            f"{text!r} is not a size: write a number with KiB, MiB, GiB or TiB, such as 8GiB, "
-            "or a number of bytes"
-        )
-    return int(float(match["number"]) * units[match["unit"].lower()])
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimConfig:
@@ -112,6 +83,15 @@ class SimConfig:
         1984 for A2, A3 and 950, 1024 for 310P.
     events : int, optional
         Events that one device offers. Default: the chip's, 65536 or, for 310P, 1023.
+    tenants : sequence of str
+        Other users of the devices, as containers next to this one are: each text is what one takes
+        of each device and when, such as ``"streams=700,after=2s,steps=7,every=1s"``. Takes:
+        streams, stream_ids, events, notifies, models, hbm. The time runs from the first use of a
+        device. What a tenant takes, it keeps; what is not there, it does not get.
+    partition : str, optional
+        A soft partition of the first device, as the vCANN runtime makes one for a container, such
+        as ``"aicore=50,memory=4GiB,policy=elastic"`` (more keys: physical, virtual, shm). The
+        memory is a limit; the rest is what a program can read of it.
     sq : {"software", "hardware"}
         When a graph takes hardware queues (SQs). ``"software"``: at its first execution, and idle
         graphs give theirs up to others. ``"hardware"``, as with firmware before CANN 8.5: each
@@ -148,6 +128,8 @@ class SimConfig:
     hbm_bytes: int = 8 << 30
     streams: int | None = None
     events: int | None = None
+    tenants: tuple[str, ...] = ()
+    partition: str | None = None
     sq: Queues = "software"
     schedule: str = "threads"
     compute: Compute = "on"
@@ -167,6 +149,12 @@ class SimConfig:
         _check_choice("sq", self.sq, get_args(Queues))
         check_schedule(self.schedule)
         _check_choice("compute", self.compute, get_args(Compute))
+        tenants = tuple(_tenants.canonical(text) for text in _texts(self.tenants))
+        object.__setattr__(self, "tenants", tenants)
+        if self.partition is not None:
+            quota = _partition.Quota.parse(self.partition, self.hbm_bytes)
+            object.__setattr__(self, "partition", quota.text())
+            object.__setattr__(self, "hbm_bytes", min(self.hbm_bytes, quota.memory_bytes))
         if self.check is not None:
             _check_choice("check", self.check, CHECKS)
         faults = tuple(str(Fault.parse(fault)) for fault in self.faults)
@@ -219,9 +207,10 @@ class SimConfig:
 
     def to_env(self) -> dict[str, str]:
         """Return the environment variable that hands this configuration to a child process."""
-        settings = {key: value for key, value in asdict(self).items() if value is not None}
-        if faults := settings.pop("faults"):
-            settings["faults"] = ";".join(faults)
+        settings = asdict(self)
+        for key in ("tenants", "faults"):  # libascendcl reads no lists
+            settings[key] = ";".join(settings[key]) or None
+        settings = {key: value for key, value in settings.items() if value is not None}
         return {CONFIG_VARIABLE: json.dumps(settings, ensure_ascii=False)}
 
 
@@ -247,6 +236,14 @@ def _check_range(name: str, value: object, low: int, high: int) -> None:
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ConfigError(f"{name}={value!r} is not valid{_nearest(str(value), choices)}")
+
+
+def _texts(tenants: object) -> list[str]:
+    """Return the texts of tenants, which travel through the environment as one."""
+    texts = tenants.split(";") if isinstance(tenants, str) else tenants
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise ConfigError(f"tenants={tenants!r} must be texts such as 'streams=700,after=2s'")
+    return [text for text in texts if text]
 
 
 def _nearest(word: str, choices: Iterable[str]) -> str:

@@ -9,8 +9,8 @@ import ctypes
 import struct
 from pathlib import Path
 
-from ascend_sim._activate import library_path
 from ascend_sim._errors import CountersError
+from ascend_sim._library import library_path
 
 __all__ = ["counters", "read_counters"]
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from ascend_sim._activate import library_path, toolkit_path
 from ascend_sim._elf import dynamic_symbols
+from ascend_sim._library import library_path, toolkit_path
 
 __all__ = [
     "STATUSES",

@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can go wrong around the simulator; inside it, errors are the codes of CANN."""
 
-__all__ = ["ActivationError", "CannConflictError", "ConfigError", "CountersError", "SimError"]
+__all__ = [
+    "ActivationError",
+    "CannConflictError",
+    "ConfigError",
+    "CountersError",
+    "LedgerError",
+    "SimError",
+]
 
 
 class SimError(Exception):
@@ -22,3 +29,7 @@ class CannConflictError(ActivationError):
 
 class CountersError(SimError, RuntimeError):
     """A counter block that this version cannot read."""
+
+
+class LedgerError(SimError, RuntimeError):
+    """A ledger of devices that is gone, or that another version of the simulator made."""

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from ascend_sim._activate import library_path
 from ascend_sim._errors import ConfigError
 from ascend_sim._fault import Fault
+from ascend_sim._library import library_path
 
 __all__ = ["Injection", "hook", "inject", "reseed"]
 

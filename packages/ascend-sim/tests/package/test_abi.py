@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from ascend_sim import library_path
-from ascend_sim._activate import LIBRARIES
 from ascend_sim._coverage import (
     STATUSES,
     called_operators,
@@ -23,6 +22,7 @@ from ascend_sim._coverage import (
     operators,
 )
 from ascend_sim._elf import dynamic_symbols
+from ascend_sim._library import LIBRARIES
 
 needs_nm = pytest.mark.skipif(shutil.which("nm") is None, reason="binutils (nm) is not installed")
 

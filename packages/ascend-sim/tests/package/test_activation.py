@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import ascend_sim
-from ascend_sim._activate import LIBRARIES, toolkit_path
+from ascend_sim._library import LIBRARIES, toolkit_path
 
 
 def test_importing_torch_after_activation_finds_the_devices(python) -> None:

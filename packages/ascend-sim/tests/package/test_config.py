@@ -47,6 +47,17 @@ def test_the_default_is_one_910b3() -> None:
         ({"events": -1}, "from 1 to 65536"),
         ({"soc": "Ascend910B9"}, "did you mean 'Ascend910B"),
         ({"soc": "Ascend910A"}, "Ascend910_9391"),
+        ({"tenants": ("stream=700",)}, "'stream=700' is not one of streams=, stream_ids="),
+        ({"tenants": ("streams=many",)}, "streams: 'many' is not a number"),
+        ({"tenants": ("streams=1,after=2",)}, "'2' is not a duration"),
+        ({"tenants": ("after=2s",)}, "takes nothing"),
+        ({"tenants": ("streams=1,steps=0",)}, "steps must be at least 1"),
+        ({"tenants": 700}, "must be texts"),
+        ({"partition": "cores=5"}, "'cores=5' is not one of aicore=, memory="),
+        ({"partition": "aicore=0"}, "aicore='0' must be a number from 1 to 100"),
+        ({"partition": "memory=1TiB"}, "memory must be from 1MiB to 8192MiB"),
+        ({"partition": "policy=fair"}, "valid: fixed-share, elastic, best-effort"),
+        ({"partition": "shm=a/b"}, "not a path"),
         ({"sq": "soft"}, "did you mean 'software'"),
         ({"schedule": "thread"}, "did you mean 'threads'"),
         ({"schedule": "chaos"}, "chaos:SEED"),
@@ -74,6 +85,8 @@ def test_a_configuration_survives_the_way_through_the_environment(tmp_path) -> N
         hbm_bytes=123 << 20,
         streams=7,
         events=9,
+        tenants=("streams=700,after=1.5s,steps=7,every=20ms", "hbm=1MiB"),
+        partition="aicore=30,memory=64MiB,policy=best-effort",
         sq="hardware",
         schedule="inline",
         compute="off",
@@ -88,8 +101,19 @@ def test_a_configuration_survives_the_way_through_the_environment(tmp_path) -> N
 def test_what_travels_is_a_flat_json_object_of_the_fields() -> None:
     (text,) = SimConfig().to_env().values()
     fields = {field.name for field in dataclasses.fields(SimConfig)}
-    optional = {"streams", "events", "check", "faults", "timeline", "counters_dir"}
+    optional = {
+        *("streams", "events", "tenants", "partition"),
+        *("check", "faults", "timeline", "counters_dir"),
+    }
     assert json.loads(text).keys() == fields - optional
+
+
+def test_a_partition_limits_the_memory_of_the_device() -> None:
+    config = SimConfig(hbm_bytes=8 << 30, partition="memory=2GiB")
+    assert config.hbm_bytes == 2 << 30
+    assert dataclasses.replace(config, devices=2) == SimConfig(
+        devices=2, hbm_bytes=2 << 30, partition="memory=2GiB"
+    )
 
 
 def test_no_variable_means_the_default() -> None:

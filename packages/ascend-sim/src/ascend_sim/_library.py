@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the simulator's libraries are."""
+
+import sys
+import sysconfig
+from pathlib import Path
+
+from ascend_sim._errors import ActivationError
+
+__all__ = ["LIBRARIES", "library_path", "toolkit_path"]
+
+# Dependencies first, so that each finds the others by soname when it is loaded.
+LIBRARIES = (
+    "libc_sec.so",
+    "libascendcl.so",
+    "libopapi.so",
+    "libnnopbase.so",
+    "libhccl.so",
+    "libhcomm.so",
+    "libatb.so",
+    "libacl_op_compiler.so",
+    "libacl_tdt_channel.so",
+    "libgraph.so",
+    "libge_runner.so",
+    "libfmk_parser.so",
+    "libascend_protobuf.so",
+)
+
+
+def library_path(name: str) -> Path:
+    """Return the path of one of the simulator's libraries.
+
+    Parameters
+    ----------
+    name : str
+        File name as CANN has it, such as ``"libascendcl.so"``.
+
+    Raises
+    ------
+    ActivationError
+        If ascend-sim has no such library, or its installation is incomplete.
+    """
+    if name not in LIBRARIES:
+        raise ActivationError(f"ascend-sim has no {name}; it has {', '.join(LIBRARIES)}")
+    # An editable installation keeps Python files in the source tree, libraries in site-packages.
+    package = Path(__file__).parent
+    for folder in (package, Path(sysconfig.get_path("platlib")) / package.name):
+        if (path := folder / "lib" / name).is_file():
+            return path
+    raise ActivationError(
+        f"{name} is missing from the installed ascend-sim. "
+        f"Mend it with: {sys.executable} -m pip install --force-reinstall --no-deps ascend-sim"
+    )
+
+
+def toolkit_path() -> Path:
+    """Return the folder that stands for a CANN toolkit installation (``ASCEND_HOME_PATH``)."""
+    return Path(__file__).parent / "toolkit"
