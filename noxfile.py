@@ -25,7 +25,7 @@ ROW = next(row for row in MATRIX if row["status"] == "simulated")
 TORCH = f"torch=={ROW['torch']}"
 PRODUCT = (TORCH, f"torch_npu=={ROW['torch_npu']}")
 BUILD_TOOLS = ("scikit-build-core>=1.1", "hatchling>=1.27", "editables", "cmake>=3.25", "ninja")
-TEST_TOOLS = ("pytest>=8", "hypothesis>=6", "psutil")
+TEST_TOOLS = ("pytest>=8", "hypothesis>=6", "psutil", "matplotlib>=3.8")
 DEMO_TOOLS = ("click>=8.1", "httpx>=0.27", "openai>=2", "platformdirs>=4", "rich>=13")
 PYTHON_SOURCES = ("packages", "demo", "tests-integration", "benchmarks", "docs", "noxfile.py")
 

@@ -10,6 +10,7 @@
 #include "acl/soc.h"
 #include "acl/stream.h"
 #include "acl/task_group.h"
+#include "acl/timeline.h"
 
 namespace ascend_sim {
 namespace {
@@ -407,6 +408,7 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureEnd(aclrtStream handle, aclmdlRI* model) 
     if (!SoftwareQueues()) TakeEndNotifyOrForget(*graph);
     if (model != nullptr) *model = graph->Handle();
     Add(Count().graphs_captured);
+    RecordSpan("capture", "capture", graph->Id(), graph->begun_at);
   });
 }
 

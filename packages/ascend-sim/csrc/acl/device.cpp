@@ -16,6 +16,7 @@
 #include "acl/memory.h"
 #include "acl/soc.h"
 #include "acl/stream.h"
+#include "acl/timeline.h"
 #include "acl/wait.h"
 
 namespace ascend_sim {
@@ -98,6 +99,7 @@ void Device::ThrowFailure() const {
 }
 
 void Device::Execute(const Task& task) {
+  const Span span(task.name, CategoryOf(task.kind));
   const auto failed = [&](int code, const char* what) {
     RecordFailure(code, std::string("a task of ") + task.name + " failed on device " +
                             std::to_string(id_) + ": " + what +

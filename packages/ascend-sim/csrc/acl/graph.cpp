@@ -11,6 +11,7 @@
 #include "acl/lane_pool.h"
 #include "acl/stream.h"
 #include "acl/task_parameters.h"
+#include "acl/timeline.h"
 #include "acl/wait.h"
 
 namespace ascend_sim {
@@ -137,6 +138,10 @@ class Graph::Run {
   bool RunLane(size_t lane) {
     const std::vector<GraphNode>& nodes = graph_.lanes[lane].nodes;
     Chaos* chaos = Chaos::Get();
+    const TrackScope track([&] {
+      return TrackName(graph_.context_->OnDevice(), "graph", graph_.id_) + " lane " +
+             std::to_string(lane);
+    });
     try {
       for (const GraphNode& node : nodes) {
         if (chaos != nullptr) chaos->Step();
@@ -162,11 +167,15 @@ class Graph::Run {
         return device.Execute(node.task);
       case GraphNode::Type::kGroupTask:
         return device.Execute(*node.slot->Fetch());
-      case GraphNode::Type::kRecord:
+      case GraphNode::Type::kRecord: {
+        const Span span(node.task.name, CategoryOf(node.task.kind));
         return latches_[node.latch].Set();
-      case GraphNode::Type::kWait:
+      }
+      case GraphNode::Type::kWait: {
+        const Span span(node.task.name, CategoryOf(node.task.kind));
         latches_[node.latch].Wait();
         return;
+      }
       case GraphNode::Type::kExternal: {
         const auto& signal = externals_[node.latch];
         if (graph_.externals[node.latch].records) return signal->Set();
@@ -202,6 +211,7 @@ void Graph::Replay(const Externals& bound) {
     std::atomic<int>& count;
     ~AtExit() { count.fetch_sub(1); }
   } at_exit{replaying_};
+  const Span span("replay", "replay", id_);
   Run(*this, bound).Go();
 }
 

@@ -55,7 +55,8 @@ struct TaskGroup {
   void* handle = nullptr;
   size_t lane = 0;
   std::vector<std::shared_ptr<TaskSlot>> slots;
-  bool updating = false;  // guarded by the capture mutex
+  bool updating = false;              // guarded by the capture mutex
+  Clock::time_point update_begun_at;  // guarded likewise
 };
 
 // One step of a lane.
@@ -130,6 +131,7 @@ class Graph : public std::enable_shared_from_this<Graph> {
   Binding binding;  // guarded by the binding mutex (binding.h)
 
   // --- capture; see capture.cpp ---
+  const Clock::time_point begun_at = Clock::now();
   const Origin origin;
   std::atomic<Status> status;
   abi::CaptureMode mode = abi::kCaptureGlobal;

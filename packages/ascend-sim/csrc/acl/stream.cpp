@@ -8,6 +8,7 @@
 #include "acl/config.h"
 #include "acl/counters.h"
 #include "acl/graph.h"
+#include "acl/timeline.h"
 
 namespace ascend_sim {
 namespace {
@@ -75,8 +76,9 @@ Stream::Stream(std::shared_ptr<Context> context, void* handle, int32_t id, uint3
       stream_id_claim_(kind == Kind::kCaptured ? Claim()
                                                : Claim(OnDevice().Resources().stream_ids)),
       queue_claim_(kind == Kind::kCaptured ? Claim() : ClaimQueue(*context_)) {
-  const auto run = [context = context_](const Task& task) {
+  const auto run = [context = context_, id = id_](const Task& task) {
     Device& device = context->OnDevice();
+    const TrackScope track([&] { return TrackName(device, "stream", id); });
     if (context->stop_on_failure.load(std::memory_order_relaxed) && device.Failed()) return;
     device.Execute(task);
   };
@@ -97,10 +99,13 @@ void Stream::Launch(Task task, bool may_block, TaskDetail detail) {
 void Stream::Synchronize(const Deadline& deadline) {
   Add(Count().synchronizations);
   const uint64_t aborts = queue_->Aborts().first;
+  const bool waits = !queue_->Idle();
+  const Clock::time_point begin = Clock::now();
   if (!queue_->Wait(queue_->Submitted(), deadline)) {
     Raise(kStreamSyncTimeout,
           "stream " + std::to_string(id_) + " has not finished its work in time");
   }
+  if (waits) RecordSpan("synchronize", "synchronize", 0, begin);
   if (const auto [now, code] = queue_->Aborts(); now != aborts) {
     Raise(code, "the work of stream " + std::to_string(id_) + " was called off meanwhile");
   }

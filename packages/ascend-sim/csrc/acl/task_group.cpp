@@ -5,6 +5,7 @@
 #include "acl/counters.h"
 #include "acl/soc.h"
 #include "acl/stream.h"
+#include "acl/timeline.h"
 
 namespace ascend_sim {
 namespace {
@@ -101,6 +102,7 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureTaskUpdateBegin(aclrtStream handle,
     group->updating = true;
     stream->update = group;
     stream->update_next = 0;
+    group->update_begun_at = Clock::now();
     stream->RefreshSpecial();
   });
 }
@@ -113,6 +115,7 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureTaskUpdateEnd(aclrtStream handle) {
     const auto group = std::exchange(stream->update, nullptr);
     group->updating = false;
     stream->RefreshSpecial();
+    RecordSpan("update", "update", 0, group->update_begun_at);
     Require(stream->update_next == group->slots.size(), kInternal,
             "fewer kernels than the task group has");
   });

@@ -14,6 +14,7 @@
 
 #include "acl/chaos.h"
 #include "acl/clock.h"
+#include "acl/timeline.h"
 #include "ascend_sim/blocking.h"
 
 namespace ascend_sim {
@@ -107,6 +108,7 @@ class Signal {
     {
       const std::lock_guard lock(mutex_);
       time_ = Clock::now();
+      arrow_ = StartArrow();
       done_.store(true, std::memory_order_release);
     }
     changed_.notify_all();
@@ -118,9 +120,12 @@ class Signal {
   Clock::time_point Time() const { return time_; }
 
   bool Wait(const Deadline& deadline = std::nullopt) {
-    if (SpinUntil([this] { return Done(); })) return true;
-    std::unique_lock lock(mutex_);
-    return WaitUntil(lock, changed_, deadline, [this] { return Done(); });
+    if (!SpinUntil([this] { return Done(); })) {
+      std::unique_lock lock(mutex_);
+      if (!WaitUntil(lock, changed_, deadline, [this] { return Done(); })) return false;
+    }
+    EndArrow(arrow_);
+    return true;
   }
 
  private:
@@ -128,6 +133,7 @@ class Signal {
   std::condition_variable changed_;
   std::atomic<bool> done_{false};
   Clock::time_point time_;
+  uint64_t arrow_ = 0;  // of the timeline; as time_
 };
 
 }  // namespace ascend_sim

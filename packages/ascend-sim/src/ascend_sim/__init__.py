@@ -14,12 +14,14 @@ from ascend_sim._errors import (
     CountersError,
     LedgerError,
     SimError,
+    TimelineError,
 )
 from ascend_sim._fault import Fault
 from ascend_sim._interpose import Injection, hook, inject, reseed
 from ascend_sim._ledger import LedgerUsage, Usage, ledger
 from ascend_sim._library import library_path
 from ascend_sim._size import parse_size
+from ascend_sim._timeline import Timeline, read_timeline
 from ascend_sim._version import __version__
 
 __all__ = [
@@ -33,6 +35,8 @@ __all__ = [
     "LedgerUsage",
     "SimConfig",
     "SimError",
+    "Timeline",
+    "TimelineError",
     "Usage",
     "__version__",
     "activate",
@@ -43,5 +47,6 @@ __all__ = [
     "library_path",
     "parse_size",
     "read_counters",
+    "read_timeline",
     "reseed",
 ]

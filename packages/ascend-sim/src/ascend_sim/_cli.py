@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 import click
 
-from ascend_sim import _coverage
+from ascend_sim import _coverage, _timeline
 from ascend_sim._activate import child_environment
 from ascend_sim._config import (
     CHECKS,
@@ -259,3 +259,18 @@ def coverage(library: str | None, status: str | None, names: bool) -> None:
         raise click.ClickException(f"no such functions; libraries are {known}")
     lines = _coverage.listing(functions) if names else _coverage.summary(functions)
     click.echo("\n".join(lines))
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.option("--draw", "picture", type=click.Path(dir_okay=False), help="Picture: .png, .svg ...")
+def trace(file: str, picture: str | None) -> None:
+    """Sum up the timeline FILE of `run --timeline`, and draw it.
+
+    Perfetto (ui.perfetto.dev) opens the file as it is.
+    """
+    timeline = _timeline.read_timeline(file)
+    click.echo("\n".join(_timeline.summary(timeline)))
+    if picture is not None:
+        _timeline.draw(timeline, picture)
+        click.echo(f"drawn: {picture}")

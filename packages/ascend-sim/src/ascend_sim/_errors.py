@@ -8,6 +8,7 @@ __all__ = [
     "CountersError",
     "LedgerError",
     "SimError",
+    "TimelineError",
 ]
 
 
@@ -33,3 +34,7 @@ class CountersError(SimError, RuntimeError):
 
 class LedgerError(SimError, RuntimeError):
     """A ledger of devices that is gone, or that another version of the simulator made."""
+
+
+class TimelineError(SimError, RuntimeError):
+    """A timeline that cannot be read or drawn."""
