@@ -81,9 +81,12 @@ class EngineRuns:
     ----------
     environment
         Of the processes.
+    simulator
+        Options of ``ascend-sim run``.
     """
 
     environment: dict[str, str]
+    simulator: Sequence[str] = ()
     _results: dict[str, EngineResult | str] = field(default_factory=dict)
 
     def results(self, runs: Sequence[EngineRun]) -> dict[str, EngineResult | str]:
@@ -102,7 +105,7 @@ class EngineRuns:
     def _run(self, runs: Sequence[EngineRun]) -> dict[str, EngineResult | str]:
         job = json.dumps([asdict(run) for run in runs])
         process = subprocess.run(
-            under_simulator(sys.executable, str(_PROCESS)),
+            under_simulator(sys.executable, str(_PROCESS), options=self.simulator),
             env={**self.environment, "VLLM_ENABLE_V1_MULTIPROCESSING": "0"},
             input=job,
             capture_output=True,

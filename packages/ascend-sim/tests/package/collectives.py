@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program of torch.distributed for one rank, started by torchrun: ``collectives.py BACKEND``.
+"""A program of torch.distributed for one rank: ``collectives.py BACKEND FILE``.
 
-Rank 0 prints, as JSON, what every rank got from every collective. With ``hccl`` the tensors are on
+The ranks meet in the file. Rank 0 prints, as JSON, what every rank got from every collective. With ``hccl`` the tensors are on
 NPUs and some operations are captured into a graph; with ``gloo`` they are on the CPU.
 """
 
@@ -203,7 +203,8 @@ PROGRAMS: tuple[Callable[[], list[Tensor]], ...] = (
 def main() -> None:
     if DEVICE.type == "npu":
         torch.npu.set_device(DEVICE)
-    dist.init_process_group(BACKEND)
+    store = f"file://{sys.argv[2]}"
+    dist.init_process_group(BACKEND, init_method=store, rank=RANK, world_size=WORLD)
     told = {}
     for program in PROGRAMS:
         told[program.__name__] = [t.detach().cpu().double().tolist() for t in program()]

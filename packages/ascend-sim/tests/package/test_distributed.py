@@ -13,25 +13,33 @@ import pytest
 PROGRAM = Path(__file__).with_name("collectives.py")
 
 
-def run(backend: str) -> list[dict[str, Any]]:
+def run(backend: str, folder: Path) -> list[dict[str, Any]]:
     """What each of two ranks got from each collective."""
-    bin_ = Path(sys.executable).parent
-    launch = [bin_ / "torchrun", "--nproc-per-node=2", "--master-port=0", PROGRAM, backend]
-    result = subprocess.run(
-        [bin_ / "ascend-sim", "run", "--devices", "2", "--", *launch],
-        env={k: v for k, v in os.environ.items() if not k.startswith(("ASCEND_", "LD_"))},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1])
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ASCEND_", "LD_"))}
+    program = [sys.executable, PROGRAM, backend, folder / backend]
+    ranks = [
+        subprocess.Popen(
+            [Path(sys.executable).with_name("ascend-sim"), "run", "--devices", "2", "--", *program],
+            env=environment | {"RANK": str(rank), "WORLD_SIZE": "2"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        told = [process.communicate(timeout=300) for process in ranks]
+    finally:
+        for process in ranks:
+            process.kill()
+    assert [process.returncode for process in ranks] == [0, 0], told
+    return json.loads(told[0][0].splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
-def results() -> dict[str, list[dict[str, Any]]]:
-    return {backend: run(backend) for backend in ("gloo", "hccl")}
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    folder = tmp_path_factory.mktemp("store")
+    return {backend: run(backend, folder) for backend in ("gloo", "hccl")}
 
 
 @pytest.mark.parametrize(

@@ -185,8 +185,16 @@ def _model_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
 
 def _parallel_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     parallel = vllm_config.parallel_config
+    devices = torch.npu.device_count()
+    if parallel.tensor_parallel_size > devices:
+        yield OptionError(
+            "--tensor-parallel-size",
+            parallel.tensor_parallel_size,
+            f"every rank needs a device of its own, and this process sees {devices} "
+            "(ASCEND_RT_VISIBLE_DEVICES; with the simulator, `ascend-sim run --devices`)",
+            f"1 to {devices}",
+        )
     sizes = {
-        "--tensor-parallel-size": parallel.tensor_parallel_size,
         "--pipeline-parallel-size": parallel.pipeline_parallel_size,
         "--data-parallel-size": parallel.data_parallel_size,
         "--decode-context-parallel-size": parallel.decode_context_parallel_size,
@@ -194,7 +202,7 @@ def _parallel_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     }
     for option, size in sizes.items():
         if size != 1:
-            yield OptionError(option, size, "one device per server in this version", "1")
+            yield OptionError(option, size, "only tensor parallelism in this version", "1")
     if parallel.use_ubatching:
         yield OptionError("--enable-dbo", True, "batches are not split in this version", "false")
 

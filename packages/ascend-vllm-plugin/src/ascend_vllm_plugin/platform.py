@@ -45,9 +45,7 @@ class NpuPlatform(Platform):
     ray_device_key = "NPU"
     device_control_env_var = "ASCEND_RT_VISIBLE_DEVICES"
     simple_compile_backend = "eager"  # inductor has no code generator for the NPU
-    # One device per server in this version, so there is nothing to communicate; hccl comes with
-    # tensor parallelism.
-    dist_backend = "gloo"
+    dist_backend = "hccl"
 
     @property
     def supported_dtypes(self) -> list[torch.dtype]:
@@ -158,6 +156,11 @@ class NpuPlatform(Platform):
 
         limits.check_attention(selected_backend, attn_selector_config)
         return "ascend_vllm_plugin.attention.NpuAttentionBackend"
+
+    @classmethod
+    def get_device_communicator_cls(cls) -> str:
+        """Name the class that communicates between devices."""
+        return "ascend_vllm_plugin.communicator.NpuCommunicator"
 
     @classmethod
     def opaque_attention_op(cls) -> bool:
