@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A program of torch.distributed for one rank: ``collectives.py BACKEND FILE``.
 
-The ranks meet in the file. Rank 0 prints, as JSON, what every rank got from every collective. With ``hccl`` the tensors are on
-NPUs and some operations are captured into a graph; with ``gloo`` they are on the CPU.
+The ranks meet in the file. Rank 0 prints, as JSON, what every rank got from every collective. With
+``hccl`` the tensors are on NPUs and some operations are captured into a graph; with ``gloo`` they
+are on the CPU.
 """
 
 import json

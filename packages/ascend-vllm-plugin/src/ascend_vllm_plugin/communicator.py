@@ -6,7 +6,7 @@ from vllm.distributed.device_communicators.xpu_communicator import XpuCommunicat
 __all__ = ["NpuCommunicator"]
 
 
-class NpuCommunicator(XpuCommunicator):  # type: ignore[misc]  # vLLM is not typed
+class NpuCommunicator(XpuCommunicator):
     """Collectives of one group of ranks, each on its own NPU.
 
     There is nothing of an XPU in vLLM's communicator for XPUs: it is plain torch.distributed on the

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+import torch_npu
 from ascend_core import OptionError
 from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
 
@@ -185,7 +186,7 @@ def _model_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
 
 def _parallel_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     parallel = vllm_config.parallel_config
-    devices = torch.npu.device_count()
+    devices = torch_npu.npu.device_count()
     if parallel.tensor_parallel_size > devices:
         yield OptionError(
             "--tensor-parallel-size",

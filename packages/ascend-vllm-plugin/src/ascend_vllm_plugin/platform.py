@@ -163,6 +163,15 @@ class NpuPlatform(Platform):
         return "ascend_vllm_plugin.communicator.NpuCommunicator"
 
     @classmethod
+    def use_custom_op_collectives(cls) -> bool:
+        """Make each collective one operator of vLLM's.
+
+        Else Dynamo puts PyTorch's functional collectives in its place, which copy from the host on
+        torch_npu; a capture forbids that.
+        """
+        return True
+
+    @classmethod
     def opaque_attention_op(cls) -> bool:
         """Make attention one operator, at which the compiled model can be split into pieces."""
         return True
