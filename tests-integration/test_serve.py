@@ -3,67 +3,20 @@
 
 import json
 import signal
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
-from support.engine import under_simulator
 from support.reference import make_reference
+from support.serve import MODEL, Server, leftovers, running
 
-READY_TIMEOUT_S = 300
 STOP_TIMEOUT_S = 15
 REQUESTS = 32
 NEW_TOKENS = 24
-MODEL = "tiny"
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running `vllm serve`."""
-
-    process: psutil.Popen
-    url: str
-    log: Path
-    environment: dict[str, str]
-
-    def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=120, trust_env=False)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def files_in(*folders: str) -> set[Path]:
-    return {path for folder in folders for path in Path(folder).rglob("*")}
-
-
-def leftovers(environment: dict[str, str]) -> set[Path]:
-    """Files where a server could leave some: everywhere but in its cache."""
-    folders = [environment[name] for name in ("TMPDIR", "XDG_CONFIG_HOME", "HOME")]
-    return files_in("/dev/shm", *folders)
-
-
-def wait_until_ready(server: Server) -> None:
-    deadline = time.monotonic() + READY_TIMEOUT_S
-    with server.client() as client:
-        while time.monotonic() < deadline:
-            assert server.process.poll() is None, server.log.read_text()[-8000:]
-            try:
-                if client.get("/health").status_code == httpx.codes.OK:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.5)
-    raise AssertionError(f"not ready after {READY_TIMEOUT_S} s: {server.log.read_text()[-8000:]}")
 
 
 @pytest.fixture(scope="module")
@@ -78,32 +31,8 @@ def server(
     files_before: set[Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("serve")
-    log, port = folder / "log", free_port()
-    options = {
-        "--served-model-name": MODEL,
-        "--host": "127.0.0.1",
-        "--port": str(port),
-        "--dtype": "float32",
-        "--max-model-len": "512",
-        "--max-num-seqs": "8",
-        "--gpu-memory-utilization": "0.05",
-    }
-    command = under_simulator("vllm", "serve", str(tiny_model), *sum(options.items(), ()))
-    environment = {**vllm_environment, "VLLM_SERVER_DEV_MODE": "1"}
-    with log.open("w") as output:
-        process = psutil.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    server = Server(process, f"http://127.0.0.1:{port}", log, environment)
-    try:
-        wait_until_ready(server)
+    with running(tiny_model, tmp_path_factory.mktemp("serve"), vllm_environment) as server:
         yield server
-    finally:
-        if process.is_running():
-            for child in [*process.children(recursive=True), process]:
-                child.kill()
-        process.wait()
 
 
 def complete(client: httpx.Client, prompt: list[int]) -> list[int]:

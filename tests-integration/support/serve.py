@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`vllm serve` under the simulator, and where it could leave something behind."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from support.engine import under_simulator
+
+__all__ = ["MODEL", "Server", "leftovers", "running"]
+
+MODEL = "tiny"
+"""What the model is called."""
+
+_READY_TIMEOUT_S = 300
+_OPTIONS = {
+    "--served-model-name": MODEL,
+    "--host": "127.0.0.1",
+    "--dtype": "float32",
+    "--max-model-len": "512",
+    "--max-num-seqs": "8",
+    "--gpu-memory-utilization": "0.05",
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running `vllm serve`."""
+
+    process: psutil.Popen
+    url: str
+    log: Path
+    environment: dict[str, str]
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=120, trust_env=False)
+
+
+def leftovers(environment: Mapping[str, str]) -> set[Path]:
+    """Files where a server could leave some: everywhere but in its cache."""
+    folders = ["/dev/shm", *(environment[name] for name in ("TMPDIR", "XDG_CONFIG_HOME", "HOME"))]
+    return {path for folder in folders for path in Path(folder).rglob("*")}
+
+
+@contextmanager
+def running(
+    model: Path,
+    folder: Path,
+    environment: Mapping[str, str],
+    *options: str,
+    simulator: Sequence[str] = (),
+) -> Iterator[Server]:
+    """Run a server of a model until it answers, and end it, however it stands, at the end.
+
+    Parameters
+    ----------
+    model
+        Its folder.
+    folder
+        Where the server runs and has its log.
+    environment
+        Of the processes.
+    *options
+        Of `vllm serve`, beside those that all servers here have.
+    simulator
+        Options of ``ascend-sim run``.
+    """
+    log, port = folder / "log", _free_port()
+    fixed = sum(_OPTIONS.items(), ("--port", str(port)))
+    command = under_simulator("vllm", "serve", str(model), *fixed, *options, options=simulator)
+    environment = {**environment, "VLLM_SERVER_DEV_MODE": "1"}
+    with log.open("w") as output:
+        process = psutil.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    server = Server(process, f"http://127.0.0.1:{port}", log, environment)
+    try:
+        _wait_until_ready(server)
+        yield server
+    finally:
+        if process.is_running():
+            for child in [*process.children(recursive=True), process]:
+                child.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait_until_ready(server: Server) -> None:
+    deadline = time.monotonic() + _READY_TIMEOUT_S
+    with server.client() as client:
+        while time.monotonic() < deadline:
+            assert server.process.poll() is None, server.log.read_text()[-8000:]
+            try:
+                if client.get("/health").status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.5)
+    raise AssertionError(f"not ready after {_READY_TIMEOUT_S} s: {server.log.read_text()[-8000:]}")

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9 of any process of a server on two devices: the others say why and end; nothing stays."""
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from support.serve import MODEL, Server, leftovers, running
+
+END_TIMEOUT_S = 120
+
+
+def is_helper(process: psutil.Process) -> bool:
+    """Say whether it is Python's resource tracker, which outlives those it cleans up after."""
+    return any("resource_tracker" in word for word in process.cmdline())
+
+
+def engine_core(server: Server) -> psutil.Process:
+    """Return the child of the server that has the workers as its children."""
+    children = server.process.children()
+    [core] = [child for child in children if len(workers_of(child)) > 1]
+    return core
+
+
+def workers_of(core: psutil.Process) -> list[psutil.Process]:
+    return [child for child in core.children() if not is_helper(child)]
+
+
+VICTIMS: dict[str, tuple[Callable[[Server], psutil.Process], tuple[str, ...]]] = {
+    # Who is killed, and what the log of the others then has, in vLLM's words or ours.
+    "worker 0": (lambda s: workers_of(engine_core(s))[0], ("EngineDeadError", "died")),
+    "worker 1": (lambda s: workers_of(engine_core(s))[1], ("EngineDeadError", "died")),
+    "engine core": (engine_core, ("EngineDeadError",)),
+    "API server": (lambda s: s.process, ()),  # the log's last reader is the one that is gone
+}
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_the_others_say_why_and_end_and_leave_nothing(
+    victim: str, tiny_model: Path, vllm_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Given an answer in the making, so that the ranks are in the midst of collectives."""
+    find, words = VICTIMS[victim]
+    before = leftovers(vllm_environment)
+    parallel = ("--tensor-parallel-size", "2")
+    simulator = ("--devices", "2")
+    with running(tiny_model, tmp_path, vllm_environment, *parallel, simulator=simulator) as server:
+        family = [server.process, *server.process.children(recursive=True)]
+        body = {"model": MODEL, "prompt": [1, 2], "max_tokens": 500, "ignore_eos": True}
+        with (
+            server.client() as client,
+            client.stream("POST", "/v1/completions", json={**body, "stream": True}) as answer,
+        ):
+            lines = answer.iter_lines()
+            next(lines)
+            find(server).send_signal(signal.SIGKILL)
+            killed = time.monotonic()
+            # The server may end before it has said so to its client.
+            with contextlib.suppress(httpx.TransportError):
+                list(lines)
+        _, alive = psutil.wait_procs(family, timeout=END_TIMEOUT_S)
+        assert not alive, f"{alive} after {time.monotonic() - killed:.0f} s"
+        log = server.log.read_text()
+        assert [word for word in words if word not in log] == []
+        assert leftovers(vllm_environment) - before <= sockets_of_the_dead(server, victim)
+
+
+def sockets_of_the_dead(server: Server, victim: str) -> set[Path]:
+    """Return the folder of sockets that only the API server could have removed."""
+    folders = Path(server.environment["TMPDIR"]).glob("ascend-vllm-*")
+    return {p for f in folders for p in [f, *f.rglob("*")]} if victim == "API server" else set()
