@@ -90,6 +90,16 @@ def chaos(session: nox.Session) -> None:
     session.run(*command, env={"PYTHONPATH": str(ROOT / "tests-integration")})
 
 
+@nox.session(requires=["wheels"])
+def leaks(session: nox.Session) -> None:
+    """Ten thousand captures, replays and destructions leave nothing behind; `-- ROUNDS`."""
+    _install_product(session, *TEST_TOOLS)
+    session.chdir("packages/ascend-sim")
+    rounds = session.posargs[0] if session.posargs else "10000"
+    test = "tests/runtime/test_runtime_leaks.py"
+    session.run("python", "-m", "pytest", test, env={"ASCEND_SIM_LEAK_ROUNDS": rounds})
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and layout; `-- --fix` mends what can be mended."""

@@ -67,7 +67,7 @@ def process(library: Path) -> Callable[..., str]:
         acl = Acl(Path({str(library)!r}))
     """
 
-    def run(code: str, config: str = "{}", *, device: bool = True) -> str:
+    def run(code: str, config: str = "{}", *, device: bool = True, timeout: float = 120) -> str:
         set_device = 'acl.ok("aclrtSetDevice", 0)\n' if device else ""
         program = textwrap.dedent(prelude) + set_device + textwrap.dedent(code)
         result = subprocess.run(
@@ -75,7 +75,7 @@ def process(library: Path) -> Callable[..., str]:
             env=os.environ | {"ASCEND_SIM_CONFIG": _merged(config)},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=timeout,
             check=False,
         )
         assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-OWN_FILES = ("train.py", "bench.py")  # stand for the reader's programs
+OWN_FILES = ("train.py", "bench.py", "serve.py")  # stand for the reader's programs
 
 
 def blocks(language: str) -> list[str]:

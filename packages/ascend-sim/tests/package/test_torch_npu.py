@@ -3,6 +3,8 @@
 
 import sys
 
+import pytest
+
 from ascend_sim._coverage import operators
 
 PREAMBLE = "import ascend_sim; ascend_sim.activate()\n"
@@ -88,3 +90,55 @@ torch.npu.synchronize()
     )
     assert "aclnnGridSampler2D" not in operators()
     assert "aclopCompileAndExecute(GridSampler2D) is not implemented by ascend-sim" in error
+
+
+def test_two_devices_have_tensors_streams_and_graphs_of_their_own(python) -> None:
+    python(
+        """
+        import ascend_sim
+        ascend_sim.activate(ascend_sim.SimConfig(devices=2))
+        import torch
+
+        assert torch.npu.device_count() == 2
+        assert torch.npu.can_device_access_peer(0, 1)
+        here = torch.arange(6.0, device="npu:0")
+        there = here.to("npu:1")
+        assert there.device.index == 1
+        assert (there * 2).to("npu:0").tolist() == [0, 2, 4, 6, 8, 10]
+        with torch.npu.device(1):
+            stream = torch.npu.Stream()
+            assert stream.device.index == 1
+            with torch.npu.stream(stream):
+                ones = torch.ones(4, device="npu:1") + 1
+            stream.synchronize()
+            assert ones.tolist() == [2, 2, 2, 2]
+            graph, x = torch.npu.NPUGraph(), torch.zeros(4, device="npu:1")
+            with torch.npu.graph(graph):
+                y = x + 3
+            x.fill_(2)
+            graph.replay()
+            torch.npu.synchronize()
+            assert y.tolist() == [5, 5, 5, 5]
+        before = [torch.npu.mem_get_info(device)[0] for device in (0, 1)]
+        held = torch.empty(64 << 20, dtype=torch.uint8, device="npu:1")
+        after = [torch.npu.mem_get_info(device)[0] for device in (0, 1)]
+        assert after[0] == before[0] and after[1] <= before[1] - held.numel()
+        """
+    )
+
+
+@pytest.mark.parametrize("soc", ["Ascend310P3", "Ascend950PR_9599"])
+def test_torch_npu_accepts_chips_of_other_generations(python, soc: str) -> None:
+    python(
+        f"""
+        import ascend_sim
+        ascend_sim.activate(ascend_sim.SimConfig(soc={soc!r}))
+        import torch
+        assert torch.npu.get_device_name(0) == {soc!r}
+        x, graph = torch.zeros(2, device="npu"), torch.npu.NPUGraph()
+        with torch.npu.graph(graph):
+            y = x + 1
+        graph.replay()
+        assert y.tolist() == [1, 1]
+        """
+    )
