@@ -29,6 +29,17 @@ def test_a_fork_without_a_join_fails_the_end_with_107025_and_no_graph(acl: Acl) 
     assert acl.aclmdlRIDestroy(out) == 100000
 
 
+@rule("case 9", "context_aclgraph.cc: every stream that was drawn in")
+def test_one_stream_that_is_not_joined_fails_the_end_though_another_one_is(acl: Acl) -> None:
+    origin, joined, forgotten = acl.stream(), acl.stream(), acl.stream()
+    acl.begin(origin)
+    acl.fork(origin, joined)
+    acl.fork(origin, forgotten)
+    acl.join(joined, origin)
+    assert acl.try_end(origin)[0] == 107025
+    assert [acl.info(stream)[0] for stream in (origin, joined, forgotten)] == [NONE] * 3
+
+
 @rule("case 10", "v100/capture_adapt_v100.cc")
 def test_work_after_the_join_record_breaks_the_join(acl: Acl) -> None:
     origin, branch, buffer = acl.stream(), acl.stream(), acl.buffer()

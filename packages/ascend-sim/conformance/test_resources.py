@@ -324,6 +324,27 @@ def test_a_long_capture_without_a_queue_for_the_rest_is_invalidated(
     )
 
 
+@rule("section 1.7", "task groups begin with NOPs: 8 on A2, A3 and 950, 10 on 310P")
+@pytest.mark.parametrize(("soc", "nops"), [("Ascend910B1", 8), ("Ascend310P3", 10)])
+def test_a_task_group_takes_entries_of_the_queue_before_its_tasks(
+    device: Callable[..., str], soc: str, nops: int
+) -> None:
+    device(
+        f"""
+        pool.append(acl.stream())
+        acl.begin(pool[0])
+        for _ in range(2016 - {nops}):
+            assert acl.kernel(pool[0]) == 0
+        acl.begin_group(pool[0])
+        assert acl.kernel(pool[0]) == 207005  # the queue is full, and there is no other
+        assert acl.try_end(pool[0])[0] == 507903
+        """,
+        sq="hardware",
+        streams=2,
+        soc=soc,
+    )
+
+
 @rule("section 1.8", "the reference count is that of software queues")
 def test_with_hardware_queues_a_graph_that_runs_can_be_destroyed(
     device: Callable[..., str],
