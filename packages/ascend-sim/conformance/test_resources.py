@@ -475,6 +475,27 @@ def test_a_310p_without_an_event_left_invalidates_the_capture(device: Callable[.
     )
 
 
+# --- models that are built ---
+
+
+@rule("section 2", "sink tasks: 60000, of the 310P 32760; dev_info_reg.cc")
+def test_a_stream_of_a_built_model_holds_a_limited_number_of_tasks(
+    device: Callable[..., str],
+) -> None:
+    device(
+        """
+        stream, model, word = c_void_p(), c_void_p(), acl.buffer()
+        acl.ok("aclrtCreateStreamWithConfig", byref(stream), 0, 4)  # persistent
+        acl.ok("aclmdlRIBuildBegin", byref(model), 0)
+        acl.ok("aclmdlRIBindStream", model, stream, 0)
+        for _ in range(32760):
+            acl.fill(stream, word, 1)
+        assert acl.aclrtMemsetAsync(word, 8, 1, 8, stream) == 507002
+        """,
+        soc="Ascend310P3",
+    )
+
+
 # --- chips ---
 
 

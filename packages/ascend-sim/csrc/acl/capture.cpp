@@ -116,7 +116,12 @@ bool ChildrenReady(const Graph& graph) {
 void AppendToModel(Graph& graph, Stream& stream, GraphNode node) {
   Require(graph.status.load() == Graph::Status::kBuilding, kStreamModel,
           "the stream belongs to a model that is complete");
-  graph.lanes[stream.bound_lane].nodes.push_back(std::move(node));
+  auto& nodes = graph.lanes[stream.bound_lane].nodes;
+  if (const int64_t limit = ThisSoc().family->sink_tasks;
+      static_cast<int64_t>(nodes.size()) >= limit) {
+    Raise(kStreamFull, "a stream of a built model holds " + std::to_string(limit) + " tasks");
+  }
+  nodes.push_back(std::move(node));
 }
 
 }  // namespace

@@ -7,12 +7,13 @@
 #include <thread>
 
 #include "acl/error.h"
+#include "acl/soc.h"
 
 namespace ascend_sim {
 namespace {
 
 // Tasks a hardware queue holds before a launch has to wait.
-constexpr size_t kDepth = 2013;
+size_t Depth() { return static_cast<size_t>(ThisSoc().family->queue_tasks); }
 
 thread_local const TaskQueue* t_working_for = nullptr;
 
@@ -67,10 +68,10 @@ uint64_t TaskQueue::Push(Task task, bool may_block) {
   std::unique_lock lock(mutex_);
   if (stopping_) Raise(kInvalidHandle, "the stream is being destroyed");
   if (inline_ && !may_block && tasks_.empty() && !running_) return RunInline(lock, std::move(task));
-  if (tasks_.size() >= kDepth && t_working_for != this) {
+  if (tasks_.size() >= Depth() && t_working_for != this) {
     ++waiters_;
     WaitUntil(lock, completed_, std::nullopt,
-              [this] { return tasks_.size() < kDepth || stopping_; });
+              [this] { return tasks_.size() < Depth() || stopping_; });
     --waiters_;
     if (stopping_) Raise(kInvalidHandle, "the stream was destroyed during the launch");
   }

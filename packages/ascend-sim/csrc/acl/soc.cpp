@@ -13,6 +13,7 @@ constexpr int64_t kKiB = 1 << 10;
 constexpr SocFamily kA2{.streams = 1984,
                         .stream_ids = 32768,
                         .queue_depth = 2048,
+                        .queue_tasks = 2013,
                         .sink_tasks = 60000,
                         .events = 65536,
                         .notifies = 8192,
@@ -24,6 +25,7 @@ constexpr SocFamily kA2{.streams = 1984,
 constexpr SocFamily k950{.streams = 1984,
                          .stream_ids = 65535,
                          .queue_depth = 2049,
+                         .queue_tasks = 2014,
                          .sink_tasks = 60000,
                          .events = 65536,
                          .notifies = 65535,
@@ -35,6 +37,7 @@ constexpr SocFamily k950{.streams = 1984,
 constexpr SocFamily k310P{.streams = 1024,
                           .stream_ids = 992,
                           .queue_depth = 2048,
+                          .queue_tasks = 2042,
                           .sink_tasks = 32760,
                           .events = 1023,
                           .notifies = 1024,
@@ -80,7 +83,10 @@ const Soc* FindSoc(const std::string& name) {
   return nullptr;
 }
 
-const Soc& ThisSoc() { return *FindSoc(GetConfig().soc); }
+const Soc& ThisSoc() {
+  static const Soc& soc = *FindSoc(GetConfig().soc);
+  return soc;
+}
 
 std::string SocNames() {
   std::string names;

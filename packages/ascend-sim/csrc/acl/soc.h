@@ -14,6 +14,7 @@ struct SocFamily {
   int64_t streams;      // hardware queues (SQs)
   int64_t stream_ids;   // ordinary and captured streams
   int64_t queue_depth;  // entries (SQEs) of one hardware queue
+  int64_t queue_tasks;  // that a stream accepts before a launch waits
   int64_t sink_tasks;   // of one persistent stream
   int64_t events;
   int64_t notifies;

@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -197,6 +198,23 @@ def test_a_fork_accounts_for_itself(begin: Callable[..., Run]) -> None:
     assert streams == [[10, 0], [0, 1]]
     one.do("os.kill(child, signal.SIGKILL); os.waitpid(child, 0)")
     assert len(run.usage()["processes"]) == 1
+
+
+def test_a_process_that_got_the_id_of_a_dead_one_does_not_keep_its_row_alive(
+    begin: Callable[..., Run],
+) -> None:
+    """A process is its id and its start; here the start in the row is made another."""
+    run = begin()
+    one, other = run.start(), run.start()
+    one.do("streams = [acl.stream() for _ in range(60)]")
+    assert other.free() == 40
+    content = run.ledger.read_bytes()
+    row = content.index(struct.pack("=q", one.process.pid))
+    (start,) = struct.unpack_from("=Q", content, row + 8)
+    with run.ledger.open("r+b") as file:
+        file.seek(row + 8)
+        file.write(struct.pack("=Q", start - 1))
+    assert other.free() == 100
 
 
 def test_a_program_that_replaces_another_does_not_inherit_its_row(
