@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,13 +81,17 @@ def running(
             command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
     server = Server(process, f"http://127.0.0.1:{port}", log, environment)
+    family: list[psutil.Process] = []
     try:
         _wait_until_ready(server)
+        family = process.children(recursive=True)  # also of a server that is gone by the end
         yield server
     finally:
         if process.is_running():
-            for child in [*process.children(recursive=True), process]:
-                child.kill()
+            family += process.children(recursive=True)
+        for member in [*family, process]:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
         process.wait()
 
 

@@ -37,8 +37,9 @@ def register_ops() -> None:
     floors.check_conflicts()
     from vllm.v1.attention.backends.registry import AttentionBackendEnum, register_backend
 
-    from ascend_vllm_plugin import ops
+    from ascend_vllm_plugin import compat, ops
 
+    compat.end_engine_with_server()
     register_backend(
         AttentionBackendEnum.CUSTOM, "ascend_vllm_plugin.attention.NpuAttentionBackend"
     )

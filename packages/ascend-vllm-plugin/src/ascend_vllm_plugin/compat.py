@@ -7,9 +7,14 @@ this module assigns to another package's attributes.
 
 import atexit
 import functools
+import logging
+import multiprocessing
 import os
 import shutil
+import signal
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,12 +27,17 @@ __all__ = [
     "alias_torch_cuda",
     "clear_fusion_passes",
     "destroy_groups_at_exit",
+    "end_engine_with_server",
     "install_graph_wrapper",
     "meet_in_socket_folder",
     "override_triton_kernels",
     "prepare_process",
     "skip_kernel_warmup",
 ]
+
+
+# A child of vLLM's logger, so that its handlers and levels hold for us too.
+logger = logging.getLogger(f"vllm.{__name__}")
 
 
 def prepare_process() -> None:
@@ -75,6 +85,37 @@ def meet_in_socket_folder(init_method: str) -> str:
     scheme, _, path = init_method.partition("://")
     folder = os.environ.get(_SOCKET_FOLDER)
     return f"file://{folder}/{Path(path).name}" if scheme == "file" and folder else init_method
+
+
+_ENGINE_PROCESS = "EngineCore"
+_SHUTDOWN_S = 20
+
+
+def end_engine_with_server() -> None:
+    """End an engine's process soon after the server that started it has ended, however that was.
+
+    Reason: vLLM's workers watch their engine, but its engine does not watch its server: after a
+    kill -9 of the server, engine and workers stay for ever, with their devices and shared memory.
+    Does nothing in any other process.
+    Goes when: vLLM's engine watches its server.
+    """
+    server = multiprocessing.parent_process()
+    name = multiprocessing.current_process().name
+    if server is not None and name.startswith(_ENGINE_PROCESS):
+        threading.Thread(target=_end_after, args=(server,), name=name, daemon=True).start()
+
+
+def _end_after(server: Any) -> None:
+    server.join()
+    logger.error(
+        "the server (process %d) has ended; this engine ends too. Requests that it had are lost.",
+        server.pid,
+    )
+    if folder := os.environ.get(_SOCKET_FOLDER):
+        shutil.rmtree(folder, ignore_errors=True)
+    os.kill(os.getpid(), signal.SIGTERM)  # vLLM's way to shut down, workers included
+    time.sleep(_SHUTDOWN_S)
+    os.kill(os.getpid(), signal.SIGKILL)  # it did not; the workers see that it is gone
 
 
 class _GraphModes(dict[str, Any]):
