@@ -35,6 +35,11 @@ def test_a_container_without_the_file_has_the_whole_device(tmp_path):
     assert Partition.read(root=tmp_path) is None
 
 
+def test_the_root_can_be_named_by_the_environment(container, monkeypatch):
+    monkeypatch.setenv("ASCEND_PARTITION_ROOT", str(container(CONFIG)))
+    assert Partition.read().virtual_npu == 1
+
+
 def test_the_file_becomes_a_partition(container):
     root = container(CONFIG, preload="/opt/enpu/vcann-rt/lib/libvruntime.so\n")
 
