@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sample of `nox -s chaos`: reordered wherever no rule orders, an engine gives the same tokens."""
+"""A sample of `nox -s chaos`: whatever is reordered, an engine gives the same tokens."""
 
 from pathlib import Path
 
