@@ -59,8 +59,8 @@ class Doorbell {
 // Lives in shared memory; zeros are a valid start. One writer and one taker at a time.
 class Channel {
  public:
-  static constexpr size_t kChunkBytes = 64 << 10;
-  static constexpr size_t kChunks = 8;
+  static constexpr size_t kChunkBytes = 256 << 10;
+  static constexpr size_t kChunks = 4;
 
   struct alignas(64) Chunk {
     Message message;

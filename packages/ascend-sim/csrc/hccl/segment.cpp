@@ -20,7 +20,7 @@ namespace ascend_sim::hccl {
 namespace {
 
 constexpr char kMagic[8] = {'A', 'S', 'I', 'M', 'H', 'C', 'C', 'L'};
-constexpr uint32_t kLayout = 1;  // to be raised with every change of what is in the file
+constexpr uint32_t kLayout = 2;  // to be raised with every change of what is in the file
 
 // What the 4108 bytes of a root info hold.
 struct Root {
