@@ -29,6 +29,10 @@ TEST_TOOLS = ("pytest>=8", "hypothesis>=6", "psutil", "matplotlib>=3.8")
 DEMO_TOOLS = ("click>=8.1", "httpx>=0.27", "openai>=2", "platformdirs>=4", "rich>=13")
 PYTHON_SOURCES = ("packages", "demo", "tests-integration", "benchmarks", "docs", "noxfile.py")
 
+SANITIZERS = {"thread": "thread", "address": "address,undefined"}
+RUNTIMES = {"thread": "libtsan", "address": "libasan"}
+SANITIZED = ("ascendcl", "hccl", "hcomm")
+
 # torch's build and type information is wanted without torch_npu, whose autoload needs CANN.
 NO_AUTOLOAD = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
 
@@ -100,6 +104,36 @@ def leaks(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", test, env={"ASCEND_SIM_LEAK_ROUNDS": rounds})
 
 
+@nox.session(requires=["wheels"])
+def sanitize(session: nox.Session) -> None:
+    """Run what needs no torch on libraries built with sanitizers; `-- thread` or `-- address`."""
+    session.install(*BUILD_TOOLS, *PRODUCT, *map(str, DIST.glob("ascend_sim-*.whl")), *TEST_TOOLS)
+    source = ROOT / "packages" / "ascend-sim"
+    (installed,) = Path(session.virtualenv.location).glob("lib/*/site-packages/ascend_sim/lib")
+    for kind in session.posargs or SANITIZERS:
+        build = Path(session.create_tmp()) / kind
+        flags = SANITIZERS[kind]
+        python = f"-DPython_EXECUTABLE={session.virtualenv.bin}/python"
+        configure = ("cmake", "-S", str(source), "-B", str(build), "-G", "Ninja", python)
+        session.run(*configure, f"-DASCEND_SIM_SANITIZE={flags}", "--log-level=WARNING")
+        session.run("cmake", "--build", str(build), "--target", *SANITIZED)
+        for name in SANITIZED:
+            shutil.copy(build / f"lib{name}.so", installed)
+        runtimes = [_library_of_gcc(session, name) for name in (RUNTIMES[kind], "libstdc++")]
+        environment = {
+            "LD_PRELOAD": " ".join(runtimes),
+            "TSAN_OPTIONS": f"exitcode=66:suppressions={source}/sanitize/thread.supp",
+            "ASAN_OPTIONS": "detect_leaks=0",  # CPython's own; `nox -s leaks` counts ours
+            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        }
+        for suite in ("conformance", "tests/runtime", "tests/hccl"):
+            # Without randomised addresses, which ThreadSanitizer of GCC 12 cannot always cope with.
+            command = ("setarch", "-R", "python", "-m", "pytest", str(source / suite))
+            # It measures memory, of which a sanitizer keeps what is freed.
+            without = ("--deselect", f"{source}/tests/runtime/test_runtime_leaks.py")
+            session.run(*command, *without, env=environment, external=True)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and layout; `-- --fix` mends what can be mended."""
@@ -161,6 +195,12 @@ def release(session: nox.Session) -> None:
         stated = re.search(r'__version__ = "(.+)"', source.read_text())
         if stated is None or stated[1] != version:
             session.error(f"{tag} does not agree with {source.relative_to(ROOT)}")
+
+
+def _library_of_gcc(session: nox.Session, library: str) -> str:
+    """Path of one of the compiler's run-time libraries."""
+    path = session.run("gcc", f"-print-file-name={library}.so", silent=True, external=True)
+    return str(path).strip()
 
 
 def _suites() -> list[str]:

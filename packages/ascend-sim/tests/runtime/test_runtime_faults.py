@@ -2,6 +2,7 @@
 """Faults and hooks, at the C ABI."""
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -190,7 +191,8 @@ acl.stream(); print("two", flush=True)
 """
     process = subprocess.run(
         [sys.executable, "-c", code],
-        env={"ASCEND_SIM_CONFIG": '{"faults": "die:aclrtCreateStream,nth=2;fail:sync"}'},
+        env=os.environ
+        | {"ASCEND_SIM_CONFIG": '{"faults": "die:aclrtCreateStream,nth=2;fail:sync"}'},
         capture_output=True,
         text=True,
         timeout=120,
