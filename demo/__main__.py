@@ -29,8 +29,17 @@ _QUESTIONS = 9  # as chat requests, and every third one also as a plain completi
 )
 @click.option("--mode", type=click.Choice(_MODES), help="cudagraph_mode; vLLM's default if absent.")
 @click.option("--enforce-eager", is_flag=True, help="No graphs at all.")
+@click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Tensor-parallel ranks, each on a device: `ascend-sim run --devices N` has as many.",
+)
 @click.option("--keep-serving", is_flag=True, help="Serve on after the report, until Ctrl-C.")
-def main(model: Path | None, mode: str | None, enforce_eager: bool, keep_serving: bool) -> None:
+def main(
+    model: Path | None, mode: str | None, enforce_eager: bool, devices: int, keep_serving: bool
+) -> None:
     """Serve a model on a simulated NPU, ask it questions, and check every token of its answers."""
     if enforce_eager and mode not in (None, "NONE"):
         raise click.UsageError(f"--enforce-eager contradicts --mode {mode}: drop one of the two")
@@ -45,6 +54,7 @@ def main(model: Path | None, mode: str | None, enforce_eager: bool, keep_serving
     arguments = ["--dtype", "float32", "--max-model-len", "512", "--max-num-seqs", "16"]
     arguments += compilation_config(mode) if mode else []
     arguments += ["--enforce-eager"] if enforce_eager else []
+    arguments += ["--tensor-parallel-size", str(devices)]
     log = user_cache_path("ascend-graph-demo", ensure_exists=True) / "server.log"
     try:
         with Server(folder, log, arguments, progress) as server:

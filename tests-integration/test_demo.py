@@ -10,8 +10,11 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 
 
-def run_demo(environment: dict[str, str], *options: str) -> tuple[int, dict[str, Any], str]:
-    command = ["ascend-sim", "run", "--", sys.executable, "-m", "demo", *options]
+def run_demo(
+    environment: dict[str, str], *options: str, devices: int = 1
+) -> tuple[int, dict[str, Any], str]:
+    simulator = ["ascend-sim", "run", "--devices", str(devices), "--"]
+    command = [*simulator, sys.executable, "-m", "demo", "--devices", str(devices), *options]
     result = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
     )
@@ -37,6 +40,16 @@ def test_the_demo_serves_with_graphs_and_its_tokens_match(
     assert result["eager_decode_steps"] == 0
     assert result["tokens_per_s"] > 0
     assert result["ready_s"] > 0
+
+
+def test_the_demo_on_two_devices_gives_the_same_tokens(
+    tiny_model: Path, vllm_environment: dict[str, str]
+) -> None:
+    code, result, output = run_demo(vllm_environment, "--model", str(tiny_model), devices=2)
+    assert code == 0, output
+    assert result["tokens_match_reference"] is True
+    assert result["cudagraph_mode"] == "FULL_AND_PIECEWISE"
+    assert result["eager_decode_steps"] == 0
 
 
 def test_the_demo_without_graphs_counts_eager_decode_steps(
