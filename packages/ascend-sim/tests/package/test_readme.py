@@ -10,6 +10,11 @@ import pytest
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 OWN_FILES = ("train.py", "bench.py", "serve.py")  # stand for the reader's programs
+TIMELINE = """[
+{"name":"process_name","ph":"M","args":{"name":"train"},"pid":1,"tid":0},
+{"name":"thread_name","ph":"M","args":{"name":"NPU 0 stream 0"},"pid":1,"tid":1},
+{"name":"aclnnAdd","cat":"kernel","ph":"X","ts":1,"dur":2,"pid":1,"tid":1},
+"""
 
 
 def blocks(language: str) -> list[str]:
@@ -34,7 +39,11 @@ def test_a_command_of_the_readme_works(cli, tmp_path, command: str) -> None:
     words = shlex.split(command, comments=True)[1:]
     program = tmp_path / "program.py"
     program.write_text("import torch; print(torch.npu.device_count())")
+    timeline = tmp_path / "run.json"
+    if words[0] == "trace":
+        timeline.write_text(TIMELINE)
     replacements = {"python": sys.executable} | dict.fromkeys(OWN_FILES, str(program))
+    replacements |= {"run.json": str(timeline), "run.svg": str(tmp_path / "run.svg")}
     result = cli(*(replacements.get(word, word) for word in words))
     assert result.returncode == 0, result.stderr
     assert result.stdout
