@@ -20,6 +20,7 @@ __all__ = ["MODEL_NAME", "Server", "ServerError", "compilation_config"]
 MODEL_NAME = "demo"
 _READY_TIMEOUT_S = 600
 _STOP_TIMEOUT_S = 15
+_CLEANUP_TIMEOUT_S = 10
 _LOG_TAIL_LINES = 120  # vLLM prints the cause of a failed start well before its last lines
 
 
@@ -139,6 +140,11 @@ class Server:
         except subprocess.TimeoutExpired:
             self._progress(f"the server did not stop within {_STOP_TIMEOUT_S} s: killing it")
         try:
+            # Python's resource trackers remove the shared memory of the processes that have ended.
+            deadline = time.monotonic() + _CLEANUP_TIMEOUT_S
+            while process.poll() is not None and time.monotonic() < deadline:
+                os.killpg(process.pid, 0)
+                time.sleep(0.1)
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             return  # nothing was left: the ordinary end
