@@ -21,6 +21,8 @@ void CheckCopy(const void* destination, size_t room, const void* source, size_t 
     Raise(kRtParamInvalid,
           "count " + std::to_string(count) + " is more than destMax " + std::to_string(room));
   }
+  RequireMemory(destination, count, "dst");
+  RequireMemory(source, count, "src");
 }
 
 void Copy(void* destination, const void* source, size_t count) {
@@ -51,6 +53,7 @@ void CopyAsync(const char* call, void* destination, size_t room, const void* sou
 void CheckFill(const void* address, size_t room, size_t count) {
   RequirePtr(address, "devPtr");
   Require(count <= room, kRtParamInvalid, "count is more than maxCount");
+  RequireMemory(address, count, "devPtr");
 }
 
 }  // namespace

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "acl/memory.h"
 
+#include <sys/uio.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdlib>
 #include <map>
@@ -8,6 +11,7 @@
 #include <shared_mutex>
 
 #include "abi/acl.h"
+#include "acl/arena.h"
 #include "acl/config.h"
 #include "acl/context.h"
 #include "acl/counters.h"
@@ -19,7 +23,7 @@
 namespace ascend_sim {
 namespace {
 
-// torch_npu expects at least 512-byte alignment of what the device allocator returns.
+// Of pinned host memory, as of device memory.
 constexpr size_t kAlignment = 512;
 constexpr size_t kStep = 32;
 
@@ -95,7 +99,7 @@ void* Allocate(size_t size) {
 }
 
 void Release(Device& device, void* base, const Block& block) {
-  std::free(base);
+  DeviceArena().Give(base, block.size);
   device.Resources().hbm.Give(block.accounted);
   CountDeviceBytes(-block.accounted);
 }
@@ -108,7 +112,7 @@ void* AllocateOnDevice(size_t size, size_t guard) {
           "more than the device's whole memory");
   const auto bytes = static_cast<int64_t>(RoundUp(size, kStep) + guard);
   Claim claim(device.Resources().hbm, bytes);
-  void* memory = Allocate(bytes);
+  void* memory = DeviceArena().Take(bytes);
   AllBlocks().Enter(memory,
                     {static_cast<size_t>(bytes), MemoryKind::kDevice, device.Id(), bytes, true});
   claim.Release();  // the block accounts for it from now on
@@ -124,18 +128,52 @@ void* AllocatePinned(size_t size) {
   return memory;
 }
 
+// Asks the kernel, which does not fault on behalf of others.
+bool IsMapped(const void* address) {
+  char byte = 0;
+  iovec here{&byte, 1};
+  iovec there{const_cast<void*>(address), 1};
+  return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == 1 || errno != EFAULT;
+}
+
 // Makes the caller's own memory pinned.
 void Register(void* address, uint64_t size) {
   RequirePtr(address, "ptr");
   Require(size > 0, kRtParamInvalid, "size is 0");
   Require(Describe(address).kind == MemoryKind::kPageable, kHostRegistered,
           "this memory is already known to the runtime");
+  RequireMemory(address, size, "ptr");
   EnterMemory(address, size, MemoryKind::kPinned, 0);
 }
 
 }  // namespace
 
 MemoryInfo Describe(const void* address) { return AllBlocks().Find(address); }
+
+void RequireMemory(const void* address, size_t count, const char* what) {
+  if (count == 0) return;
+  const auto* at = static_cast<const char*>(address);
+  const auto* const last =
+      reinterpret_cast<const char*>(reinterpret_cast<uintptr_t>(at) + count - 1);
+  MemoryInfo block = Describe(at);
+  if (block.kind == MemoryKind::kPageable) {
+    if (DeviceArena().Contains(at)) {
+      Raise(kRtParamInvalid, std::string(what) + " is device memory that was freed");
+    }
+    const bool own = last >= at && !DeviceArena().Contains(last);
+    if (own && IsMapped(at) && IsMapped(last)) return;
+    Raise(kRtParamInvalid, std::string(what) + " is not memory of this process");
+  }
+  bool inside = last >= at;
+  for (const MemoryKind kind = block.kind; inside && at <= last; block = Describe(at)) {
+    inside = block.kind == kind;
+    at = static_cast<const char*>(block.base) + block.size;
+  }
+  if (!inside) {
+    Raise(kRtParamInvalid, "the " + std::to_string(count) + " bytes from " + what +
+                               " are more than the block of memory has");
+  }
+}
 
 void EnterMemory(void* base, size_t size, MemoryKind kind, int device) {
   AllBlocks().Enter(base, {size, kind, device, 0, false});

@@ -20,6 +20,10 @@ struct MemoryInfo {
 // What is known of the block around `address`; memory this library did not make is pageable.
 MemoryInfo Describe(const void* address);
 
+// Fails with 107000 unless all of `count` bytes from `address` are memory: of one kind, in adjacent
+// blocks, where this library knows it, and mapped into the process where it does not.
+void RequireMemory(const void* address, size_t count, const char* what);
+
 // Enters or removes a range made elsewhere (mapped virtual memory).
 void EnterMemory(void* base, size_t size, MemoryKind kind, int device);
 void RemoveMemory(void* base);

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The addresses of device memory: a range of the process that nothing else ever has. An address in
+// it that belongs to no block was freed, which for the host's heap could not be told.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <mutex>
+
+namespace ascend_sim {
+
+// Safe from any thread. Pages come at their first use and go with their block.
+class Arena {
+ public:
+  // `bytes` of addresses; less if the system does not have so many.
+  explicit Arena(size_t bytes);
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  // Aligned to 512 bytes, the lowest that fit; throws std::bad_alloc when none do.
+  void* Take(size_t bytes);
+  // What Take() returned, and with the same size.
+  void Give(void* block, size_t bytes);
+
+  bool Contains(const void* address) const;
+
+ private:
+  char* base_ = nullptr;
+  size_t bytes_ = 0;
+  std::mutex mutex_;
+  std::map<char*, size_t> free_;  // by address; never two that touch
+};
+
+// The one of this process, for all devices; never destroyed.
+Arena& DeviceArena();
+
+}  // namespace ascend_sim
