@@ -77,6 +77,13 @@ def conformance(session: nox.Session) -> None:
     session.run("python", "packages/ascend-sim/conformance", *session.posargs)
 
 
+@nox.session
+def mutate(session: nox.Session) -> None:
+    """Break rules of the runtime on purpose, one at a time, and see its conformance suite fail."""
+    session.install(*BUILD_TOOLS, TORCH, *TEST_TOOLS)
+    session.run("python", "packages/ascend-sim/conformance/mutate.py", *session.posargs)
+
+
 @nox.session(requires=["wheels"])
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, each beside its baseline; `-- NAME` runs one of them."""

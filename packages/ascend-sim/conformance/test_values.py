@@ -13,7 +13,9 @@ from rules import rule
 @pytest.mark.parametrize(
     ("flag", "wanted", "blocking", "releasing"),
     [
-        pytest.param(0, 5, 4, 6, id="greater-or-equal"),
+        pytest.param(0, 5, 4, 6, id="greater"),
+        pytest.param(0, 5, 4, 5, id="or-equal"),
+        pytest.param(0, 5, (1 << 64) - 1, 6, id="signed"),
         pytest.param(1, 5, 6, 5, id="equal"),
         pytest.param(2, 0b100, 0b011, 0b110, id="and"),
         pytest.param(3, (1 << 64) - 2, 1, 2, id="nor"),
