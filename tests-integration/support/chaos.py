@@ -72,7 +72,7 @@ def serve_with_seeds(
         "first": first,
         "seeds": seeds,
     }
-    options = ("--schedule", f"chaos:{first}", "--check", "off")
+    options = ("--schedule", f"chaos:{first}")
     run = ChaosRun()
     with (
         tempfile.TemporaryFile("w+") as log,

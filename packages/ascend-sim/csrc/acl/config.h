@@ -10,9 +10,6 @@
 
 namespace ascend_sim {
 
-// Whether work is checked for hazards, and whether a hazard is an error of its device.
-enum class Check { kOff, kHazards, kHazardsError };
-
 struct Config {
   int64_t devices = 1;
   std::string soc = "Ascend910B3";
@@ -24,7 +21,6 @@ struct Config {
   bool inline_schedule = false;          // schedule: "threads", "inline" or
   std::optional<uint64_t> chaos_seed;    //           "chaos:SEED"
   bool compute = true;                   // compute: "on" or "off"
-  Check check = Check::kOff;             // check: "off", "hazards" (default with chaos), ...
   std::string faults;                    // see fault.h; several are separated by semicolons
   std::string timeline;                  // file of the timeline; empty: none
   std::string counters_dir;              // empty: counters stay in this process

@@ -20,7 +20,6 @@ import click
 from ascend_sim import _coverage, _timeline
 from ascend_sim._activate import child_environment
 from ascend_sim._config import (
-    CHECKS,
     MAX_DEVICES,
     SOCS,
     Compute,
@@ -105,7 +104,6 @@ def main() -> None:
     help="How streams run; chaos: delayed and reordered wherever no rule orders.",
 )
 @click.option("--compute", type=click.Choice(get_args(Compute)), help="off: skip kernel bodies.")
-@click.option("--check", type=click.Choice(CHECKS), help="Name races and uses of freed memory.")
 @click.option(
     "--fault",
     "faults",

@@ -16,7 +16,6 @@ from ascend_sim._fault import Fault
 from ascend_sim._size import parse_size
 
 __all__ = [
-    "CHECKS",
     "CONFIG_VARIABLE",
     "MAX_DEVICES",
     "SOCS",
@@ -33,7 +32,6 @@ Queues = Literal["software", "hardware"]
 Compute = Literal["on", "off"]
 
 SCHEDULES = ("threads", "inline", "chaos:SEED")
-CHECKS = ("off", "hazards", "hazards=error")
 _CHAOS = re.compile(r"chaos:(\d+)")
 
 # What is known of each is in csrc/acl/soc.cpp. The 910A is missing because it has no graphs.
@@ -104,10 +102,6 @@ class SimConfig:
     compute : {"on", "off"}
         ``"off"`` launches, orders and counts kernels without running their bodies: what is left is
         host time.
-    check : {"off", "hazards", "hazards=error"}, optional
-        ``"hazards"``: races between streams, use of freed memory and the like are named on stderr.
-        ``"hazards=error"``: and make the next synchronisation fail. Default: ``"hazards"`` with a
-        chaos schedule, else ``"off"``.
     faults : tuple of str
         What goes wrong on purpose, in every process; see :class:`ascend_sim.Fault`.
     timeline : str, optional
@@ -133,7 +127,6 @@ class SimConfig:
     sq: Queues = "software"
     schedule: str = "threads"
     compute: Compute = "on"
-    check: str | None = None
     faults: tuple[str, ...] = ()
     timeline: str | None = None
     counters_dir: str | None = None
@@ -155,8 +148,6 @@ class SimConfig:
             quota = _partition.Quota.parse(self.partition, self.hbm_bytes)
             object.__setattr__(self, "partition", quota.text())
             object.__setattr__(self, "hbm_bytes", min(self.hbm_bytes, quota.memory_bytes))
-        if self.check is not None:
-            _check_choice("check", self.check, CHECKS)
         faults = tuple(str(Fault.parse(fault)) for fault in self.faults)
         object.__setattr__(self, "faults", faults)
         for folder in ("counters_dir", "timeline"):

@@ -38,7 +38,8 @@ struct Touch {
 };
 using Touches = std::vector<Touch>;
 
-// True when somebody looks at what tasks touch (`--check hazards`); otherwise nobody need say.
+// True when somebody looks at what tasks touch. Nobody does yet: it is there for the detection of
+// races.
 ASCEND_SIM_EXPORT bool TouchesWanted() noexcept;
 
 // One unit of device work. `run` may be called any number of times (a captured task runs once per
