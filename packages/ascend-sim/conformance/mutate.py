@@ -20,7 +20,7 @@ from pathlib import Path
 __all__ = ["main"]
 
 HERE = Path(__file__).parent
-SOURCES = ("CMakeLists.txt", "cmake", "csrc", "generator", "spec")
+SOURCES = ("CMakeLists.txt", "cmake", "csrc", "generator", "spec", "src")
 
 
 @dataclass(frozen=True)
