@@ -110,7 +110,7 @@ def test_the_inline_schedule_runs_work_in_the_launching_call(process: Callable[.
         (
             '{"device": 1}',
             "devices, soc, hbm_bytes, streams, events, tenants, partition, sq, schedule, compute, "
-            "check, faults, timeline, counters_dir",
+            "faults, timeline, counters_dir",
         ),
         ('{"devices": 0}', "devices must be an integer from 1 to 64"),
         ('{"devices": "2"}', "devices must be an integer"),
