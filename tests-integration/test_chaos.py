@@ -14,3 +14,4 @@ def test_twenty_seeds_give_the_tokens_of_transformers(
     assert run.wrong == []
     assert run.passed == 20
     assert run.counters["graph_executions"] > 20  # of every decode step at least one
+    assert run.counters["hazards"] == 0, run.log

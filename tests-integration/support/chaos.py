@@ -72,7 +72,7 @@ def serve_with_seeds(
         "first": first,
         "seeds": seeds,
     }
-    options = ("--schedule", f"chaos:{first}")
+    options = ("--schedule", f"chaos:{first}", "--check", "hazards")
     run = ChaosRun()
     with (
         tempfile.TemporaryFile("w+") as log,

@@ -74,6 +74,7 @@ void TakeEventId(Graph& graph) {
 
 void AppendNode(Graph& graph, size_t lane, GraphNode node) {
   if (Invalid(graph)) return;  // swallowed: the end of the capture will fail
+  if (Hazards::Get() != nullptr) node.blocks = Hazards::SerialsOf(node.task);
   AdmitToGroup(graph, lane, node);
   OrInvalidate(graph, [&] {
     graph.lanes[lane].queue->Add();

@@ -17,8 +17,8 @@ namespace {
 
 constexpr const char* kVariable = "ASCEND_SIM_CONFIG";
 constexpr const char* kKeys =
-    "devices, soc, hbm_bytes, streams, events, tenants, partition, sq, schedule, compute, faults, "
-    "timeline, counters_dir";
+    "devices, soc, hbm_bytes, streams, events, tenants, partition, sq, schedule, compute, limits, "
+    "numerics, check, faults, timeline, counters_dir";
 
 using Value = std::variant<std::monostate, int64_t, std::string>;  // null, integer, string
 
@@ -140,6 +140,13 @@ void SetSchedule(Config& config, const std::string& text) {
   config.chaos_seed = seed;
 }
 
+Check CheckNamed(const std::string& text) {
+  if (text == "off") return Check::kOff;
+  if (text == "hazards") return Check::kHazards;
+  if (text == "hazards=error") return Check::kHazardsError;
+  Reject("check must be \"off\", \"hazards\" or \"hazards=error\", not \"" + text + "\"");
+}
+
 void Set(Config& config, const std::string& key, const Value& value) {
   constexpr int64_t kMaxHbm = int64_t{1} << 44;
   if (key == "devices") {
@@ -166,6 +173,12 @@ void Set(Config& config, const std::string& key, const Value& value) {
     SetSchedule(config, Text(key, value));
   } else if (key == "compute") {
     config.compute = Choice(key, value, "on", "off");
+  } else if (key == "limits") {
+    config.device_limits = Choice(key, value, "device", "off");
+  } else if (key == "numerics") {
+    config.npu_numerics = Choice(key, value, "npu", "exact");
+  } else if (key == "check") {
+    config.check = CheckNamed(Text(key, value));
   } else if (key == "faults") {
     config.faults = Text(key, value);
   } else if (key == "timeline") {
@@ -181,12 +194,13 @@ void Set(Config& config, const std::string& key, const Value& value) {
 
 Config ParseConfig(const std::string& text) {
   Config config;
-  if (!text.empty()) {
-    for (const auto& [key, value] : FlatJson(text).Parse()) Set(config, key, value);
-  }
+  std::map<std::string, Value> members;
+  if (!text.empty()) members = FlatJson(text).Parse();
+  for (const auto& [key, value] : members) Set(config, key, value);
   const SocFamily& family = *FindSoc(config.soc)->family;
   if (config.streams == 0) config.streams = family.streams;
   if (config.events == 0) config.events = family.events;
+  if (config.chaos_seed && !members.contains("check")) config.check = Check::kHazards;
   return config;
 }
 
@@ -205,6 +219,22 @@ bool ComputeEnabled() noexcept {
     return GetConfig().compute;
   } catch (...) {
     return true;
+  }
+}
+
+bool DeviceLimits() noexcept {
+  try {
+    return GetConfig().device_limits;
+  } catch (...) {
+    return true;
+  }
+}
+
+bool NpuNumerics() noexcept {
+  try {
+    return GetConfig().npu_numerics;
+  } catch (...) {
+    return false;
   }
 }
 

@@ -10,6 +10,9 @@
 
 namespace ascend_sim {
 
+// Whether work is checked for hazards, and whether a hazard is an error of its device.
+enum class Check { kOff, kHazards, kHazardsError };
+
 struct Config {
   int64_t devices = 1;
   std::string soc = "Ascend910B3";
@@ -21,6 +24,9 @@ struct Config {
   bool inline_schedule = false;          // schedule: "threads", "inline" or
   std::optional<uint64_t> chaos_seed;    //           "chaos:SEED"
   bool compute = true;                   // compute: "on" or "off"
+  bool device_limits = true;             // limits: "device" or "off"; see launch.h
+  bool npu_numerics = false;             // numerics: "exact" or "npu"; see launch.h
+  Check check = Check::kOff;             // check: "off", "hazards" (default with chaos), ...
   std::string faults;                    // see fault.h; several are separated by semicolons
   std::string timeline;                  // file of the timeline; empty: none
   std::string counters_dir;              // empty: counters stay in this process

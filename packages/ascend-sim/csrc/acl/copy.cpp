@@ -8,6 +8,7 @@
 #include "acl/capture.h"
 #include "acl/counters.h"
 #include "acl/error.h"
+#include "acl/hazard.h"
 #include "acl/memory.h"
 #include "acl/stream.h"
 
@@ -25,9 +26,25 @@ void CheckCopy(const void* destination, size_t room, const void* source, size_t 
   RequireMemory(source, count, "src");
 }
 
+// What an asynchronous task touches, if somebody wants to know.
+std::shared_ptr<const Touches> Touching(Touches touches) {
+  return TouchesWanted() ? std::make_shared<const Touches>(std::move(touches)) : nullptr;
+}
+
+// The host reads or fills memory, now.
+void HostTouch(const char* call, const void* begin, size_t bytes, bool write) {
+  if (Hazards* hazards = Hazards::Get()) hazards->OnHostTouch(call, begin, bytes, write);
+}
+
 void Copy(void* destination, const void* source, size_t count) {
   std::memmove(destination, source, count);
   Add(Count().bytes_copied, count);
+}
+
+void HostCopy(const char* call, void* destination, const void* source, size_t count) {
+  HostTouch(call, source, count, /*write=*/false);
+  HostTouch(call, destination, count, /*write=*/true);
+  Copy(destination, source, count);
 }
 
 void CopyAsync(const char* call, void* destination, size_t room, const void* source, size_t count,
@@ -43,11 +60,12 @@ void CopyAsync(const char* call, void* destination, size_t room, const void* sou
             "pageable host memory cannot be copied in a capture: pin it");
     RequireModeAllows(kCaptureModeBlockAsync);
     stream->Synchronize();
-    return Copy(destination, source, count);
+    return HostCopy(call, destination, source, count);
   }
   Require(to == MemoryKind::kDevice || from == MemoryKind::kDevice, kNotSupported,
           "asynchronous copies from host to host are not supported");
-  stream->Launch({call, TaskKind::kMemcpy, [=] { Copy(destination, source, count); }});
+  stream->Launch({call, TaskKind::kMemcpy, [=] { Copy(destination, source, count); },
+                  Touching({{source, count, false}, {destination, count, true}})});
 }
 
 void CheckFill(const void* address, size_t room, size_t count) {
@@ -67,7 +85,7 @@ ASCEND_SIM_ABI aclError aclrtMemcpy(void* dst, size_t room, const void* src, siz
     RequireModeAllows();
     Require(CurrentContext()->OnDevice().aborting.load() == 0, kDeviceTaskAbort,
             "the tasks of the device are being aborted");
-    if (dst != src) Copy(dst, src, count);
+    if (dst != src) HostCopy("aclrtMemcpy", dst, src, count);
   });
 }
 
@@ -87,6 +105,7 @@ ASCEND_SIM_ABI aclError aclrtMemset(void* address, size_t room, int32_t value, s
   return Abi("aclrtMemset", [&] {
     CheckFill(address, room, count);
     RequireModeAllows();
+    HostTouch("aclrtMemset", address, count, /*write=*/true);
     std::memset(address, value, count);
   });
 }
@@ -95,7 +114,8 @@ ASCEND_SIM_ABI aclError aclrtMemsetAsync(void* address, size_t room, int32_t val
                                          aclrtStream stream) {
   return Abi("aclrtMemsetAsync", [&] {
     CheckFill(address, room, count);
-    StreamArg(stream)->Launch(
-        {"aclrtMemsetAsync", TaskKind::kMemset, [=] { std::memset(address, value, count); }});
+    StreamArg(stream)->Launch({"aclrtMemsetAsync", TaskKind::kMemset,
+                               [=] { std::memset(address, value, count); },
+                               Touching({{address, count, true}})});
   });
 }

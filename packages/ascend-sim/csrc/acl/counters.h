@@ -12,22 +12,23 @@
 namespace ascend_sim {
 
 // One line per counter; the order is the order in the block.
-#define ASCEND_SIM_COUNTERS(X)                                                   \
-  X(tasks_launched)       /* work put on streams, without graph replays */       \
-  X(kernels_launched)     /* the part of it that was kernels */                  \
-  X(tasks_captured)       /* work recorded into graphs */                        \
-  X(tasks_failed)         /* bodies that threw */                                \
-  X(graphs_captured)      /* successful aclmdlRICaptureEnd */                    \
-  X(graphs_destroyed)     /* successful aclmdlRIDestroy */                       \
-  X(graph_executions)     /* accepted aclmdlRIExecuteAsync */                    \
-  X(graph_tasks_replayed) /* tasks run by them */                                \
-  X(graph_overlaps)       /* replays that met a running one of the same graph */ \
-  X(task_updates)         /* tasks of a group replaced */                        \
-  X(bytes_copied)         /* by memcpy of any kind */                            \
-  X(bytes_allocated)      /* device memory in use now */                         \
-  X(bytes_allocated_peak) /* its largest value */                                \
-  X(streams_created)                                                             \
-  X(events_created)                                                              \
+#define ASCEND_SIM_COUNTERS(X)                                                        \
+  X(tasks_launched)       /* work put on streams, without graph replays */            \
+  X(kernels_launched)     /* the part of it that was kernels */                       \
+  X(tasks_captured)       /* work recorded into graphs */                             \
+  X(tasks_failed)         /* bodies that threw */                                     \
+  X(graphs_captured)      /* successful aclmdlRICaptureEnd */                         \
+  X(graphs_destroyed)     /* successful aclmdlRIDestroy */                            \
+  X(graph_executions)     /* accepted aclmdlRIExecuteAsync */                         \
+  X(graph_tasks_replayed) /* tasks run by them */                                     \
+  X(graph_overlaps)       /* replays that met a running one of the same graph */      \
+  X(task_updates)         /* tasks of a group replaced */                             \
+  X(bytes_copied)         /* by memcpy of any kind */                                 \
+  X(bytes_allocated)      /* device memory in use now */                              \
+  X(bytes_allocated_peak) /* its largest value */                                     \
+  X(streams_created)                                                                  \
+  X(events_created)                                                                   \
+  X(hazards)          /* see hazard.h; every time, also when it is not named again */ \
   X(synchronizations) /* host waits for a stream, an event or the device */
 
 struct Counters {

@@ -88,6 +88,7 @@ void Create(aclrtEvent* out, Event::Mode mode, uint32_t flags, Event::Ids ids) {
 void EventFlag::Set(bool value) {
   {
     const std::lock_guard lock(mutex_);
+    if (Hazards* hazards = Hazards::Get()) knowledge_ = hazards->Publish();
     set_ = value;
   }
   if (value) changed_.notify_all();
@@ -96,6 +97,7 @@ void EventFlag::Set(bool value) {
 void EventFlag::AwaitSet() {
   std::unique_lock lock(mutex_);
   WaitUntil(lock, changed_, std::nullopt, [this] { return set_; });
+  if (Hazards* hazards = Hazards::Get()) hazards->Learn(knowledge_);
 }
 
 bool EventFlag::IsSet() const {
@@ -201,7 +203,9 @@ void Event::Wait(Stream& stream) {
     const std::lock_guard lock(mutex_);
     Require(latest_ != nullptr || mode_ == Mode::kEx, kRtParamInvalid,
             "the event was never recorded; only Ex events may be awaited before that");
-    if (latest_ == nullptr || latest_->Done() || (recorded_on_ == &stream && !armed_)) return;
+    if (latest_ == nullptr || (recorded_on_ == &stream && !armed_)) return;
+    // Only to know what is ordered, a wait for what is complete must be there too.
+    if (latest_->Done() && Hazards::Get() == nullptr) return;
     version = latest_;
   }
   stream.Launch({"aclrtStreamWaitEvent", TaskKind::kEventWait, [version] { version->Wait(); }},
@@ -312,6 +316,7 @@ ASCEND_SIM_ABI aclError aclrtQueryEventStatus(aclrtEvent handle, int* status) {
     RequireNotExternal(*event);
     const auto version = event->Latest();
     const bool complete = version ? version->Done() : event->ModeOf() == Event::Mode::kEx;
+    if (version && complete) version->Learn();
     *status = complete ? abi::kRecordedComplete : abi::kRecordedNotReady;
   });
 }

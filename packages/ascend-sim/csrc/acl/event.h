@@ -33,6 +33,7 @@ class EventFlag {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool set_ = false;
+  Knowledge knowledge_;
 };
 
 // Owned by the handle table; tasks own only versions and flags, so destroying an event that work

@@ -8,6 +8,7 @@
 #include "acl/condition.h"
 #include "acl/counters.h"
 #include "acl/event.h"
+#include "acl/hazard.h"
 #include "acl/lane_pool.h"
 #include "acl/stream.h"
 #include "acl/task_parameters.h"
@@ -60,7 +61,10 @@ Graph::Graph(std::shared_ptr<Context> context, Origin graph_origin, void* handle
       id_(NextGraphId()),
       model_id_(context_->OnDevice().Resources().models) {}
 
-Graph::~Graph() { UnbindQueues(*this); }
+Graph::~Graph() {
+  UnbindQueues(*this);
+  if (Hazards* hazards = Hazards::Get()) hazards->Forget(this, 1);
+}
 
 void Forget(Graph& graph) {
   Graphs().Remove(graph.Handle());
@@ -98,15 +102,20 @@ class Graph::Run {
   void Go() {
     running_ = graph_.lanes.size() - 1;
     const auto* cancelled = CancelScope::Current();
+    const Knowledge begun = hazards_ != nullptr ? hazards_->Publish() : nullptr;
     for (size_t lane = 1; lane < graph_.lanes.size(); ++lane) {
       std::shared_ptr<Chaos::Actor> actor;
       if (Chaos* chaos = Chaos::Get()) {
         actor = std::make_shared<Chaos::Actor>(*chaos, graph_.Id(), lane);
       }
-      RunOnLanePool([this, lane, cancelled, actor = std::move(actor)]() mutable {
+      RunOnLanePool([this, lane, cancelled, begun, actor = std::move(actor)]() mutable {
         const CancelScope scope(cancelled);
         Chaos::Act(actor.get());
-        RunLane(lane);
+        if (hazards_ != nullptr) {
+          RunLaneAsTrack(lane, begun);
+        } else {
+          RunLane(lane);
+        }
         {
           const std::lock_guard lock(mutex_);
           if (--running_ == 0) finished_.notify_all();
@@ -130,6 +139,7 @@ class Graph::Run {
       std::unique_lock lock(mutex_);
       finished_.wait(lock, finished);
     }
+    for (const Knowledge& knowledge : learnt_) hazards_->Learn(knowledge);
     if (!complete) throw Cancelled{};
   }
 
@@ -164,9 +174,16 @@ class Graph::Run {
     if (node.disabled && node.type != GraphNode::Type::kRecord) return;
     switch (node.type) {
       case GraphNode::Type::kTask:
+        if (hazards_ != nullptr) hazards_->OnTask(node.task, &node.blocks);
         return device.Execute(node.task);
-      case GraphNode::Type::kGroupTask:
-        return device.Execute(*node.slot->Fetch());
+      case GraphNode::Type::kGroupTask: {
+        if (hazards_ != nullptr) {
+          hazards_->OnThing(node.slot.get(), "the replay of " + std::string(node.task.name), false);
+        }
+        const auto task = node.slot->Fetch();
+        if (hazards_ != nullptr) hazards_->OnTask(*task);
+        return device.Execute(*task);
+      }
       case GraphNode::Type::kRecord: {
         const Span span(node.task.name, CategoryOf(node.task.kind));
         return latches_[node.latch].Set();
@@ -187,8 +204,22 @@ class Graph::Run {
     }
   }
 
+  // A lane beside the first one is a track of its own; what it knows goes to the one that waits.
+  void RunLaneAsTrack(size_t lane, const Knowledge& begun) {
+    const auto track = std::make_shared<Hazards::Track>(
+        *hazards_, graph_.context_->OnDevice(),
+        "lane " + std::to_string(lane) + " of graph " + std::to_string(graph_.id_));
+    const Hazards::Working working(track, begun);
+    RunLane(lane);
+    Knowledge knowledge = hazards_->Publish();
+    const std::lock_guard lock(mutex_);
+    learnt_.push_back(std::move(knowledge));
+  }
+
   Graph& graph_;
   const Externals& externals_;
+  Hazards* const hazards_ = Hazards::Get();
+  std::vector<Knowledge> learnt_;  // from lanes that have ended
   const std::unique_ptr<Signal[]> latches_;
   std::mutex mutex_;
   std::condition_variable finished_;
@@ -207,6 +238,9 @@ void Graph::RunAsBranch() { Run(*this, {}).Go(); }
 
 void Graph::Replay(const Externals& bound) {
   if (replaying_.fetch_add(1) > 0) ReportOverlap(id_);
+  if (Hazards* hazards = Hazards::Get()) {
+    hazards->OnThing(this, "a replay of graph " + std::to_string(id_), true);
+  }
   struct AtExit {
     std::atomic<int>& count;
     ~AtExit() { count.fetch_sub(1); }

@@ -18,6 +18,7 @@
 #include "acl/capture_queue.h"
 #include "acl/context.h"
 #include "acl/handle.h"
+#include "acl/hazard.h"
 #include "acl/resources.h"
 #include "acl/task_detail.h"
 #include "acl/wait.h"
@@ -34,6 +35,9 @@ struct Condition;
 // replay takes the task when it reaches the slot.
 class TaskSlot {
  public:
+  ~TaskSlot() {
+    if (Hazards* hazards = Hazards::Get()) hazards->Forget(this, 1);
+  }
   explicit TaskSlot(Task task) : task_(std::make_shared<const Task>(std::move(task))) {}
 
   std::shared_ptr<const Task> Fetch() const {
@@ -73,10 +77,11 @@ struct GraphNode {
   Type type = Type::kTask;
   Task task{"", TaskKind::kHostFunc, nullptr};  // kTask; elsewhere only name and kind
   TaskDetail detail;
-  std::shared_ptr<TaskSlot> slot;        // kGroupTask
-  size_t latch = 0;                      // of kRecord and kWait; of kExternal the index
-  bool awaited = false;                  // kRecord: some wait depends on it
-  bool awaited_by_origin = false;        // kRecord: and one of them is on lane 0
+  std::vector<uint64_t> blocks;    // kTask: the allocations it touches, if hazards are looked for
+  std::shared_ptr<TaskSlot> slot;  // kGroupTask
+  size_t latch = 0;                // of kRecord and kWait; of kExternal the index
+  bool awaited = false;            // kRecord: some wait depends on it
+  bool awaited_by_origin = false;  // kRecord: and one of them is on lane 0
   std::shared_ptr<Condition> condition;  // kCondition
   bool disabled = false;                 // aclmdlRITaskDisable: replays pass over it
 };

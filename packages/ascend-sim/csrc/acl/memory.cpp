@@ -18,6 +18,7 @@
 #include "acl/device.h"
 #include "acl/error.h"
 #include "acl/fault.h"
+#include "acl/hazard.h"
 #include "acl/soc.h"
 
 namespace ascend_sim {
@@ -35,6 +36,7 @@ struct Block {
   int device;
   int64_t accounted;  // bytes taken from the device's ledger
   bool owned;         // to be freed here
+  uint64_t serial = 0;
 };
 
 // Every block of this process by its first address.
@@ -42,6 +44,7 @@ class Blocks {
  public:
   void Enter(void* base, Block block) {
     const std::unique_lock lock(mutex_);
+    block.serial = ++last_serial_;
     blocks_[reinterpret_cast<uintptr_t>(base)] = block;
   }
 
@@ -64,7 +67,8 @@ class Blocks {
     if (next == blocks_.begin()) return {};
     const auto& [base, block] = *--next;
     if (at >= base + block.size) return {};
-    return {block.kind, block.device, reinterpret_cast<const void*>(base), block.size};
+    return {block.kind, block.device, reinterpret_cast<const void*>(base), block.size,
+            block.serial};
   }
 
   std::map<uintptr_t, Block> TakeAllOf(int device) {
@@ -85,6 +89,7 @@ class Blocks {
  private:
   mutable std::shared_mutex mutex_;
   std::map<uintptr_t, Block> blocks_;
+  uint64_t last_serial_ = 0;
 };
 
 Blocks& AllBlocks() {
@@ -99,6 +104,7 @@ void* Allocate(size_t size) {
 }
 
 void Release(Device& device, void* base, const Block& block) {
+  if (Hazards* hazards = Hazards::Get()) hazards->Forget(base, block.size);
   DeviceArena().Give(base, block.size);
   device.Resources().hbm.Give(block.accounted);
   CountDeviceBytes(-block.accounted);
@@ -224,6 +230,7 @@ ASCEND_SIM_ABI aclError aclrtFree(void* address) {
     Block block{};
     Require(AllBlocks().Take(address, MemoryKind::kDevice, true, &block), kRtParamInvalid,
             "not the start of a live block of device memory");
+    if (Hazards* hazards = Hazards::Get()) hazards->OnFree("aclrtFree", address, block.size);
     Release(DeviceAt(block.device), address, block);
   });
 }
@@ -249,6 +256,7 @@ ASCEND_SIM_ABI aclError aclrtFreeHost(void* address) {
     Block block{};
     Require(AllBlocks().Take(address, MemoryKind::kPinned, true, &block), kRtParamInvalid,
             "not the start of a live block of pinned host memory");
+    if (Hazards* hazards = Hazards::Get()) hazards->OnFree("aclrtFreeHost", address, block.size);
     std::free(address);
   });
 }

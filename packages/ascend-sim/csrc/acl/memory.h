@@ -15,6 +15,7 @@ struct MemoryInfo {
   int device = 0;
   const void* base = nullptr;
   size_t size = 0;
+  uint64_t serial = 0;  // of the allocation: no two have the same
 };
 
 // What is known of the block around `address`; memory this library did not make is pageable.

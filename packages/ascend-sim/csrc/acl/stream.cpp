@@ -19,7 +19,10 @@ int32_t NextStreamId() {
 }
 
 // Waits for everything on the stream, without looking at errors.
-void Drain(Stream& stream) { stream.Queue().Wait(stream.Queue().Submitted()); }
+void Drain(Stream& stream) {
+  stream.Queue().Wait(stream.Queue().Submitted());
+  stream.IsIdle();
+}
 
 // The mode of the stream's whole context; stopping cannot be undone.
 void SetFailureMode(Stream& stream, uint64_t mode) {
@@ -83,6 +86,24 @@ Stream::Stream(std::shared_ptr<Context> context, void* handle, int32_t id, uint3
     device.Execute(task);
   };
   queue_ = std::make_shared<TaskQueue>(run, GetConfig().inline_schedule);
+  if (Hazards* hazards = Hazards::Get()) {
+    track_ =
+        std::make_shared<Hazards::Track>(*hazards, OnDevice(), "stream " + std::to_string(id_));
+  }
+}
+
+uint64_t Stream::Enqueue(Task task, bool may_block) {
+  if (Hazards* hazards = Hazards::Get()) {
+    task.run = [hazards, track = track_, launched = hazards->Publish(),
+                task = std::make_shared<const Task>(task)] {
+      const Hazards::Working working(track, launched);
+      hazards->OnTask(*task);
+      task->run();
+      // What it told the host by its own means is not seen: it may have told everything.
+      if (task->kind == TaskKind::kHostFunc && task->waits) hazards->HostLearns(*track);
+    };
+  }
+  return queue_->Push(std::move(task), may_block);
 }
 
 Stream::~Stream() { queue_->Stop(TaskQueue::Leave::kDrop); }
@@ -106,10 +127,17 @@ void Stream::Synchronize(const Deadline& deadline) {
           "stream " + std::to_string(id_) + " has not finished its work in time");
   }
   if (waits) RecordSpan("synchronize", "synchronize", 0, begin);
+  if (track_) Hazards::Get()->HostLearns(*track_);
   if (const auto [now, code] = queue_->Aborts(); now != aborts) {
     Raise(code, "the work of stream " + std::to_string(id_) + " was called off meanwhile");
   }
   OnDevice().ThrowFailure();
+}
+
+bool Stream::IsIdle() {
+  const bool idle = queue_->Idle();
+  if (idle && track_) Hazards::Get()->HostLearns(*track_);
+  return idle;
 }
 
 std::shared_ptr<Stream> StreamArg(aclrtStream handle) {
@@ -166,8 +194,8 @@ ASCEND_SIM_ABI aclError aclrtStreamQuery(aclrtStream handle, int* status) {
     const auto stream = StreamArg(handle);
     RequireNotCapturing(*stream);
     if (!stream->RunsNothing()) stream->OnDevice().ThrowFailure();
-    *status = stream->RunsNothing() || stream->Queue().Idle() ? abi::kStreamComplete
-                                                              : abi::kStreamNotReady;
+    *status =
+        stream->RunsNothing() || stream->IsIdle() ? abi::kStreamComplete : abi::kStreamNotReady;
   });
 }
 

@@ -11,6 +11,7 @@
 
 #include "acl/context.h"
 #include "acl/handle.h"
+#include "acl/hazard.h"
 #include "acl/queue.h"
 #include "acl/resources.h"
 #include "acl/task_detail.h"
@@ -50,11 +51,11 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // The entry of all launches: counts the task and does what the state of the stream demands.
   void Launch(Task task, bool may_block = false, TaskDetail detail = {});
   // Puts a task straight into the queue, whatever the state.
-  uint64_t Enqueue(Task task, bool may_block = false) {
-    return queue_->Push(std::move(task), may_block);
-  }
+  uint64_t Enqueue(Task task, bool may_block = false);
 
   TaskQueue& Queue() { return *queue_; }
+  // Whether nothing is left to do; who is told so may rely on all that was done.
+  bool IsIdle();
   // Waits for what was launched so far and throws the device's failure; 507046 at the deadline.
   void Synchronize(const Deadline& deadline = std::nullopt);
 
@@ -88,6 +89,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   Claim stream_id_claim_;
   Claim queue_claim_;
   std::shared_ptr<TaskQueue> queue_;
+  std::shared_ptr<Hazards::Track> track_;  // while hazards are looked for
   std::atomic<bool> special_{false};
 };
 

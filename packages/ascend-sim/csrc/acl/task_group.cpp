@@ -3,6 +3,7 @@
 
 #include "acl/capture.h"
 #include "acl/counters.h"
+#include "acl/hazard.h"
 #include "acl/soc.h"
 #include "acl/stream.h"
 #include "acl/timeline.h"
@@ -44,6 +45,9 @@ Task UpdateNext(Stream& stream, Task task) {
   auto replacement = std::make_shared<const Task>(std::move(task));
   return {"task group update", TaskKind::kHostFunc,
           [slot = std::move(slot), replacement = std::move(replacement)] {
+            if (Hazards* hazards = Hazards::Get()) {
+              hazards->OnThing(slot.get(), "the update of " + std::string(replacement->name), true);
+            }
             slot->Replace(replacement);
             Add(Count().task_updates);
           }};

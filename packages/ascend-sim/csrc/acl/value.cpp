@@ -11,6 +11,7 @@
 
 #include "abi/acl.h"
 #include "acl/error.h"
+#include "acl/hazard.h"
 #include "acl/memory.h"
 #include "acl/soc.h"
 #include "acl/stream.h"
@@ -56,6 +57,7 @@ uint64_t* WordArg(void* address) {
 }
 
 void Write(uint64_t* word, uint64_t value) {
+  if (Hazards* hazards = Hazards::Get()) hazards->PublishAt(word);
   Bucket& bucket = BucketOf(word);
   {
     const std::lock_guard lock(bucket.mutex);
@@ -68,10 +70,12 @@ void Wait(uint64_t* word, uint64_t value, uint32_t flag) {
   // Copies, fills and kernels change words without a notification: look again now and then.
   constexpr auto kPoll = std::chrono::microseconds(500);
   const auto ready = [=] { return Holds(std::atomic_ref(*word).load(), value, flag); };
-  if (SpinUntil(ready)) return;
-  Bucket& bucket = BucketOf(word);
-  std::unique_lock lock(bucket.mutex);
-  WaitUntil(lock, bucket.written, std::nullopt, ready, kPoll);
+  if (!SpinUntil(ready)) {
+    Bucket& bucket = BucketOf(word);
+    std::unique_lock lock(bucket.mutex);
+    WaitUntil(lock, bucket.written, std::nullopt, ready, kPoll);
+  }
+  if (Hazards* hazards = Hazards::Get()) hazards->LearnAt(word);
 }
 
 void CheckWaitFlag(uint32_t flag) {

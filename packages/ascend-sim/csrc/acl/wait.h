@@ -14,6 +14,7 @@
 
 #include "acl/chaos.h"
 #include "acl/clock.h"
+#include "acl/hazard.h"
 #include "acl/timeline.h"
 #include "ascend_sim/blocking.h"
 
@@ -107,6 +108,7 @@ class Signal {
   void Set() {
     {
       const std::lock_guard lock(mutex_);
+      if (Hazards* hazards = Hazards::Get()) knowledge_ = hazards->Publish();
       time_ = Clock::now();
       arrow_ = StartArrow();
       done_.store(true, std::memory_order_release);
@@ -125,7 +127,13 @@ class Signal {
       if (!WaitUntil(lock, changed_, deadline, [this] { return Done(); })) return false;
     }
     EndArrow(arrow_);
+    Learn();
     return true;
+  }
+
+  // Only after Done(): who asks is now after what led to it (see hazard.h).
+  void Learn() const {
+    if (Hazards* hazards = Hazards::Get()) hazards->Learn(knowledge_);
   }
 
  private:
@@ -134,6 +142,7 @@ class Signal {
   std::atomic<bool> done_{false};
   Clock::time_point time_;
   uint64_t arrow_ = 0;  // of the timeline; as time_
+  Knowledge knowledge_;
 };
 
 }  // namespace ascend_sim

@@ -17,10 +17,6 @@ constexpr int64_t kCompressedMask =
 
 [[noreturn]] void Refuse(const std::string& why) { throw ParamError(kParamInvalid, why); }
 
-void Require(bool condition, const std::string& why) {
-  if (!condition) Refuse(why);
-}
-
 void RequireAbsent(const OptTensor& argument, const char* name) {
   Require(!argument.has_value(), std::string(name) + " is not supported by the simulator");
 }

@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "ascend_sim/launch.h"
+
 namespace ascend_sim::opapi {
 
 // Codes of the aclnn layer that this library returns.
@@ -29,6 +31,24 @@ class ParamError : public std::runtime_error {
   ParamError(int code, const std::string& why) : std::runtime_error(why), code(code) {}
   const int code;
 };
+
+// Refuses an argument unless `condition` holds. For what the operator cannot compute.
+template <class... Why>
+void Require(bool condition, const Why&... why) {
+  if (!condition) [[unlikely]] {
+    throw ParamError(kParamInvalid, c10::str(why...));
+  }
+}
+
+// Likewise for what this operator could compute but that of a device does not take: `--limits off`
+// lifts it. The text names the argument and what is expected; its source stands beside the call.
+template <class... Why>
+void Limit(bool condition, const Why&... why) {
+  if (!condition && DeviceLimits()) [[unlikely]] {
+    throw ParamError(kParamInvalid,
+                     c10::str(why..., " (a limit of the device; `--limits off` lifts it)"));
+  }
+}
 
 // Set while a handle is alive, so that a dangling or foreign pointer is refused instead of read.
 enum class HandleTag : uint32_t {

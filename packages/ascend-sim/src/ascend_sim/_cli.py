@@ -20,9 +20,12 @@ import click
 from ascend_sim import _coverage, _timeline
 from ascend_sim._activate import child_environment
 from ascend_sim._config import (
+    CHECKS,
     MAX_DEVICES,
     SOCS,
     Compute,
+    Limits,
+    Numerics,
     Queues,
     SimConfig,
     check_schedule,
@@ -104,6 +107,17 @@ def main() -> None:
     help="How streams run; chaos: delayed and reordered wherever no rule orders.",
 )
 @click.option("--compute", type=click.Choice(get_args(Compute)), help="off: skip kernel bodies.")
+@click.option(
+    "--limits",
+    type=click.Choice(get_args(Limits)),
+    help="off: operators take what those of a device refuse, such as fp32 in fused attention.",
+)
+@click.option(
+    "--numerics",
+    type=click.Choice(get_args(Numerics)),
+    help="npu: round as a device does where that is known to differ.",
+)
+@click.option("--check", type=click.Choice(CHECKS), help="Name races and uses of freed memory.")
 @click.option(
     "--fault",
     "faults",
@@ -205,6 +219,7 @@ def info() -> None:
     click.echo(f"limits       {streams} streams, {events} events per device")
     click.echo(f"queues       {config.sq} mode")
     click.echo(f"schedule     {config.schedule}, compute {config.compute}")
+    click.echo(f"operators    limits {config.limits}, numerics {config.numerics}")
     click.echo(f"counters     {config.counters_dir or 'in the process only'}")
 
 

@@ -16,6 +16,7 @@ from ascend_sim._fault import Fault
 from ascend_sim._size import parse_size
 
 __all__ = [
+    "CHECKS",
     "CONFIG_VARIABLE",
     "MAX_DEVICES",
     "SOCS",
@@ -30,8 +31,11 @@ CONFIG_VARIABLE = "ASCEND_SIM_CONFIG"
 
 Queues = Literal["software", "hardware"]
 Compute = Literal["on", "off"]
+Limits = Literal["device", "off"]
+Numerics = Literal["exact", "npu"]
 
 SCHEDULES = ("threads", "inline", "chaos:SEED")
+CHECKS = ("off", "hazards", "hazards=error")
 _CHAOS = re.compile(r"chaos:(\d+)")
 
 # What is known of each is in csrc/acl/soc.cpp. The 910A is missing because it has no graphs.
@@ -102,6 +106,16 @@ class SimConfig:
     compute : {"on", "off"}
         ``"off"`` launches, orders and counts kernels without running their bodies: what is left is
         host time.
+    limits : {"device", "off"}
+        ``"device"``: operators refuse what those of a device do not take, such as fp32 in fused
+        attention. ``"off"``: they take all that can be computed, so that tokens can be compared in
+        fp32.
+    numerics : {"exact", "npu"}
+        ``"npu"``: rounds as a device does where it is known to differ from PyTorch on the CPU.
+    check : {"off", "hazards", "hazards=error"}, optional
+        ``"hazards"``: races between streams, use of freed memory and the like are named on stderr.
+        ``"hazards=error"``: and make the next synchronisation fail. Default: ``"hazards"`` with a
+        chaos schedule, else ``"off"``.
     faults : tuple of str
         What goes wrong on purpose, in every process; see :class:`ascend_sim.Fault`.
     timeline : str, optional
@@ -127,6 +141,9 @@ class SimConfig:
     sq: Queues = "software"
     schedule: str = "threads"
     compute: Compute = "on"
+    limits: Limits = "device"
+    numerics: Numerics = "exact"
+    check: str | None = None
     faults: tuple[str, ...] = ()
     timeline: str | None = None
     counters_dir: str | None = None
@@ -142,12 +159,16 @@ class SimConfig:
         _check_choice("sq", self.sq, get_args(Queues))
         check_schedule(self.schedule)
         _check_choice("compute", self.compute, get_args(Compute))
+        _check_choice("limits", self.limits, get_args(Limits))
+        _check_choice("numerics", self.numerics, get_args(Numerics))
         tenants = tuple(_tenants.canonical(text) for text in _texts(self.tenants))
         object.__setattr__(self, "tenants", tenants)
         if self.partition is not None:
             quota = _partition.Quota.parse(self.partition, self.hbm_bytes)
             object.__setattr__(self, "partition", quota.text())
             object.__setattr__(self, "hbm_bytes", min(self.hbm_bytes, quota.memory_bytes))
+        if self.check is not None:
+            _check_choice("check", self.check, CHECKS)
         faults = tuple(str(Fault.parse(fault)) for fault in self.faults)
         object.__setattr__(self, "faults", faults)
         for folder in ("counters_dir", "timeline"):

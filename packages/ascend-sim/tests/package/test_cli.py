@@ -22,6 +22,7 @@ def test_run_hands_the_options_down(cli, tmp_path) -> None:
     result = cli(
         *("run", "--devices", "2", "--soc", "Ascend910B1", "--hbm", "1.5GiB", "--streams", "99"),
         *("--events", "77", "--sq", "hardware", "--schedule", "inline", "--compute", "off"),
+        *("--limits", "off", "--numerics", "npu", "--check", "hazards"),
         *("--counters", str(tmp_path / "new"), "--", sys.executable, "-c", SHOW_CONFIG),
     )
     assert json.loads(result.stdout) == {
@@ -33,6 +34,9 @@ def test_run_hands_the_options_down(cli, tmp_path) -> None:
         "sq": "hardware",
         "schedule": "inline",
         "compute": "off",
+        "limits": "off",
+        "numerics": "npu",
+        "check": "hazards",
         "counters_dir": str(tmp_path / "new"),
     }
 

@@ -64,6 +64,9 @@ def test_the_default_is_one_910b3() -> None:
         ({"schedule": "chaos:-1"}, "chaos:SEED"),
         ({"schedule": f"chaos:{1 << 64}"}, "chaos:SEED"),
         ({"compute": "no"}, "on, off"),
+        ({"limits": "none"}, "valid: device, off"),
+        ({"numerics": "npus"}, "did you mean 'npu'"),
+        ({"check": "races"}, "hazards=error"),
         ({"faults": ("fail:maloc",)}, "did you mean 'malloc'"),
     ],
 )
@@ -89,6 +92,9 @@ def test_a_configuration_survives_the_way_through_the_environment(tmp_path) -> N
         sq="hardware",
         schedule="inline",
         compute="off",
+        limits="off",
+        numerics="npu",
+        check="hazards=error",
         faults=("fail:malloc",),
         timeline=str(tmp_path / "trace.json"),
         counters_dir=str(tmp_path / "zähler"),
@@ -101,7 +107,7 @@ def test_what_travels_is_a_flat_json_object_of_the_fields() -> None:
     fields = {field.name for field in dataclasses.fields(SimConfig)}
     optional = {
         *("streams", "events", "tenants", "partition"),
-        *("faults", "timeline", "counters_dir"),
+        *("check", "faults", "timeline", "counters_dir"),
     }
     assert json.loads(text).keys() == fields - optional
 

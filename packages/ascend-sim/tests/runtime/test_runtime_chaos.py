@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-CHAOS = '{"schedule": "chaos:0"}'
+CHAOS = '{"schedule": "chaos:0", "check": "off"}'
 
 # Programs that put work on streams and give what came of it, beside the answer of a device that
 # keeps to the order in which the work was launched.

@@ -110,13 +110,15 @@ def test_the_inline_schedule_runs_work_in_the_launching_call(process: Callable[.
         (
             '{"device": 1}',
             "devices, soc, hbm_bytes, streams, events, tenants, partition, sq, schedule, compute, "
-            "faults, timeline, counters_dir",
+            "limits, numerics, check, faults, timeline, counters_dir",
         ),
         ('{"devices": 0}', "devices must be an integer from 1 to 64"),
         ('{"devices": "2"}', "devices must be an integer"),
         ('{"soc": "Ascend910Z"}', "Ascend910B3"),
         ('{"sq": "both"}', '"hardware" or "software"'),
         ('{"schedule": "chaos"}', '"inline" or "chaos:SEED"'),
+        ('{"limits": "none"}', '"device" or "off"'),
+        ('{"numerics": "cpu"}', '"npu" or "exact"'),
         ('{"compute": true}', "neither an integer, a string nor null"),
         ('{"compute": "yes"}', '"on" or "off"'),
         ('{"streams": 3', "expected '}'"),

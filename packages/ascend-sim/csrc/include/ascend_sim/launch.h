@@ -38,8 +38,7 @@ struct Touch {
 };
 using Touches = std::vector<Touch>;
 
-// True when somebody looks at what tasks touch. Nobody does yet: it is there for the detection of
-// races.
+// True when somebody looks at what tasks touch (`--check hazards`); otherwise nobody need say.
 ASCEND_SIM_EXPORT bool TouchesWanted() noexcept;
 
 // One unit of device work. `run` may be called any number of times (a captured task runs once per
@@ -69,5 +68,13 @@ ASCEND_SIM_EXPORT int Fail(int code, const char* call, const std::string& why) n
 // The runtime skips the bodies of kKernel tasks itself; synchronous kernels that bypass Launch ask
 // here.
 ASCEND_SIM_EXPORT bool ComputeEnabled() noexcept;
+
+// True with limits=device: operators refuse what they compute but a device does not, such as a
+// dtype. What would need another computation is refused always.
+ASCEND_SIM_EXPORT bool DeviceLimits() noexcept;
+
+// True with numerics=npu: where a device is known to round differently from ATen, so does the
+// simulator.
+ASCEND_SIM_EXPORT bool NpuNumerics() noexcept;
 
 }  // namespace ascend_sim
