@@ -381,8 +381,13 @@ GATHERS: dict[str, Callable[..., Any]] = {
     "one_hot": lambda t, dim, rows: F.one_hot(rows, t.shape[dim]),
     "bincount": lambda t, dim, rows: torch.bincount(rows, minlength=4),
     "isin": lambda t, dim, rows: torch.isin(rows, rows[:2]),
-    "searchsorted": lambda t, dim, rows: torch.searchsorted(t.flatten().sort().values, t),
-    "bucketize": lambda t, dim, rows: torch.bucketize(t, t.flatten().sort().values, right=True),
+    # torch_npu warns of values that are not contiguous.
+    "searchsorted": lambda t, dim, rows: torch.searchsorted(
+        t.flatten().sort().values, t.contiguous()
+    ),
+    "bucketize": lambda t, dim, rows: torch.bucketize(
+        t.contiguous(), t.flatten().sort().values, right=True
+    ),
     "repeat_interleave": lambda t, dim, rows: t.movedim(dim, 0).repeat_interleave(
         rows[:1].expand(t.shape[dim]), 0
     ),
