@@ -28,11 +28,6 @@ std::optional<std::string_view> RoundingMode(int mode) {
   }
 }
 
-const char* GeluApproximation(int64_t mode) {
-  TORCH_CHECK(mode == 0 || mode == 1, "approximate must be 0 (none) or 1 (tanh), got ", mode);
-  return mode == 1 ? "tanh" : "none";
-}
-
 }  // namespace
 
 // --- one operand
@@ -97,56 +92,6 @@ ACLNN_OP(aclnnNanToNum, (const Tensor& self, float nan, float posinf, float negi
 ACLNN_OP(aclnnInplaceNanToNum, (Tensor & self, float nan, float posinf, float neginf)) {
   at::nan_to_num_out(self, self, nan, posinf, neginf);
 }
-
-// --- activations
-// -----------------------------------------------------------------------------------
-
-UNARY_OUT(Silu, silu)
-UNARY_OUT(Relu, relu)
-UNARY_INPLACE(Relu, relu)
-UNARY(Hardsigmoid, hardsigmoid)
-UNARY(Hardswish, hardswish)
-UNARY(Mish, mish)
-
-ACLNN_OP(aclnnGelu, (const Tensor& self, Tensor& out)) { at::gelu_out(out, self); }
-ACLNN_OP(aclnnGeluV2, (const Tensor& self, int64_t approximate, Tensor& out)) {
-  at::gelu_out(out, self, GeluApproximation(approximate));
-}
-ACLNN_OP(aclnnFastGelu, (const Tensor& self, Tensor& out)) {
-  // x * sigmoid(1.702 x), the approximation that npu_fast_gelu documents.
-  Store(out, self * at::sigmoid(1.702 * self));
-}
-ACLNN_OP(aclnnSoftplus,
-         (const Tensor& self, const Scalar& beta, const Scalar& threshold, Tensor& out)) {
-  at::softplus_out(out, self, beta, threshold);
-}
-ACLNN_OP(aclnnElu, (const Tensor& self, const Scalar& alpha, const Scalar& scale,
-                    const Scalar& input_scale, Tensor& out)) {
-  at::elu_out(out, self, alpha, scale, input_scale);
-}
-ACLNN_OP(aclnnLeakyRelu, (const Tensor& self, const Scalar& negative_slope, Tensor& out)) {
-  at::leaky_relu_out(out, self, negative_slope);
-}
-ACLNN_OP(aclnnHardtanh,
-         (const Tensor& self, const Scalar& min_val, const Scalar& max_val, Tensor& out)) {
-  at::hardtanh_out(out, self, min_val, max_val);
-}
-ACLNN_OP(aclnnSoftshrink, (const Tensor& self, const Scalar& lambd, Tensor& out)) {
-  at::softshrink_out(out, self, lambd);
-}
-ACLNN_OP(aclnnHardshrink, (const Tensor& self, const Scalar& lambd, Tensor& out)) {
-  at::hardshrink_out(out, self, lambd);
-}
-ACLNN_OP(aclnnThreshold,
-         (const Tensor& self, const Scalar& threshold, const Scalar& value, Tensor& out)) {
-  at::threshold_out(out, self, threshold, value);
-}
-ACLNN_OP(aclnnLogSigmoid, (const Tensor& self, Tensor& out)) { Store(out, at::log_sigmoid(self)); }
-// The buffer is for the backward pass of implementations that need one.
-ACLNN_OP(aclnnLogSigmoidForward, (const Tensor& self, Tensor& out, const OptTensor& /*buffer*/)) {
-  Store(out, at::log_sigmoid(self));
-}
-ACLNN_OP(aclnnGlu, (const Tensor& self, int64_t dim, Tensor& out)) { at::glu_out(out, self, dim); }
 
 // --- two operands
 // ----------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Matrix products. `cube_math_type` chooses the precision of a device's cube unit; a CPU has one.
-// The right-hand matrix, a weight, may be in FRACTAL_NZ; the ...WeightNz operators require it.
+// Matrix products. The right-hand matrix, a weight, may be in FRACTAL_NZ; the ...WeightNz operators
+// require it.
+#include "cube.h"
 #include "op.h"
 #include "store.h"
 
@@ -40,64 +41,60 @@ void RequireFractal(const FormattedTensor& mat2) {
 
 }  // namespace
 
-ACLNN_OP(aclnnMatmul, (const Tensor& self, const FormattedTensor& mat2, Tensor& out,
-                       int8_t /*cube_math_type*/)) {
-  MatmulInto(out, self, mat2.Read());
+ACLNN_OP(aclnnMatmul,
+         (const Tensor& self, const FormattedTensor& mat2, Tensor& out, const Cube& cube)) {
+  MatmulInto(out, cube(self), cube(mat2.Read()));
 }
-ACLNN_OP(aclnnMm, (const Tensor& self, const FormattedTensor& mat2, Tensor& out,
-                   int8_t /*cube_math_type*/)) {
-  MatmulInto(out, self, mat2.Read());
+ACLNN_OP(aclnnMm,
+         (const Tensor& self, const FormattedTensor& mat2, Tensor& out, const Cube& cube)) {
+  MatmulInto(out, cube(self), cube(mat2.Read()));
 }
-ACLNN_OP(aclnnBatchMatMul, (const Tensor& self, const FormattedTensor& mat2, Tensor& out,
-                            int8_t /*cube_math_type*/)) {
-  MatmulInto(out, self, mat2.Read());
+ACLNN_OP(aclnnBatchMatMul,
+         (const Tensor& self, const FormattedTensor& mat2, Tensor& out, const Cube& cube)) {
+  MatmulInto(out, cube(self), cube(mat2.Read()));
 }
-ACLNN_PLANNED_OP(aclnnMatmulWeightNz, (const Tensor& self, const FormattedTensor& mat2, Tensor& out,
-                                       int8_t /*cube_math_type*/)) {
+ACLNN_PLANNED_OP(aclnnMatmulWeightNz,
+                 (const Tensor& self, const FormattedTensor& mat2, Tensor& out, const Cube& cube)) {
   RequireFractal(mat2);
-  return [=]() mutable { MatmulInto(out, self, mat2.Read()); };
+  return [=]() mutable { MatmulInto(out, cube(self), cube(mat2.Read())); };
 }
-ACLNN_PLANNED_OP(aclnnBatchMatMulWeightNz, (const Tensor& self, const FormattedTensor& mat2,
-                                            Tensor& out, int8_t /*cube_math_type*/)) {
+ACLNN_PLANNED_OP(aclnnBatchMatMulWeightNz,
+                 (const Tensor& self, const FormattedTensor& mat2, Tensor& out, const Cube& cube)) {
   RequireFractal(mat2);
-  return [=]() mutable { MatmulInto(out, self, mat2.Read()); };
+  return [=]() mutable { MatmulInto(out, cube(self), cube(mat2.Read())); };
 }
-ACLNN_OP(aclnnMv, (const Tensor& self, const Tensor& vec, Tensor& out, int8_t /*cube_math_type*/)) {
-  MatmulInto(out, self, vec);
+ACLNN_OP(aclnnMv, (const Tensor& self, const Tensor& vec, Tensor& out, const Cube& cube)) {
+  MatmulInto(out, cube(self), cube(vec));
 }
 ACLNN_OP(aclnnDot, (const Tensor& self, const Tensor& other, Tensor& out)) {
   Store(out, at::dot(self, other));
 }
-ACLNN_OP(aclnnAddmm,
-         (const Tensor& self, const Tensor& mat1, const FormattedTensor& mat2, const Scalar& beta,
-          const Scalar& alpha, Tensor& out, int8_t /*cube_math_type*/)) {
-  AddmmInto(out, self, mat1, mat2.Read(), beta, alpha);
+ACLNN_OP(aclnnAddmm, (const Tensor& self, const Tensor& mat1, const FormattedTensor& mat2,
+                      const Scalar& beta, const Scalar& alpha, Tensor& out, const Cube& cube)) {
+  AddmmInto(out, self, cube(mat1), cube(mat2.Read()), beta, alpha);
 }
 ACLNN_PLANNED_OP(aclnnAddmmWeightNz,
                  (const Tensor& self, const Tensor& mat1, const FormattedTensor& mat2,
-                  const Scalar& beta, const Scalar& alpha, Tensor& out,
-                  int8_t /*cube_math_type*/)) {
+                  const Scalar& beta, const Scalar& alpha, Tensor& out, const Cube& cube)) {
   RequireFractal(mat2);
-  return [=]() mutable { AddmmInto(out, self, mat1, mat2.Read(), beta, alpha); };
+  return [=]() mutable { AddmmInto(out, self, cube(mat1), cube(mat2.Read()), beta, alpha); };
 }
 ACLNN_OP(aclnnInplaceAddmm, (Tensor & self, const Tensor& mat1, const Tensor& mat2,
-                             const Scalar& beta, const Scalar& alpha, int8_t /*cube_math_type*/)) {
-  AddmmInto(self, self, mat1, mat2, beta, alpha);
+                             const Scalar& beta, const Scalar& alpha, const Cube& cube)) {
+  AddmmInto(self, self, cube(mat1), cube(mat2), beta, alpha);
 }
-ACLNN_OP(aclnnBaddbmm,
-         (const Tensor& self, const Tensor& batch1, const Tensor& batch2, const Scalar& beta,
-          const Scalar& alpha, Tensor& out, int8_t /*cube_math_type*/)) {
-  at::baddbmm_out(out, self, batch1, batch2, beta, alpha);
+ACLNN_OP(aclnnBaddbmm, (const Tensor& self, const Tensor& batch1, const Tensor& batch2,
+                        const Scalar& beta, const Scalar& alpha, Tensor& out, const Cube& cube)) {
+  at::baddbmm_out(out, self, cube(batch1), cube(batch2), beta, alpha);
 }
-ACLNN_OP(aclnnAddbmm,
-         (const Tensor& self, const Tensor& batch1, const Tensor& batch2, const Scalar& beta,
-          const Scalar& alpha, Tensor& out, int8_t /*cube_math_type*/)) {
-  at::addbmm_out(out, self, batch1, batch2, beta, alpha);
+ACLNN_OP(aclnnAddbmm, (const Tensor& self, const Tensor& batch1, const Tensor& batch2,
+                       const Scalar& beta, const Scalar& alpha, Tensor& out, const Cube& cube)) {
+  at::addbmm_out(out, self, cube(batch1), cube(batch2), beta, alpha);
 }
 // Here, unlike elsewhere, alpha comes before beta.
 ACLNN_OP(aclnnAddmv, (const Tensor& self, const Tensor& mat, const Tensor& vec, const Scalar& alpha,
-                      const Scalar& beta, Tensor& out, int8_t /*cube_math_type*/)) {
-  at::addmv_out(out, self, mat, vec, beta, alpha);
+                      const Scalar& beta, Tensor& out, const Cube& cube)) {
+  at::addmv_out(out, self, cube(mat), cube(vec), beta, alpha);
 }
 ACLNN_OP(aclnnAddr, (const Tensor& self, const Tensor& vec1, const Tensor& vec2, const Scalar& beta,
                      const Scalar& alpha, Tensor& out)) {

@@ -7,13 +7,6 @@
 namespace ascend_sim::opapi {
 namespace {
 
-// Values and indices of an operator whose ATen form takes outputs, where the caller's have other
-// dtypes (torch_npu sometimes asks for int32 indices).
-void StorePair(Tensor& values, Tensor& indices, const std::tuple<Tensor, Tensor>& result) {
-  Store(values, std::get<0>(result));
-  Store(indices, std::get<1>(result));
-}
-
 at::OptionalIntArrayRef DimsOrAll(const Ints& dims) {
   return dims.empty() ? at::OptionalIntArrayRef() : at::OptionalIntArrayRef(dims);
 }

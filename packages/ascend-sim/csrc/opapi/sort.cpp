@@ -12,11 +12,6 @@ bool Direct(const Tensor& self, const Tensor& values, const Tensor& indices) {
   return values.scalar_type() == self.scalar_type() && indices.scalar_type() == at::kLong;
 }
 
-void StorePair(Tensor& values, Tensor& indices, const std::tuple<Tensor, Tensor>& result) {
-  Store(values, std::get<0>(result));
-  Store(indices, std::get<1>(result));
-}
-
 }  // namespace
 
 ACLNN_OP(aclnnSort, (const Tensor& self, bool stable, int64_t dim, bool descending, Tensor& values,

@@ -5,6 +5,9 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
+#include <tuple>
+
 namespace ascend_sim::opapi {
 
 // Copies `result` into `out`, converting the dtype. Sizes of 1 may differ (aclnn outputs sometimes
@@ -17,6 +20,19 @@ inline void Store(at::Tensor& out, const at::Tensor& result) {
   TORCH_CHECK(out.numel() == result.numel(), "the output has shape ", out.sizes(),
               ", the result has shape ", result.sizes());
   out.copy_(result.reshape(out.sizes()));
+}
+
+// Values and indices of an operator whose ATen form takes outputs, where the caller's have other
+// dtypes (torch_npu sometimes asks for int32 indices).
+inline void StorePair(at::Tensor& values, at::Tensor& indices,
+                      const std::tuple<at::Tensor, at::Tensor>& result) {
+  Store(values, std::get<0>(result));
+  Store(indices, std::get<1>(result));
+}
+
+// Likewise for one of several gradients, which the caller wants or not.
+inline void StoreIf(bool wanted, std::optional<at::Tensor>& out, const at::Tensor& result) {
+  if (wanted && out.has_value()) Store(*out, result);
 }
 
 }  // namespace ascend_sim::opapi

@@ -16,6 +16,7 @@ __all__ = [
     "strided",
     "to_npu",
     "values",
+    "with_gradients",
 ]
 
 FLOATS = [torch.float32, torch.bfloat16, torch.float16]
@@ -97,6 +98,26 @@ def assert_same(
         torch.testing.assert_close(
             got, want, equal_nan=True, **(tolerance or {"rtol": limit, "atol": limit})
         )
+
+
+def with_gradients(function: Callable[..., torch.Tensor]) -> Callable[..., list[torch.Tensor]]:
+    """Return a function that gives the result of `function` and its gradients by every float."""
+
+    def run(*arguments: Any) -> list[torch.Tensor]:
+        leaves = [
+            a.detach().requires_grad_()
+            if isinstance(a, torch.Tensor) and a.is_floating_point()
+            else a
+            for a in arguments
+        ]
+        result = function(*leaves)
+        # Unequal weights, so that a gradient in the wrong place shows.
+        weights = torch.linspace(0.5, 1.5, result.numel()).view(result.shape)
+        (result * weights.to(result.device, result.dtype)).sum().backward()
+        grads = [leaf.grad for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.is_leaf]
+        return [result.detach(), *(grad for grad in grads if grad is not None)]
+
+    return run
 
 
 def _clone(value: Any) -> Any:

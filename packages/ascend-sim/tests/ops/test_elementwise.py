@@ -5,7 +5,6 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812
 from _oracle import FLOATS, INTS, STRIDES, assert_same, strided, values
 
 UNARY = [
@@ -195,29 +194,6 @@ def test_scalar_operands_equal_cpu(function):
 )
 def test_three_operands_equal_cpu(function):
     assert_same(function, values(5, 6), values(5, 6, seed=1), values(5, 6, seed=2))
-
-
-@pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize(
-    "function",
-    [
-        F.silu,
-        F.relu,
-        F.gelu,
-        F.softplus,
-        F.elu,
-        F.hardswish,
-        F.hardsigmoid,
-        F.mish,
-        F.leaky_relu,
-        F.hardtanh,
-        F.softshrink,
-        F.logsigmoid,
-        F.glu,
-    ],
-)
-def test_activation_equals_cpu(function, dtype):
-    assert_same(function, values(4, 8, dtype=dtype))
 
 
 def test_special_values_pass_through():

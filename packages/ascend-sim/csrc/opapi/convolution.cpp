@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Convolutions and the rearrangements behind them.
+#include "cube.h"
+#include "op.h"
+#include "store.h"
+
+namespace ascend_sim::opapi {
+namespace {
+
+// A float32 bias is added to the accumulated sum, so it is not rounded with the operands.
+Tensor Convolve(const Tensor& input, const Tensor& weight, const OptTensor& bias,
+                at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
+                bool transposed, at::IntArrayRef output_padding, int64_t groups) {
+  const auto bias_as_input = bias ? OptTensor(bias->to(input.scalar_type())) : bias;
+  return at::convolution(input, weight, bias_as_input, stride, padding, dilation, transposed,
+                         output_padding, groups);
+}
+
+// [time, batch, channels] to [batch, channels, time] and back.
+Tensor BatchFirst(const Tensor& t) { return t.permute({1, 2, 0}); }
+Tensor TimeFirst(const Tensor& t) { return t.permute({2, 0, 1}); }
+
+}  // namespace
+
+ACLNN_OP(aclnnConvolution,
+         (const Tensor& input, const Tensor& weight, const OptTensor& bias, const Ints& stride,
+          const Ints& padding, const Ints& dilation, bool transposed, const Ints& output_padding,
+          int64_t groups, Tensor& out, const Cube& cube)) {
+  Store(out, Convolve(cube(input), cube(weight), bias, stride, padding, dilation, transposed,
+                      output_padding, groups));
+}
+ACLNN_OP(aclnnConvDepthwise2d,
+         (const Tensor& input, const Tensor& weight, const Ints& /*kernel_size*/,
+          const OptTensor& bias, const Ints& stride, const Ints& padding, const Ints& dilation,
+          Tensor& out, const Cube& cube)) {
+  Store(out, Convolve(cube(input), cube(weight), bias, stride, padding, dilation,
+                      /*transposed=*/false, {0, 0}, input.size(1)));
+}
+// One dimension; the layout is [time, batch, channels], the weight [kernel, in, out].
+ACLNN_OP(aclnnConvTbc, (const Tensor& input, const Tensor& weight, const Tensor& bias,
+                        int64_t padding, Tensor& out, const Cube& cube)) {
+  Store(out, TimeFirst(Convolve(BatchFirst(cube(input)), cube(weight).permute({2, 1, 0}), bias, {1},
+                                {padding}, {1}, /*transposed=*/false, {0}, /*groups=*/1)));
+}
+ACLNN_OP(aclnnConvolutionBackward,
+         (const Tensor& grad, const Tensor& input, const Tensor& weight, const OptInts& bias_sizes,
+          const Ints& stride, const Ints& padding, const Ints& dilation, bool transposed,
+          const Ints& output_padding, int64_t groups, const Bools& wanted, const Cube& cube,
+          OptTensor& grad_input, OptTensor& grad_weight, OptTensor& grad_bias)) {
+  auto [by_input, by_weight, by_bias] = at::convolution_backward(
+      cube(grad), cube(input), cube(weight),
+      bias_sizes ? at::OptionalIntArrayRef(*bias_sizes) : std::nullopt, stride, padding, dilation,
+      transposed, output_padding, groups, {wanted.at(0), wanted.at(1), wanted.at(2)});
+  StoreIf(wanted[0], grad_input, by_input);
+  StoreIf(wanted[1], grad_weight, by_weight);
+  StoreIf(wanted[2], grad_bias, by_bias);
+}
+ACLNN_OP(aclnnIm2col, (const Tensor& self, const Ints& kernel_size, const Ints& dilation,
+                       const Ints& padding, const Ints& stride, Tensor& out)) {
+  Store(out, at::im2col(self, kernel_size, dilation, padding, stride));
+}
+ACLNN_OP(aclnnIm2colBackward,
+         (const Tensor& grad, const Ints& input_size, const Ints& kernel_size, const Ints& dilation,
+          const Ints& padding, const Ints& stride, Tensor& grad_input)) {
+  Store(grad_input, at::col2im(grad, input_size, kernel_size, dilation, padding, stride));
+}
+
+}  // namespace ascend_sim::opapi

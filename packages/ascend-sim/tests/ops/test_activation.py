@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Activations: their values in and out of place, and their gradients."""
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+import torch_npu
+from _oracle import FLOATS, STRIDES, assert_same, strided, values, with_gradients
+
+ACTIVATIONS = {
+    "silu": F.silu,
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "softplus": lambda t: F.softplus(t, beta=2, threshold=1),
+    "elu": lambda t: F.elu(t, alpha=0.7),
+    "celu": lambda t: F.celu(t, alpha=0.7),
+    "selu": F.selu,
+    "hardswish": F.hardswish,
+    "hardsigmoid": F.hardsigmoid,
+    "mish": F.mish,
+    "leaky_relu": lambda t: F.leaky_relu(t, 0.2),
+    "hardtanh": lambda t: F.hardtanh(t, -0.3, 0.6),
+    "relu6": F.relu6,
+    "softshrink": F.softshrink,
+    "hardshrink": F.hardshrink,
+    "tanhshrink": F.tanhshrink,
+    "logsigmoid": F.logsigmoid,
+    "glu": F.glu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "threshold": lambda t: F.threshold(t, 0.1, 20.0),
+    "logit": lambda t: torch.logit(t.sigmoid(), eps=0.2),
+    "prelu": lambda t: F.prelu(t, torch.linspace(0.1, 0.8, 8).to(t)),
+}
+IN_PLACE = {
+    "celu": lambda t: F.celu(t, 0.7, inplace=True),
+    "elu": lambda t: F.elu(t, 0.7, inplace=True),
+    "selu": lambda t: F.selu(t, inplace=True),
+    "hardtanh": lambda t: F.hardtanh(t, -0.3, 0.6, inplace=True),
+    "relu6": lambda t: F.relu6(t, inplace=True),
+    "leaky_relu": lambda t: F.leaky_relu(t, 0.2, inplace=True),
+    "threshold": lambda t: F.threshold(t, 0.1, 20.0, inplace=True),
+    "hardswish": lambda t: F.hardswish(t, inplace=True),
+    "silu": lambda t: F.silu(t, inplace=True),
+    "mish": lambda t: F.mish(t, inplace=True),
+}
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_and_its_gradient_equal_cpu(name, dtype):
+    assert_same(with_gradients(ACTIVATIONS[name]), values(4, 8, dtype=dtype), scale=2)
+
+
+@pytest.mark.parametrize("strides", STRIDES[:-1])
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_activation_in_place_writes_through_strides(name, strides):
+    assert_same(lambda t: (IN_PLACE[name](t), t)[1], strided(values(6, 4), strides))
+
+
+def gelu_by_tanh(x: torch.Tensor) -> torch.Tensor:
+    # torch_npu's own operator: for F.gelu it calls aclnnGelu, whatever the approximation asked for.
+    if x.device.type == "npu":
+        return torch_npu.npu_gelu(x, approximate="tanh")
+    return F.gelu(x, approximate="tanh")
+
+
+def fast_gelu(x: torch.Tensor) -> torch.Tensor:
+    """As torch_npu-npu_fast_gelu.md gives it."""
+    return torch_npu.npu_fast_gelu(x) if x.device.type == "npu" else x * torch.sigmoid(1.702 * x)
+
+
+def swiglu(x: torch.Tensor) -> torch.Tensor:
+    """As torch_npu-npu_swiglu.md gives it."""
+    if x.device.type == "npu":
+        return torch_npu.npu_swiglu(x, dim=-1)
+    left, right = x.chunk(2, -1)
+    return F.silu(left) * right
+
+
+@pytest.mark.parametrize("function", [fast_gelu, gelu_by_tanh, swiglu])
+def test_fused_activation_and_its_gradient_follow_their_formula(function):
+    assert_same(with_gradients(function), values(4, 8))
+
+
+@pytest.mark.parametrize("approximate", [0, 1])
+@pytest.mark.parametrize("left", [False, True])
+def test_geglu_multiplies_one_half_by_the_gelu_of_the_other(approximate, left):
+    x = values(3, 10)
+    halves = x.chunk(2, -1)
+    gelu = F.gelu(halves[0 if left else 1], approximate="tanh" if approximate else "none")
+    out, out_gelu = torch_npu.npu_geglu(x.npu(), -1, approximate, left)
+    torch.testing.assert_close(out_gelu.cpu(), gelu)
+    torch.testing.assert_close(out.cpu(), halves[1 if left else 0] * gelu)
