@@ -16,7 +16,8 @@ constexpr int64_t kNoSplit = -1, kSplitRows = 0, kSplitK = 2;  // groupType
 enum Activation : int64_t { kNone = 0, kRelu = 1, kGeluTanh = 2, kFastGelu = 4, kSilu = 5 };
 
 struct GroupedCall {
-  Tensors x, weight;
+  Tensors x;
+  FormattedTensors weight;
   Tensors bias, scale, offset, antiquant_scale, antiquant_offset, per_token_scale;  // or empty
   Tensors out;
   int64_t group_type = kNoSplit;
@@ -46,11 +47,23 @@ Tensor Activate(const Tensor& values, int64_t activation) {
   }
 }
 
+bool IsStacked(const FormattedTensors& weight) {
+  return weight.size() == 1 && weight[0].sizes().size() == 3;
+}
+
+// Out of their blocks, where they are in FRACTAL_NZ: once for all groups.
+Tensors ReadAll(const FormattedTensors& weights) {
+  Tensors plain;
+  plain.reserve(weights.size());
+  for (const auto& weight : weights) plain.push_back(weight.Read());
+  return plain;
+}
+
 // One group: its rows of x with its matrix, into its rows of out.
-void Multiply(const GroupedCall& call, int64_t index, const Tensor& x, const OptTensor& row_scale,
-              Tensor out) {
-  const bool stacked = call.weight.size() == 1 && call.weight[0].dim() == 3;
-  auto weight = stacked ? call.weight[0].select(0, index) : call.weight[index];
+void Multiply(const GroupedCall& call, const Tensors& weights, int64_t index, const Tensor& x,
+              const OptTensor& row_scale, Tensor out) {
+  const bool stacked = IsStacked(call.weight);
+  auto weight = *PartOf(weights, index, stacked);
   const auto bias = PartOf(call.bias, index, stacked);
   if (x.scalar_type() == at::kChar) {
     const auto product = IntMatmul(x, weight);
@@ -78,11 +91,12 @@ void Multiply(const GroupedCall& call, int64_t index, const Tensor& x, const Opt
 
 // One x, whose rows the groups share.
 void MultiplyRows(const GroupedCall& call, const std::vector<Group>& groups) {
+  const auto weights = ReadAll(call.weight);
   const auto& x = call.x[0];
   for (const auto& group : groups) {
     if (group.size() == 0) continue;
     const auto rows = [&](const Tensor& t) { return t.slice(0, group.begin, group.end); };
-    Multiply(call, group.index, rows(x),
+    Multiply(call, weights, group.index, rows(x),
              call.per_token_scale.empty() ? OptTensor() : rows(call.per_token_scale[0]),
              call.out.size() == 1 ? rows(call.out[0]) : call.out[group.index]);
   }
@@ -90,11 +104,13 @@ void MultiplyRows(const GroupedCall& call, const std::vector<Group>& groups) {
 
 // One x for every matrix.
 void MultiplyLists(const GroupedCall& call) {
+  const auto weights = ReadAll(call.weight);
   int64_t begin = 0;
   for (size_t i = 0; i < call.x.size(); ++i) {
     const auto rows = call.x[i].size(0);
     if (call.x[i].numel() > 0) {
-      Multiply(call, static_cast<int64_t>(i), call.x[i], PartOf(call.per_token_scale, i, false),
+      Multiply(call, weights, static_cast<int64_t>(i), call.x[i],
+               PartOf(call.per_token_scale, i, false),
                call.out.size() == 1 ? call.out[0].narrow(0, begin, rows) : call.out[i]);
     }
     begin += rows;
@@ -103,10 +119,11 @@ void MultiplyLists(const GroupedCall& call) {
 
 // The groups share the dimension that is summed up: out[group] = x[:, rows] @ weight[rows].
 void MultiplyColumns(const GroupedCall& call, const std::vector<Group>& groups) {
+  const auto weight = call.weight[0].Read();
   for (const auto& group : groups) {
     Tensor out = call.out[0].select(0, group.index);
     Store(out, at::matmul(call.x[0].slice(1, group.begin, group.end),
-                          call.weight[0].slice(0, group.begin, group.end)));
+                          weight.slice(0, group.begin, group.end)));
   }
 }
 
@@ -143,17 +160,21 @@ void CheckShapes(const GroupedCall& call) {
   constexpr size_t kListLimit = 128;
   Require(!call.x.empty() && !call.weight.empty() && !call.out.empty(),
           "x, weight and out must not be empty lists");
-  for (const auto* list : {&call.x, &call.weight, &call.out}) {
+  for (const auto* list : {&call.x, &call.out}) {
     for (const auto& tensor : *list) {
-      Require(tensor.defined() && tensor.dim() >= 2, "x, weight and out must be matrices");
+      Require(tensor.defined() && tensor.dim() >= 2, "x and out must be matrices");
     }
-    Limit(list->size() <= kListLimit, "a list must have at most 128 tensors, got ", list->size());
+  }
+  for (const auto size : {call.x.size(), call.weight.size()}) {
+    Limit(size <= kListLimit, "a list must have at most 128 tensors, got ", size);
   }
   const auto k = call.x[0].size(-1);
   for (const auto& weight : call.weight) {
-    Require(call.group_type == kSplitK || call.x.size() > 1 || weight.size(-2) == k,
-            "weight must have ", k, " rows, as x has columns, got ", weight.size(-2));
-    Limit(weight.size(-1) < kInnerLimit && k < kInnerLimit,
+    Require(weight.sizes().size() >= 2, "weight must be matrices");
+    const auto rows = weight.sizes().end()[-2];
+    Require(call.group_type == kSplitK || call.x.size() > 1 || rows == k, "weight must have ", k,
+            " rows, as x has columns, got ", rows);
+    Limit(weight.sizes().back() < kInnerLimit && k < kInnerLimit,
           "the last dimensions of x and weight must be less than 65536");
   }
 }
@@ -164,7 +185,7 @@ Work PlanLists(GroupedCall call) {
   Require(call.x.size() == call.weight.size(), "x and weight must be lists of one length, got ",
           call.x.size(), " and ", call.weight.size());
   for (size_t i = 0; i < call.x.size(); ++i) {
-    Require(call.x[i].size(-1) == call.weight[i].size(-2), "x[", i, "] and weight[", i,
+    Require(call.x[i].size(-1) == call.weight[i].sizes().end()[-2], "x[", i, "] and weight[", i,
             "] do not match");
   }
   return [call = std::move(call)] { MultiplyLists(call); };
@@ -178,14 +199,13 @@ Work PlanGroups(GroupedCall call, int64_t count, Groups groups) {
   Require(call.x.size() == 1 && call.x[0].dim() == 2, "x must be one matrix with groupList");
   Limit(count <= 1024, "groupList must have at most 1024 groups, got ", count);
   if (call.group_type == kSplitK) {
-    Require(call.weight.size() == 1 && call.weight[0].dim() == 2 && call.out.size() == 1 &&
+    Require(call.weight.size() == 1 && call.weight[0].sizes().size() == 2 && call.out.size() == 1 &&
                 call.out[0].dim() == 3,
             "groupType 2 takes one weight [k, n] and one out [groups, m, n]");
     return [call = std::move(call), groups] { MultiplyColumns(call, groups()); };
   }
-  const auto matrices = call.weight.size() == 1 && call.weight[0].dim() == 3
-                            ? call.weight[0].size(0)
-                            : static_cast<int64_t>(call.weight.size());
+  const auto matrices = IsStacked(call.weight) ? call.weight[0].sizes().front()
+                                               : static_cast<int64_t>(call.weight.size());
   Require(count <= matrices, "groupList has ", count, " groups, weight ", matrices, " matrices");
   return [call = std::move(call), groups] { MultiplyRows(call, groups()); };
 }
@@ -220,8 +240,8 @@ Work PlanGroupedMatmul(GroupedCall call, const OptTensor& group_list, int64_t sp
 }  // namespace
 
 #define GROUPED_MATMUL_INPUTS                                                               \
-  const Tensors &x, const Tensors &weight, const OptTensors &bias, const OptTensors &scale, \
-      const OptTensors &offset, const OptTensors &antiquant_scale,                          \
+  const Tensors &x, const FormattedTensors &weight, const OptTensors &bias,                 \
+      const OptTensors &scale, const OptTensors &offset, const OptTensors &antiquant_scale, \
       const OptTensors &antiquant_offset
 
 // The older operator: where groups end is known on the host.
@@ -279,6 +299,17 @@ ACLNN_PLANNED_OP(aclnnGroupedMatmulV4,
 ACLNN_PLANNED_OP(aclnnGroupedMatmulV5,
                  (GROUPED_MATMUL_INPUTS, GROUPED_MATMUL_MORE_INPUTS,
                   const OptInts& /*tuning_config: speed only*/, GROUPED_MATMUL_OUTPUTS)) {
+  PLAN_GROUPED_MATMUL();
+}
+
+ACLNN_PLANNED_OP(aclnnGroupedMatmulWeightNz, (GROUPED_MATMUL_INPUTS, GROUPED_MATMUL_MORE_INPUTS,
+                                              const OptInts& /*tuning_config: speed only*/,
+                                              int64_t quant_group_size, GROUPED_MATMUL_OUTPUTS)) {
+  Require(quant_group_size == 0,
+          "quantGroupSize must be 0: int4 weights with int8 rows are not supported");
+  for (const auto& each : weight) {
+    Require(each.fractal(), "weight must be in format FRACTAL_NZ (29): torch_npu.npu_format_cast");
+  }
   PLAN_GROUPED_MATMUL();
 }
 

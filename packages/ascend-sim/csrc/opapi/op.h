@@ -77,6 +77,7 @@ using OptInts = std::optional<Ints>;
 using Floats = std::vector<float>;
 using OptFloats = std::optional<Floats>;
 using Bools = std::vector<bool>;
+using OptBools = std::optional<Bools>;
 using Tensors = std::vector<at::Tensor>;
 using OptTensors = std::optional<Tensors>;
 using Work = std::function<void()>;
@@ -205,6 +206,8 @@ template <>
 struct Crossing<OptFloats> : OptionalHandle<aclFloatArray, Floats, ToValues> {};
 template <>
 struct Crossing<Bools> : RequiredHandle<aclBoolArray, Bools, ToValues> {};
+template <>
+struct Crossing<OptBools> : OptionalHandle<aclBoolArray, Bools, ToValues> {};
 template <>
 struct Crossing<Tensors> : RequiredHandle<aclTensorList, Tensors, ToTensors> {};
 template <>

@@ -41,16 +41,16 @@ bool IsPacked(const Tensor& scale) {
 
 bool IsInt4InInt32(const Tensor& tensor) { return tensor.scalar_type() == at::kInt; }
 
-// x2 as [k, n] of int8. Packed int4 lie along n, or along k in a transposed matrix.
-Tensor Int4Matrix(const Tensor& x2, int64_t k) {
-  return x2.size(-2) == k ? UnpackInt4(x2) : UnpackInt4(x2.transpose(-1, -2)).transpose(-1, -2);
-}
-
 bool Given(const OptTensor& tensor) { return tensor && tensor->numel() > 0; }
 
 OptTensor IfGiven(const OptTensor& tensor) { return Given(tensor) ? tensor : OptTensor(); }
 
 }  // namespace
+
+Tensor Int8Matrix(const Tensor& x2, int64_t k) {
+  if (!IsInt4InInt32(x2)) return x2;
+  return x2.size(-2) == k ? UnpackInt4(x2) : UnpackInt4(x2.transpose(-1, -2)).transpose(-1, -2);
+}
 
 Tensor IntMatmul(const Tensor& x1, const Tensor& x2) {
   // float32 holds sums of so many products of int8 exactly: 1024 * 128 * 128 = 2^24.
@@ -89,19 +89,22 @@ void StoreRounded(Tensor& out, const Tensor& values) {
             : values);
 }
 
-Tensor AntiQuantize(const Tensor& weight, const Tensor& scale, const OptTensor& offset) {
+Tensor AntiQuantize(const Tensor& weight, const Tensor& scale, const OptTensor& offset,
+                    int64_t group_size) {
+  const auto k = weight.size(-2);
   const auto by_row = [&](const Tensor& t) {
     const auto wide = t.to(at::kFloat);
     if (wide.dim() < 2 || wide.size(-2) == 1) return wide;
-    return wide.repeat_interleave(weight.size(-2) / wide.size(-2), -2);
+    const auto rows = group_size > 0 ? group_size : k / wide.size(-2);
+    return wide.repeat_interleave(rows, -2).narrow(-2, 0, k);
   };
   auto values = weight.to(at::kFloat);
-  if (offset) values += by_row(*offset);
+  if (offset) values = values + by_row(*offset);
   return values * by_row(scale);
 }
 
-ACLNN_PLANNED_OP(aclnnTransQuantParamV3,
-                 (const Tensor& scale, const OptTensor& offset, int64_t round_mode, Tensor& out)) {
+static Work PlanTransQuantParam(const Tensor& scale, const OptTensor& offset, int64_t round_mode,
+                                Tensor out) {
   Require(scale.scalar_type() == at::kFloat && (!offset || offset->scalar_type() == at::kFloat),
           "scale and offset must be float32");
   Require(scale.dim() == 1 || scale.dim() == 2, "scale must have 1 or 2 dimensions");
@@ -118,31 +121,43 @@ ACLNN_PLANNED_OP(aclnnTransQuantParamV3,
   };
 }
 
-ACLNN_PLANNED_OP(aclnnQuantMatmulV5,
-                 (const Tensor& x1, const Tensor& x2, const OptTensor& x1_scale,
-                  const Tensor& x2_scale, const OptTensor& y_scale, const OptTensor& x1_offset,
-                  const OptTensor& x2_offset, const OptTensor& y_offset, const OptTensor& bias,
-                  bool transpose_x1, bool transpose_x2, int64_t group_size, Tensor& out)) {
+ACLNN_PLANNED_OP(aclnnTransQuantParamV3,
+                 (const Tensor& scale, const OptTensor& offset, int64_t round_mode, Tensor& out)) {
+  return PlanTransQuantParam(scale, offset, round_mode, out);
+}
+ACLNN_PLANNED_OP(aclnnTransQuantParamV2,
+                 (const Tensor& scale, const OptTensor& offset, Tensor& out)) {
+  return PlanTransQuantParam(scale, offset, /*round_mode=*/0, out);
+}
+
+#define QUANT_MATMUL_PARAMS                                                                        \
+  (const Tensor& x1, const FormattedTensor& x2, const OptTensor& x1_scale, const Tensor& x2_scale, \
+   const OptTensor& y_scale, const OptTensor& x1_offset, const OptTensor& x2_offset,               \
+   const OptTensor& y_offset, const OptTensor& bias, bool transpose_x1, bool transpose_x2,         \
+   int64_t group_size, Tensor& out)
+
+static Work PlanQuantMatmul QUANT_MATMUL_PARAMS {
   Require(!Given(y_scale) && !Given(x1_offset) && !Given(y_offset),
           "yScale, x1Offset and yOffset are not supported");
   Require(!transpose_x1 && !transpose_x2, "transposeX1 and transposeX2 must be false");
   Require(group_size == 0, "groupSize must be 0: scales per group are not supported");
-  const bool int4 = IsInt4InInt32(x1) && IsInt4InInt32(x2);
+  const bool int4 = IsInt4InInt32(x1) && x2.scalar_type() == at::kInt;
   Require(int4 || (x1.scalar_type() == at::kChar && x2.scalar_type() == at::kChar),
           "x1 and x2 must both be int8, or int4 in int32, got ", x1.scalar_type(), " and ",
           x2.scalar_type());
-  Require(x1.dim() >= 2 && x1.dim() <= 6 && x2.dim() >= 2 && x2.dim() <= 6,
+  Require(x1.dim() >= 2 && x1.dim() <= 6 && x2.sizes().size() >= 2 && x2.sizes().size() <= 6,
           "x1 and x2 must have 2 to 6 dimensions");
   const auto k = x1.size(-1) * (int4 ? 8 : 1), m = x1.size(-2), n = out.size(-1);
-  Require(x2.size(-2) == k || (int4 && x2.size(-2) * 8 == k), "x2 must have ", k,
-          " rows, as x1 has columns, got ", x2.size(-2));
+  const auto x2_rows = x2.sizes().end()[-2], x2_columns = x2.sizes().back();
+  Require(x2_rows == k || (int4 && x2_rows * 8 == k), "x2 must have ", k,
+          " rows, as x1 has columns, got ", x2_rows);
   Require(x2_scale.numel() == 1 || x2_scale.numel() == n, "x2Scale must have 1 or ", n,
           " elements, got ", x2_scale.numel());
   Require(!x1_scale || x1_scale->numel() == m || x1_scale->numel() == 1,
           "x1Scale must have one element for each of the ", m, " rows of x1");
   // The rest: npu_quant_matmul.md.
   const auto type = out.scalar_type(), scale_type = x2_scale.scalar_type();
-  Limit(x1.size(-1) <= 65535 && x2.size(-1) <= 65535,
+  Limit(x1.size(-1) <= 65535 && x2_columns <= 65535,
         "the last dimensions of x1 and x2 must be at most 65535");
   Limit(type == at::kChar || type == at::kHalf || type == at::kBFloat16 || type == at::kInt,
         "out must be int8, float16, bfloat16 or int32, got ", type);
@@ -157,13 +172,79 @@ ACLNN_PLANNED_OP(aclnnQuantMatmulV5,
         "bias must be int32 for this out, got ", bias ? bias->scalar_type() : at::kInt);
   const Dequant dequant{bias, x2_scale, IfGiven(x2_offset), x1_scale};
   return [=]() mutable {
-    const auto product = int4 ? IntMatmul(UnpackInt4(x1), Int4Matrix(x2, k)) : IntMatmul(x1, x2);
+    const auto product = IntMatmul(int4 ? UnpackInt4(x1) : x1, Int8Matrix(x2.Read(), k));
     if (out.scalar_type() == at::kInt) {  // the sums themselves: another operator scales them
       Store(out, bias ? product + *bias : product);
     } else {
       StoreRounded(out, Dequantize(product, dequant));
     }
   };
+}
+
+#define PLAN_QUANT_MATMUL()                                                                   \
+  return PlanQuantMatmul(x1, x2, x1_scale, x2_scale, y_scale, x1_offset, x2_offset, y_offset, \
+                         bias, transpose_x1, transpose_x2, group_size, out)
+
+ACLNN_PLANNED_OP(aclnnQuantMatmulV5, QUANT_MATMUL_PARAMS) { PLAN_QUANT_MATMUL(); }
+ACLNN_PLANNED_OP(aclnnQuantMatmulWeightNz, QUANT_MATMUL_PARAMS) {
+  Require(x2.fractal(), "x2 must be in format FRACTAL_NZ (29): torch_npu.npu_format_cast");
+  PLAN_QUANT_MATMUL();
+}
+
+// x @ AntiQuantize(weight) + bias, which may be quantised again. `inner_precise` is about speed.
+static Work PlanWeightQuantMatmul(const Tensor& x, const Tensor& weight, const Tensor& scale,
+                                  const OptTensor& offset, const OptTensor& quant_scale,
+                                  const OptTensor& quant_offset, const OptTensor& bias,
+                                  int64_t group_size, Tensor out) {
+  const auto type = x.scalar_type();
+  Require(x.dim() >= 2 && weight.dim() >= 2, "x and weight must have 2 dimensions or more");
+  Require(at::isFloatingType(type), "x must be a floating-point tensor, got ", type);
+  Require(weight.scalar_type() == at::kChar || IsInt4InInt32(weight),
+          "weight must be int8, or int4 in int32, got ", weight.scalar_type());
+  Require(at::isFloatingType(scale.scalar_type()), "antiquantScale ", scale.scalar_type(),
+          " is not supported");
+  Require(!offset || offset->sizes() == scale.sizes(),
+          "antiquantOffset must have antiquantScale's shape");
+  Require(!quant_offset || quant_scale, "quantOffset is only taken with quantScale");
+  Require(quant_scale.has_value() == (out.scalar_type() == at::kChar),
+          "out must be int8 with quantScale, and only then");
+  // npu_weight_quant_batchmatmul.md
+  const auto k = x.size(-1);
+  Limit(type == at::kHalf || type == at::kBFloat16, "x must be float16 or bfloat16, got ", type);
+  Limit(scale.scalar_type() == type, "antiquantScale must have x's dtype, ", type);
+  Limit(x.dim() == 2 && weight.dim() == 2, "x and weight must have 2 dimensions");
+  Limit(k <= 65535 && out.size(-1) <= 65535, "K and N must be at most 65535");
+  const auto bias_type = type == at::kBFloat16 ? at::kFloat : type;
+  Limit(!bias || bias->scalar_type() == bias_type, "bias must be ", bias_type, " with this x");
+  Limit(group_size == 0 || (group_size >= 32 && group_size < k && group_size % 32 == 0),
+        "antiquantGroupSize must be a multiple of 32 from 32 to K - 1, got ", group_size);
+  const auto groups = group_size == 0 ? 1 : (k + group_size - 1) / group_size;
+  Require(scale.dim() < 2 || scale.size(-2) == groups, "antiquantScale must have ", groups,
+          " rows");
+  return [=]() mutable {
+    const auto weights = AntiQuantize(Int8Matrix(weight, k), scale, offset, group_size);
+    auto values = at::matmul(x.to(at::kFloat), weights);
+    if (bias) values += *bias;
+    StoreRounded(out,
+                 quant_scale ? Dequantize(values, {{}, quant_scale, quant_offset, {}}) : values);
+  };
+}
+
+ACLNN_PLANNED_OP(aclnnWeightQuantBatchMatmulV2,
+                 (const Tensor& x, const Tensor& weight, const Tensor& scale,
+                  const OptTensor& offset, const OptTensor& quant_scale,
+                  const OptTensor& quant_offset, const OptTensor& bias, int group_size,
+                  Tensor& out)) {
+  return PlanWeightQuantMatmul(x, weight, scale, offset, quant_scale, quant_offset, bias,
+                               group_size, out);
+}
+ACLNN_PLANNED_OP(aclnnWeightQuantBatchMatmulV3,
+                 (const Tensor& x, const Tensor& weight, const Tensor& scale,
+                  const OptTensor& offset, const OptTensor& quant_scale,
+                  const OptTensor& quant_offset, const OptTensor& bias, int group_size,
+                  int64_t /*inner_precise*/, Tensor& out)) {
+  return PlanWeightQuantMatmul(x, weight, scale, offset, quant_scale, quant_offset, bias,
+                               group_size, out);
 }
 
 }  // namespace ascend_sim::opapi

@@ -21,11 +21,15 @@ struct Dequant {
 // ((product + bias) * scale) * per_token_scale + offset, in float32.
 Tensor Dequantize(const Tensor& product, const Dequant& dequant);
 
+// int8 out of int4 in int32, which lie along n, or along k in a transposed matrix; int8 as it is.
+Tensor Int8Matrix(const Tensor& x2, int64_t k);
+
 // Rounds to an integer dtype, if `out` has one.
 void StoreRounded(Tensor& out, const Tensor& values);
 
-// Weights that few bits stand for: (weight + offset) * scale, in float32. Scale and offset are [n]
-// or, for groups of rows, [groups, n].
-Tensor AntiQuantize(const Tensor& weight, const Tensor& scale, const OptTensor& offset);
+// Weights that few bits stand for: (weight + offset) * scale, in float32. Scale and offset are one
+// number, [n] or, for groups of `group_size` rows (0: of equal sizes), [groups, n].
+Tensor AntiQuantize(const Tensor& weight, const Tensor& scale, const OptTensor& offset,
+                    int64_t group_size = 0);
 
 }  // namespace ascend_sim::opapi

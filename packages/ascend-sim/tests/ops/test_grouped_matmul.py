@@ -4,8 +4,8 @@
 import pytest
 import torch
 import torch_npu
+from _integers import dynamic, fp19, int4, int8, packed_int4, product
 from _oracle import FLOATS, run_and_wait, values
-from test_quant_matmul import int4, int8, packed_int4, product
 
 K, N = 16, 24
 SIZES = [3, 0, 4, 1]
@@ -158,8 +158,7 @@ def test_integer_bias_comes_before_the_scale():
 def test_the_sums_themselves_and_int8_of_a_packed_scale():
     assert torch.equal(_quantised(output_dtype=torch.int32), _integers().int())
     packed = torch_npu.npu_trans_quant_param(SCALE.npu())
-    kept = (SCALE.view(torch.int32) & -8192).view(torch.float32)
-    expected = (_integers().float() * kept[OWNER]).round().clamp(-128, 127)
+    expected = (_integers().float() * fp19(SCALE)[OWNER]).round().clamp(-128, 127)
     assert torch.equal(_quantised(scale=[packed]), expected.to(torch.int8))
 
 
@@ -207,6 +206,131 @@ def test_weights_of_few_bits_with_floating_point_rows(bits, groups_of_k):
 
     weights = (weight.double() + of_rows(offset).double()) * of_rows(scale).double()
     _close(actual, _by_group(x, weights))
+
+
+# --- with what comes next ------------------------------------------------------------------------
+
+
+def _nz(tensor):
+    return torch_npu.npu_format_cast(tensor.npu(), 29)
+
+
+@pytest.fixture
+def internal_formats():
+    """Let tensors have FRACTAL_NZ, as weights of these operators must."""
+    torch.npu.config.allow_internal_format = True
+    yield
+    torch.npu.config.allow_internal_format = False
+
+
+def test_weights_may_be_in_blocks(internal_formats):
+    actual = torch_npu.npu_grouped_matmul(
+        [X.npu()],
+        [_nz(WEIGHT)],
+        scale=[SCALE.npu()],
+        per_token_scale=[TOKENS.npu()],
+        group_list=ENDS.npu(),
+        split_item=3,
+        group_type=0,
+        output_dtype=torch.float16,
+    )[0]
+    expected = _integers().float() * SCALE[OWNER] * TOKENS.unsqueeze(1)
+    assert torch.equal(actual.cpu(), expected.half())
+
+
+def _gated(sums, scale):
+    left, right = (sums.float() * scale[OWNER] * TOKENS.unsqueeze(1)).chunk(2, -1)
+    return torch.nn.functional.silu(left) * right
+
+
+def test_gated_and_quantised_again(internal_formats):
+    actual, scale, _ = torch_npu.npu_grouped_matmul_swiglu_quant(
+        X.npu(), _nz(WEIGHT), ENDS.npu(), SCALE.npu(), TOKENS.npu()
+    )
+    second, second_scale = torch_npu.npu_grouped_matmul_swiglu_quant_v2(
+        X.npu(),
+        [_nz(WEIGHT)],
+        [SCALE.npu()],
+        TOKENS.npu(),
+        torch.tensor(SIZES).npu(),
+        group_list_type=1,
+        dequant_dtype=0,
+    )
+    expected, expected_scale = dynamic(_gated(_integers(), SCALE))
+    assert torch.equal(actual.cpu(), expected)
+    assert torch.equal(second.cpu(), expected)
+    torch.testing.assert_close(scale.cpu(), expected_scale)
+    torch.testing.assert_close(second_scale.cpu(), expected_scale)
+
+
+def test_int4_gated_smoothed_and_quantised():
+    x, weight = int4(ROWS, K), int4(GROUPS, K, 32, seed=1)
+    scale, smooth = values(GROUPS, 32, seed=2).abs() / 10, values(GROUPS, 16, seed=4).abs() + 0.5
+    actual, actual_scale = torch_npu.npu_grouped_matmul_swiglu_quant_v2(
+        packed_int4(x).npu(),
+        [packed_int4(weight).npu()],
+        [scale.npu()],
+        TOKENS.npu(),
+        ENDS.npu(),
+        smooth_scale=smooth.npu(),
+        dequant_dtype=0,
+    )
+    sums = torch.cat([product(rows, weight[i]) for i, rows in enumerate(x.split(SIZES))])
+    expected, expected_scale = dynamic(_gated(sums, scale) * smooth[OWNER])
+    assert torch.equal(actual.cpu(), expected)
+    torch.testing.assert_close(actual_scale.cpu(), expected_scale)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_results_go_back_to_their_tokens(internal_formats, shared):
+    tokens, top_k, n = ROWS // 2, 2, 256
+    weight, scale = int8(GROUPS, K, n, seed=1), values(GROUPS, n, seed=2).abs() / 100
+    logit = values(ROWS, seed=5).abs()
+    row_index = torch.arange(ROWS).view(top_k, tokens).t().flatten() % tokens
+    extra = values(tokens - 1, n, seed=6).bfloat16() if shared else None
+    actual = torch_npu.npu_grouped_matmul_finalize_routing(
+        X.npu(),
+        _nz(weight),
+        torch.tensor(SIZES).npu(),
+        scale=scale.npu(),
+        pertoken_scale=TOKENS.npu(),
+        shared_input=extra.npu() if shared else None,
+        logit=logit.npu(),
+        row_index=row_index.npu(),
+        shared_input_weight=0.5,
+        shared_input_offset=1 if shared else 0,
+        output_bs=tokens,
+    )
+    sums = torch.cat([product(rows, weight[i]) for i, rows in enumerate(X.split(SIZES))])
+    terms = sums.double() * scale[OWNER] * (TOKENS * logit).unsqueeze(1)
+    expected = torch.zeros(tokens, n, dtype=torch.double).index_add_(0, row_index, terms)
+    if shared:
+        expected[1:] += 0.5 * extra.double()
+    torch.testing.assert_close(actual.cpu(), expected.float(), rtol=1e-5, atol=1e-5)
+
+
+def _swiglu_quant():
+    return torch_npu.npu_grouped_matmul_swiglu_quant(
+        X.npu(), WEIGHT.npu(), ENDS.npu(), SCALE.npu(), TOKENS.npu()
+    )
+
+
+def _finalize_routing():
+    return torch_npu.npu_grouped_matmul_finalize_routing(
+        X.npu(),
+        WEIGHT.npu(),
+        ENDS.npu(),
+        scale=SCALE.npu(),
+        pertoken_scale=TOKENS.npu(),
+        logit=TOKENS.npu(),
+        row_index=torch.arange(ROWS).npu(),
+    )
+
+
+@pytest.mark.parametrize("operator", [_swiglu_quant, _finalize_routing])
+def test_int8_weights_of_these_must_be_in_blocks(operator):
+    with pytest.raises(RuntimeError, match="must be in format FRACTAL_NZ"):
+        run_and_wait(operator)
 
 
 # --- graphs and limits ---------------------------------------------------------------------------

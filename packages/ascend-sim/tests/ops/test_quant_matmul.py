@@ -4,34 +4,8 @@
 import pytest
 import torch
 import torch_npu
+from _integers import fp19, int4, int8, packed_int4, product
 from _oracle import run_and_wait, values
-
-
-def int8(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(-128, 128, shape, generator=generator).to(torch.int8)
-
-
-def int4(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(-8, 8, shape, generator=generator).to(torch.int8)
-
-
-def packed_int4(matrix):
-    """Eight int4 of a row in one int32, the first in the lowest bits."""
-    places = (matrix.long() & 0xF).unflatten(-1, (-1, 8)) << torch.arange(0, 32, 4)
-    total = places.sum(-1)
-    return torch.where(total >= 2**31, total - 2**32, total).int()
-
-
-def product(x1, x2):
-    return x1.long() @ x2.long()
-
-
-def fp19(scale):
-    """The upper 19 bits of a float32: what a packed scale keeps of it."""
-    return (scale.view(torch.int32) & -8192).view(torch.float32)
-
 
 X1, X2 = int8(5, 48), int8(48, 24, seed=1)
 PER_TENSOR, PER_CHANNEL = torch.tensor([0.013]), values(24, seed=2).abs() / 100
@@ -165,3 +139,78 @@ def test_quant_matmul_refuses(arguments, text):
         given["pertoken_scale"] = torch.ones(5).npu()
     with pytest.raises(RuntimeError, match=text):
         run_and_wait(torch_npu.npu_quant_matmul, **given)
+
+
+# --- npu_weight_quant_batchmatmul ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("group_size", [0, 32])
+@pytest.mark.parametrize("bits", ["8", "4", "4 transposed"])
+def test_weights_of_few_bits_with_floating_point_rows(bits, group_size, dtype):
+    k, n = 80, 24
+    x, groups = values(5, k, dtype=dtype), -(-k // group_size) if group_size else 1
+    scale = (values(groups, n, seed=1) / 50).to(dtype)
+    offset, bias = values(groups, n, seed=2).to(dtype), values(n, seed=3)
+    bias = bias if dtype == torch.bfloat16 else bias.half()
+    weight = int8(k, n) if bits == "8" else int4(k, n)
+    given = weight.npu()
+    if bits == "4":
+        given = packed_int4(weight).npu()
+    elif bits == "4 transposed":
+        given = packed_int4(weight.t().contiguous()).npu().t()
+    actual = torch_npu.npu_weight_quant_batchmatmul(
+        x.npu(),
+        given,
+        scale.npu(),
+        offset.npu(),
+        bias=bias.npu(),
+        antiquant_group_size=group_size,
+    )
+    group = torch.arange(k) // group_size if group_size else torch.zeros(k, dtype=torch.long)
+    weights = (weight.double() + offset.double()[group]) * scale.double()[group]
+    expected = (x.double() @ weights + bias.double()).to(dtype)
+    limit = 1.6e-2 if dtype == torch.bfloat16 else 2e-3
+    torch.testing.assert_close(actual.cpu(), expected, rtol=limit, atol=limit)
+
+
+def test_the_output_may_be_quantised_again():
+    x, weight = values(5, 48).half(), int8(48, 24)
+    scale, quant_scale = values(24, seed=1).half() / 100, torch.tensor([[8.0]])
+    actual = torch_npu.npu_weight_quant_batchmatmul(
+        x.npu(), weight.npu(), scale.npu(), quant_scale=quant_scale.npu()
+    )
+    expected = (x.float() @ (weight.float() * scale.float()) * 8).round().clamp(-128, 127)
+    assert (actual.cpu().int() - expected.int()).abs().max() <= 1
+    assert actual.dtype == torch.int8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"x": values(5, 48)}, "x must be float16 or bfloat16"),
+        ({"antiquant_scale": values(24)}, "antiquantScale must have x's dtype"),
+        ({"bias": values(24)}, "bias must be Half"),
+        ({"antiquant_offset": values(1).half()}, "antiquantOffset must have"),
+    ],
+)
+def test_weight_quant_matmul_refuses(arguments, text):
+    given = {
+        "x": values(5, 48).half(),
+        "weight": int8(48, 24),
+        "antiquant_scale": values(24).half(),
+    } | arguments
+    with pytest.raises(RuntimeError, match=text):
+        run_and_wait(
+            torch_npu.npu_weight_quant_batchmatmul, **{k: v.npu() for k, v in given.items()}
+        )
+
+
+def test_weights_may_be_in_blocks():
+    torch.npu.config.allow_internal_format = True
+    weight = torch_npu.npu_format_cast(X2.npu(), 29)
+    torch.npu.config.allow_internal_format = False
+    actual = torch_npu.npu_quant_matmul(
+        X1.npu(), weight, PER_CHANNEL.npu(), output_dtype=torch.bfloat16
+    )
+    assert torch.equal(actual.cpu(), (product(X1, X2).float() * PER_CHANNEL).bfloat16())
