@@ -20,6 +20,7 @@
 #include "acl/fault.h"
 #include "acl/hazard.h"
 #include "acl/soc.h"
+#include "ascend_sim/memory.h"
 
 namespace ascend_sim {
 namespace {
@@ -156,6 +157,16 @@ void Register(void* address, uint64_t size) {
 }  // namespace
 
 MemoryInfo Describe(const void* address) { return AllBlocks().Find(address); }
+
+bool DeviceCanReach(const void* begin, size_t bytes) noexcept {
+  const auto* at = static_cast<const char*>(begin);
+  for (const auto* const end = at + bytes; at < end;) {
+    const MemoryInfo block = Describe(at);
+    if (block.kind == MemoryKind::kPageable) return false;
+    at = static_cast<const char*>(block.base) + block.size;
+  }
+  return true;
+}
 
 void RequireMemory(const void* address, size_t count, const char* what) {
   if (count == 0) return;

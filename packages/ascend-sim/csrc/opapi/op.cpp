@@ -91,7 +91,9 @@ int FinishPrepare(const char* name, Work run, Touches touches, uint64_t* workspa
     return Fail(kParamNull, name, "workspaceSize or executor is null");
   }
   *workspace_size = 0;
-  *executor = new aclOpExecutor{name, std::move(run), nullptr};
+  *executor = new aclOpExecutor;
+  (*executor)->name = name;
+  (*executor)->run = std::move(run);
   if (!touches.empty()) {
     (*executor)->touches = std::make_shared<const Touches>(std::move(touches));
   }
@@ -101,6 +103,9 @@ int FinishPrepare(const char* name, Work run, Touches touches, uint64_t* workspa
 int FailPrepare(const char* name) noexcept {
   try {
     throw;
+  } catch (const LimitError& error) {
+    if (Recording()) RecordLimit(name, error.what());
+    return Fail(error.code, name, error.what());
   } catch (const ParamError& error) {
     return Fail(error.code, name, error.what());
   } catch (const std::exception& error) {
@@ -112,6 +117,9 @@ int FailPrepare(const char* name) noexcept {
 
 int LaunchExecutor(const char* name, aclOpExecutor* executor, void* stream) noexcept {
   if (executor == nullptr) return Fail(kParamNull, name, "executor is null");
+  if (!aclOpExecutor::IsAlive(executor)) {
+    return Fail(kParamInvalid, name, "not a live executor: each runs once, unless repeatable");
+  }
   if (executor->name != name && std::string_view(executor->name) != name) {
     return Fail(kParamInvalid, name, std::string("the executor was prepared by ") + executor->name);
   }
@@ -129,6 +137,9 @@ int LaunchExecutor(const char* name, aclOpExecutor* executor, void* stream) noex
 }  // namespace ascend_sim::opapi
 
 extern "C" [[gnu::visibility("default")]] int aclDestroyAclOpExecutor(aclOpExecutor* executor) {
+  if (executor != nullptr && !aclOpExecutor::IsAlive(executor)) {
+    return ascend_sim::Fail(ascend_sim::opapi::kParamInvalid, __func__, "not a live executor");
+  }
   delete executor;
   return ascend_sim::opapi::kSuccess;
 }
@@ -137,6 +148,9 @@ extern "C" [[gnu::visibility("default")]] int aclSetAclOpExecutorRepeatable(
     aclOpExecutor* executor) {
   if (executor == nullptr) {
     return ascend_sim::Fail(ascend_sim::opapi::kParamNull, __func__, "executor is null");
+  }
+  if (!aclOpExecutor::IsAlive(executor)) {
+    return ascend_sim::Fail(ascend_sim::opapi::kParamInvalid, __func__, "not a live executor");
   }
   executor->repeatable = true;
   return ascend_sim::opapi::kSuccess;

@@ -55,12 +55,16 @@
 
 #include "ascend_sim/call.h"
 #include "format.h"
+#include "record.h"
 #include "tensor.h"
+#ifdef ASCEND_SIM_MUTATE
+#include "mutate/mutate.h"
+#endif
 
 // What the first phase prepared: a body with its arguments. Consumed by the second phase unless
 // repeatable.
-struct aclOpExecutor {
-  const char* name;
+struct aclOpExecutor : ascend_sim::opapi::Handle<ascend_sim::opapi::HandleTag::kExecutor> {
+  const char* name = nullptr;
   std::function<void()> run;
   std::shared_ptr<const ascend_sim::Touches> touches;  // null unless wanted
   bool repeatable = false;
@@ -144,7 +148,7 @@ struct RequiredHandle {
   static constexpr const char* kKind = kHandleKind<H>;
   using C = const H*;
   static T Take(C handle, size_t index) {
-    if (handle == nullptr || handle->tag != H::kExpectedTag) [[unlikely]] {
+    if (!H::IsAlive(handle)) [[unlikely]] {
       Alive(handle, ArgumentName(index).c_str());
     }
     return Convert{}(*handle);
@@ -320,14 +324,20 @@ struct Op<kBody, kName> {
         std::apply([&](const auto&... values) { (TouchParam<Params>(touches, values), ...); },
                    arguments);
       }
+#ifdef ASCEND_SIM_MUTATE
+      Mutate(kName.text, arguments);
+#endif
       Work run;
       if constexpr (std::is_void_v<Result>) {
         run = [arguments = std::move(arguments)]() mutable { std::apply(kBody, arguments); };
       } else {
         run = std::apply(kBody, arguments);
       }
-      return FinishPrepare(kName.text, std::move(run), std::move(touches), workspace_size,
-                           executor);
+      const int status =
+          FinishPrepare(kName.text, std::move(run), std::move(touches), workspace_size, executor);
+      if (Recording()) [[unlikely]]
+        Record(kName.text, {KindOf(handles)...});
+      return status;
     } catch (...) {
       return FailPrepare(kName.text);
     }

@@ -2,15 +2,19 @@
 #include "tensor.h"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 
 #include "ascend_sim/launch.h"
+#include "ascend_sim/memory.h"
 #include "format.h"
 
 #define ASCEND_SIM_API extern "C" __attribute__((visibility("default")))
 
 namespace ascend_sim::opapi {
 namespace {
+
+constexpr uint64_t kMaxDims = 64;  // of ATen's iterators
 
 at::Scalar ReadScalar(const void* value, at::ScalarType type) {
   switch (type) {
@@ -43,7 +47,7 @@ H* Create(const char* call, Fill&& fill) noexcept {
 template <class H>
 int Destroy(const char* call, const H* handle) noexcept {
   if (handle == nullptr) return kSuccess;
-  if (handle->tag != H::kExpectedTag) return Fail(kParamInvalid, call, "not a live handle");
+  if (!H::IsAlive(handle)) return Fail(kParamInvalid, call, "not a live handle");
   delete handle;
   return kSuccess;
 }
@@ -52,6 +56,41 @@ template <class Values, class T>
 void Assign(Values& values, const T* data, uint64_t size, const char* what) {
   if (data == nullptr && size > 0) throw ParamError(kParamNull, std::string(what) + " is null");
   values.assign(data, data + size);
+}
+
+// Elements from the first to the last one of a view, gaps included; 0 when it has none. All of them
+// are in the view's storage, and whatever ATen computes of sizes fits an int64.
+int64_t Extent(const aclTensor& view, int64_t item_size) {
+  constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+  int64_t extent = 1, elements = 1;
+  bool empty = false, fits = view.offset >= 0;
+  for (size_t i = 0; i < view.dims.size(); ++i) {
+    int64_t span = 0;
+    Require(view.strides[i] >= 0, "a tensor has a negative stride: ", view.strides);
+    if (view.dims[i] == 0) {
+      empty = true;
+      continue;
+    }
+    fits = fits && !__builtin_mul_overflow(view.dims[i] - 1, view.strides[i], &span) &&
+           !__builtin_add_overflow(extent, span, &extent) &&
+           !__builtin_mul_overflow(elements, view.dims[i], &elements);
+  }
+  Require(fits && extent <= kMax / item_size && elements <= kMax / item_size &&
+              view.offset <= kMax / item_size - extent,
+          "no memory holds a tensor with shape ", view.dims, ", strides ", view.strides,
+          " and offset ", view.offset);
+  if (empty) return 0;
+  if (!view.storage_dims.empty()) {
+    int64_t stored = 1;
+    for (const auto dim : view.storage_dims) {
+      Require(dim >= 0 && !__builtin_mul_overflow(stored, dim, &stored),
+              "a tensor has the storage shape ", view.storage_dims);
+    }
+    Require(view.offset + extent <= stored, "a tensor with shape ", view.dims, ", strides ",
+            view.strides, " and offset ", view.offset, " exceeds its storage of ", stored,
+            " elements");
+  }
+  return extent;
 }
 
 }  // namespace
@@ -106,17 +145,14 @@ at::Tensor ViewOf(const aclTensor& handle) {
           ", where the operator takes plain ones (ND) only; torch_npu.npu_format_cast changes it");
   const auto type = ScalarTypeOf(handle.data_type);
   const auto item_size = static_cast<int64_t>(c10::elementSize(type));
-  // Bytes from the first element to the end of the last one.
-  int64_t extent = 1;
-  for (size_t i = 0; i < handle.dims.size(); ++i) {
-    if (handle.dims[i] == 0) {
-      extent = 0;
-      break;
-    }
-    extent += (handle.dims[i] - 1) * handle.strides[i];
-  }
+  const int64_t extent = Extent(handle, item_size);
   auto* first = static_cast<char*>(handle.data) + handle.offset * item_size;
-  if (extent > 0 && handle.data == nullptr) throw ParamError(kParamNull, "a tensor has no data");
+  if (extent > 0) {
+    if (handle.data == nullptr) throw ParamError(kParamNull, "a tensor has no data");
+    Require(DeviceCanReach(first, static_cast<size_t>(extent * item_size)), "the ", extent,
+            " elements from the first to the last of a tensor with shape ", handle.dims,
+            " are not all in device memory");
+  }
   c10::Storage storage(c10::Storage::use_byte_size_t(), extent * item_size,
                        c10::DataPtr(extent > 0 ? first : nullptr, c10::Device(at::kCPU)),
                        /*allocator=*/nullptr, /*resizable=*/false);
@@ -141,6 +177,8 @@ ASCEND_SIM_API aclTensor* aclCreateTensor(const int64_t* view_dims, uint64_t vie
                                           int32_t format, const int64_t* storage_dims,
                                           uint64_t storage_dims_num, void* data) {
   return Create<aclTensor>("aclCreateTensor", [&](aclTensor& handle) {
+    Require(view_dims_num <= kMaxDims && storage_dims_num <= kMaxDims, "a tensor has ",
+            std::max(view_dims_num, storage_dims_num), " dimensions: ", kMaxDims, " are the most");
     Assign(handle.dims, view_dims, view_dims_num, "viewDims");
     if (strides != nullptr) {
       handle.strides.assign(strides, strides + view_dims_num);
@@ -219,14 +257,14 @@ ASCEND_SIM_API int aclDestroyBoolArray(const aclBoolArray* handle) {
 }
 
 ASCEND_SIM_API int aclDestroyTensorList(const aclTensorList* handle) {
-  if (handle != nullptr && handle->tag == HandleTag::kTensorList) {
+  if (aclTensorList::IsAlive(handle)) {
     for (const auto* item : handle->items) Destroy("aclDestroyTensorList", item);
   }
   return Destroy("aclDestroyTensorList", handle);
 }
 
 ASCEND_SIM_API int aclDestroyScalarList(const aclScalarList* handle) {
-  if (handle != nullptr && handle->tag == HandleTag::kScalarList) {
+  if (aclScalarList::IsAlive(handle)) {
     for (const auto* item : handle->items) Destroy("aclDestroyScalarList", item);
   }
   return Destroy("aclDestroyScalarList", handle);
@@ -237,7 +275,7 @@ ASCEND_SIM_API int aclGetViewShape(const aclTensor* handle, int64_t** dims, uint
   if (handle == nullptr || dims == nullptr || dims_num == nullptr) {
     return Fail(kParamNull, "aclGetViewShape", "an argument is null");
   }
-  if (handle->tag != HandleTag::kTensor) {
+  if (!aclTensor::IsAlive(handle)) {
     return Fail(kParamInvalid, "aclGetViewShape", "not a live tensor handle");
   }
   *dims_num = handle->dims.size();
@@ -250,6 +288,9 @@ ASCEND_SIM_API int aclGetDataType(const aclTensor* handle, int32_t* data_type) {
   if (handle == nullptr || data_type == nullptr) {
     return Fail(kParamNull, "aclGetDataType", "an argument is null");
   }
+  if (!aclTensor::IsAlive(handle)) {
+    return Fail(kParamInvalid, "aclGetDataType", "not a live handle of its type");
+  }
   *data_type = handle->data_type;
   return kSuccess;
 }
@@ -258,6 +299,9 @@ ASCEND_SIM_API int aclGetIntArraySize(const aclIntArray* handle, uint64_t* size)
   if (handle == nullptr || size == nullptr) {
     return Fail(kParamNull, "aclGetIntArraySize", "an argument is null");
   }
+  if (!aclIntArray::IsAlive(handle)) {
+    return Fail(kParamInvalid, "aclGetIntArraySize", "not a live handle of its type");
+  }
   *size = handle->values.size();
   return kSuccess;
 }
@@ -265,6 +309,9 @@ ASCEND_SIM_API int aclGetIntArraySize(const aclIntArray* handle, uint64_t* size)
 ASCEND_SIM_API int aclGetTensorListSize(const aclTensorList* handle, uint64_t* size) {
   if (handle == nullptr || size == nullptr) {
     return Fail(kParamNull, "aclGetTensorListSize", "an argument is null");
+  }
+  if (!aclTensorList::IsAlive(handle)) {
+    return Fail(kParamInvalid, "aclGetTensorListSize", "not a live handle of its type");
   }
   *size = handle->items.size();
   return kSuccess;

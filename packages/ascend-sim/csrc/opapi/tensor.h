@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "ascend_sim/launch.h"
+#include "handle_pool.h"
 
 namespace ascend_sim::opapi {
 
@@ -32,6 +33,12 @@ class ParamError : public std::runtime_error {
   const int code;
 };
 
+// What only a device refuses.
+class LimitError : public ParamError {
+ public:
+  explicit LimitError(const std::string& why) : ParamError(kParamInvalid, why) {}
+};
+
 // Refuses an argument unless `condition` holds. For what the operator cannot compute.
 template <class... Why>
 void Require(bool condition, const Why&... why) {
@@ -45,8 +52,7 @@ void Require(bool condition, const Why&... why) {
 template <class... Why>
 void Limit(bool condition, const Why&... why) {
   if (!condition && DeviceLimits()) [[unlikely]] {
-    throw ParamError(kParamInvalid,
-                     c10::str(why..., " (a limit of the device; `--limits off` lifts it)"));
+    throw LimitError(c10::str(why..., " (a limit of the device; `--limits off` lifts it)"));
   }
 }
 
@@ -59,13 +65,29 @@ enum class HandleTag : uint32_t {
   kBoolArray = 0xA5C10005,
   kTensorList = 0xA5C10006,
   kScalarList = 0xA5C10007,
+  kExecutor = 0xA5C10008,
 };
 
+// The base of a handle: it lives in a pool of its type, where a pointer can be told from a handle
+// without following it.
 template <HandleTag kTag>
 struct Handle {
   HandleTag tag = kTag;
   static constexpr HandleTag kExpectedTag = kTag;
   ~Handle() { *const_cast<volatile HandleTag*>(&tag) = HandleTag{}; }
+
+  static bool IsAlive(const void* handle) {
+    return Pool().Owns(handle) && static_cast<const Handle*>(handle)->tag == kTag;
+  }
+
+  static void* operator new(size_t size) { return Pool().Take(size); }
+  static void operator delete(void* handle) { Pool().Give(handle); }
+
+ private:
+  static HandlePool& Pool() {
+    static auto* const pool = new HandlePool;  // never destroyed: others may exit later
+    return *pool;
+  }
 };
 
 // The torch dtype of an aclDataType code. Throws ParamError for codes that have none.
@@ -116,13 +138,14 @@ namespace ascend_sim::opapi {
 template <class H>
 const H& Alive(const H* handle, const char* what) {
   if (handle == nullptr) throw ParamError(kParamNull, std::string(what) + " is null");
-  if (handle->tag != H::kExpectedTag) {
+  if (!H::IsAlive(handle)) {
     throw ParamError(kParamInvalid, std::string(what) + " is not a live handle of its type");
   }
   return *handle;
 }
 
 // A CPU tensor over the handle's device memory: no copy, not resizable, does not own the memory.
+// Refuses a view with an element outside its storage or outside memory that the device can reach.
 at::Tensor ViewOf(const aclTensor& handle);
 
 }  // namespace ascend_sim::opapi

@@ -2,15 +2,16 @@
 """Which functions of the ABI there are.
 
 Read from the table that also generates the stubs, except for operators (``aclnn*``): these are
-declared once, in ``csrc/opapi``, and what libopapi exports is what there is. ``operators.txt``
-lists those that torch_npu calls, so that what is not there has a name.
+declared once, in ``csrc/opapi``, and what libopapi exports is what there is. ``operators.toml``
+lists those that torch_npu calls, and which functions of torch lead there.
 """
 
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from ascend_sim._elf import dynamic_symbols
 from ascend_sim._library import library_path, toolkit_path
@@ -39,6 +40,8 @@ class Function:
     capture: str | int | None = None
     asynchronous: bool = False
     note: str = ""
+    torch: tuple[str, ...] = ()
+    """Functions of torch that lead to it, such as ``"aten.add"``; known of operators."""
 
 
 def cann_version() -> str:
@@ -49,13 +52,22 @@ def cann_version() -> str:
 
 def operators() -> list[str]:
     """Return the names of the operators that libopapi offers, such as ``"aclnnAdd"``."""
-    names = {s.name for s in dynamic_symbols(library_path("libopapi.so")) if s.defined}
+    return _exported_operators(weak=False)
+
+
+def _exported_operators(*, weak: bool) -> list[str]:
+    """Operators with both phases in libopapi; those that are only stubs are weak."""
+    symbols = dynamic_symbols(library_path("libopapi.so"))
+    names = {s.name for s in symbols if s.defined and s.weak == weak}
     return sorted(name for name in names if f"{name}GetWorkspaceSize" in names)
 
 
-def called_operators() -> list[str]:
-    """Return the names of the operators that torch_npu 2.13 calls, there or not."""
-    return _installed("operators.txt").split()
+def called_operators() -> dict[str, dict[str, Any]]:
+    """Return what is known of the operators that torch_npu 2.13 calls, there or not.
+
+    The fields of each are described at the head of ``operators.toml``.
+    """
+    return tomllib.loads(_installed("operators.toml"))
 
 
 def _installed(name: str) -> str:
@@ -77,18 +89,25 @@ def functions() -> tuple[Function, ...]:
         for library, content in tomllib.loads(_installed("abi.toml")).items()
         for name, entry in content["functions"].items()
     ]
-    built = operators()
-    found += [
-        Function(
+    return (*found, *_operator_functions())
+
+
+def _operator_functions() -> Iterator[Function]:
+    status = dict.fromkeys(_exported_operators(weak=True), "stub")
+    status |= dict.fromkeys(operators(), "implemented")
+    called = called_operators()
+    for name in sorted({*status, *called}):
+        facts = called.get(name, {})
+        there = status.get(name, "absent")
+        yield Function(
             name,
             "libopapi",
-            "implemented" if name in built else "absent",
-            capture="recorded" if name in built else None,
+            there,
+            capture="recorded" if there == "implemented" else None,
             asynchronous=True,
+            note=facts.get("probed", "") if there == "absent" else "",
+            torch=tuple(facts.get("torch", ())),
         )
-        for name in sorted({*built, *called_operators()})
-    ]
-    return tuple(found)
 
 
 def summary(selected: Sequence[Function]) -> list[str]:
@@ -103,8 +122,18 @@ def summary(selected: Sequence[Function]) -> list[str]:
 
 
 def listing(selected: Sequence[Function]) -> list[str]:
-    """Return one line per function: name, library, status, what a capture does, and a note."""
+    """Return one line per function: name, library, status, what a capture does, and notes.
+
+    The notes of an operator that is not there are the functions of torch that lead to it.
+    """
     return [
-        f"{f.name:<44} {f.library:<20} {f.status:<12} {f.capture or '':<9} {f.note}".rstrip()
+        f"{f.name:<44} {f.library:<20} {f.status:<12} {f.capture or '':<9} {_notes(f)}".rstrip()
         for f in selected
     ]
+
+
+def _notes(function: Function) -> str:
+    notes = [function.note] if function.note else []
+    if function.status in ("stub", "absent") and function.torch:
+        notes.append("from " + ", ".join(f"torch.ops.{name}" for name in function.torch))
+    return "; ".join(notes)

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
+from _aclnn import call
 from _oracle import FLOATS, assert_same, values
 
 _LIMIT = {torch.float32: 1e-5, torch.bfloat16: 1.6e-2, torch.float16: 2e-3}
@@ -319,3 +320,45 @@ def test_scaled_dot_product_attention_with_a_mask_equals_cpu():
     assert_same(
         lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, attn_mask=m), q, k, v, mask
     )
+
+
+# What FusedInferAttentionScore takes between the lengths and the attributes.
+_SCALES_AND_PREFIXES = [None] * 17
+_MORE_OF_VERSION = {2: [], 5: [None] * 7}
+_MODES_OF_VERSION = {2: [], 5: [0, 0]}
+
+
+@pytest.mark.parametrize("version", [2, 5])
+def test_other_versions_of_the_operator_attend_as_well(version):
+    """Which version torch_npu calls depends on CANN and on the arguments."""
+    query, key, value = (values(2, 5, 2, 16, seed=seed) for seed in range(3))
+    out, lse = torch.zeros(2, 5, 2, 16).npu(), torch.zeros(1).npu()
+    tensors = [query.npu(), [key.npu()], [value.npu()], None, TRIANGLE.npu(), [5, 5], [5, 5]]
+    attributes = [2, SCALE, 2147483647, 2147483647, b"BSND", 2, 2, 0, 0, 0, False, 0, 0]
+    call(
+        f"aclnnFusedInferAttentionScoreV{version}",
+        *(tensors + _SCALES_AND_PREFIXES + _MORE_OF_VERSION[version]),
+        *(attributes + _MODES_OF_VERSION[version] + [out, lse]),
+    )
+    hidden = _hidden(5, 5, 2)
+    expected = [_attend(query[i], key[i], value[i], hidden)[0] for i in range(2)]
+    _compare(out, torch.stack(expected))
+
+
+def test_fusion_attention_of_packed_sequences():
+    query, key, value = (values(9, 2, 16, seed=seed) for seed in range(3))
+    actual, *_ = torch_npu.npu_fusion_attention(
+        query.npu(),
+        key.npu(),
+        value.npu(),
+        2,
+        "TND",
+        scale=SCALE,
+        actual_seq_qlen=[4, 9],
+        actual_seq_kvlen=[4, 9],
+    )
+    parts = [t.split([4, 5]) for t in (query, key, value)]
+    expected = [
+        _attend(q, k, v, _hidden(len(q), len(q), 0))[0] for q, k, v in zip(*parts, strict=True)
+    ]
+    _compare(actual, torch.cat(expected))

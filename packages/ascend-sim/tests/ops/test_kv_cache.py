@@ -4,6 +4,7 @@
 import pytest
 import torch
 import torch_npu
+from _aclnn import call
 from _oracle import FLOATS, values
 
 
@@ -34,3 +35,34 @@ def test_tokens_may_be_columns_of_a_fused_projection():
     torch_npu.npu_scatter_pa_kv_cache(qkv[:, 1], qkv[:, 2], keys, others, slots, cache_mode="Norm")
     assert torch.equal(keys.cpu().flatten(0, 1)[[1, 2, 7]], qkv[:, 1].cpu())
     assert torch.equal(others.cpu().flatten(0, 1)[[1, 2, 7]], qkv[:, 2].cpu())
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_keys_alone_land_in_their_slots(dtype):
+    key, cache = values(3, 2, 8, dtype=dtype), torch.zeros(2, 4, 2, 8, dtype=dtype).npu()
+    slots = torch.tensor([6, -1, 1], dtype=torch.int32)
+    call("aclnnScatterPaCache", key.npu(), cache, slots.npu(), None, None, None, b"Norm")
+    expected = torch.zeros(8, 2, 8, dtype=dtype)
+    expected[6], expected[1] = key[0], key[2]
+    assert torch.equal(cache.cpu().flatten(0, 1), expected)
+
+
+@pytest.mark.parametrize("cumulative", [False, True])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_tokens_of_sequences_are_gathered_from_their_pages(dtype, cumulative):
+    keys, others = values(5, 4, 2, 8, dtype=dtype), values(5, 4, 2, 8, dtype=dtype, seed=1)
+    tables = torch.tensor([[3, 0], [4, 1]], dtype=torch.int32)
+    lengths = torch.tensor([0, 6, 9] if cumulative else [6, 3], dtype=torch.int32)
+    key, value = torch.zeros(9, 2, 8, dtype=dtype).npu(), torch.zeros(9, 2, 8, dtype=dtype).npu()
+    torch_npu.npu_gather_pa_kv_cache(
+        keys.npu(),
+        others.npu(),
+        tables.npu(),
+        lengths.npu(),
+        key,
+        value,
+        is_seq_lens_cumsum=cumulative,
+    )
+    for actual, cache in ((key, keys), (value, others)):
+        expected = torch.cat([cache[3], cache[0, :2], cache[4, :3]])
+        assert torch.equal(actual.cpu(), expected)

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
+from _aclnn import call
 from _oracle import FLOATS, assert_same, values
 
 _LIMIT = {torch.float32: 1e-5, torch.bfloat16: 1.6e-2, torch.float16: 2e-3}
@@ -78,3 +79,32 @@ def test_gelu_approximation_by_name():
     torch.testing.assert_close(
         torch_npu.npu_gelu(x.npu(), approximate="tanh").cpu(), F.gelu(x, approximate="tanh")
     )
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_gemma_rms_norm_adds_1_to_its_weight(dtype):
+    x, gamma = values(3, 16, dtype=dtype), values(16, dtype=dtype, seed=1)
+    y, rstd = torch_npu.npu_gemma_rms_norm(x.npu(), gamma.npu(), 1e-6)
+    _close(y, _rms_norm(x, gamma.float() + 1, 1e-6))
+    expected = torch.rsqrt(x.float().square().mean(-1, keepdim=True) + 1e-6)
+    torch.testing.assert_close(rstd.cpu(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_add_rms_norm_cast_gives_the_norm_in_both_precisions(dtype):
+    a, b, gamma = (values(3, 16, dtype=dtype, seed=seed) for seed in range(3))
+    wide, narrow, _, x = torch_npu.npu_add_rms_norm_cast(a.npu(), b.npu(), gamma[0].npu(), 1e-6)
+    assert (wide.dtype, narrow.dtype) == (torch.float32, dtype)
+    assert torch.equal(x.cpu(), a + b)
+    _close(narrow, _rms_norm(a + b, gamma[0], 1e-6))
+    torch.testing.assert_close(wide.cpu(), narrow.cpu().float())
+
+
+def test_layer_norm_by_the_name_of_its_fast_kernel():
+    x, weight, bias = values(5, 8), values(8, seed=1), values(8, seed=2)
+    out, mean, rstd = (torch.zeros(*shape).npu() for shape in ((5, 8), (5, 1), (5, 1)))
+    on_npu = (x.npu(), [8], weight.npu(), bias.npu(), 1e-5)
+    call("aclnnFastLayerNorm", *on_npu, out, mean, rstd)
+    _close(out, F.layer_norm(x, (8,), weight, bias))
+    _close(mean, x.mean(-1, keepdim=True))
+    _close(rstd, torch.rsqrt(x.var(-1, correction=0, keepdim=True) + 1e-5))

@@ -56,3 +56,46 @@ def test_generators_are_independent():
     assert not torch.equal(
         *(torch.empty(50, device="npu").uniform_(generator=g).cpu() for g in (one, two))
     )
+
+
+@pytest.mark.parametrize(
+    ("draw", "mean", "deviation"),
+    [
+        (lambda t: t.random_(), 2**23, 2**24 / 12**0.5),
+        (lambda t: torch.normal(3.0, 2.0, (SIZE,), device="npu"), 3.0, 2.0),
+        (lambda t: torch.normal(3.0, t.fill_(2.0)), 3.0, 2.0),
+        (lambda t: torch.normal(t.fill_(3.0), t + 2.0), 3.0, 5.0),
+    ],
+)
+def test_rarer_distribution_has_its_mean_and_deviation(draw, mean, deviation):
+    torch.npu.manual_seed(0)
+    numbers = draw(torch.empty(SIZE, device="npu")).cpu()
+    assert numbers.mean().item() == pytest.approx(mean, rel=0.04)
+    assert numbers.std().item() == pytest.approx(deviation, rel=0.04)
+
+
+@pytest.mark.parametrize(
+    ("draw", "mean", "deviation"),
+    [
+        (lambda t: t.uniform_(1, 3), 2.0, 0.577),
+        (lambda t: t.normal_(3, 2), 3.0, 2.0),
+        (lambda t: t.random_(0, 10), 4.5, 2.87),
+        (lambda t: t.random_(), 2**23, 2**24 / 12**0.5),
+        (lambda t: t.copy_(torch.multinomial(torch.ones_like(t), SIZE)), 9999.5, 5773.6),
+    ],
+)
+def test_a_graph_draws_from_its_distribution_and_anew_in_each_replay(draw, mean, deviation):
+    """In a graph the seed and the offset are tensors, which a replay reads."""
+    torch.npu.manual_seed(0)
+    numbers = torch.empty(SIZE, device="npu")
+    graph = torch.npu.NPUGraph()
+    with torch.npu.graph(graph):
+        draw(numbers)
+    graph.replay()
+    first = numbers.cpu()
+    graph.replay()
+    second = numbers.cpu()
+    assert not torch.equal(first, second)
+    for drawn in (first, second):
+        assert drawn.mean().item() == pytest.approx(mean, rel=0.04)
+        assert drawn.std().item() == pytest.approx(deviation, rel=0.04)

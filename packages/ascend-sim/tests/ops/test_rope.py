@@ -4,6 +4,7 @@
 import pytest
 import torch
 import torch_npu
+from _aclnn import call
 from _oracle import FLOATS, values
 
 _LIMIT = {torch.float32: 1e-5, torch.bfloat16: 3e-2, torch.float16: 4e-3}
@@ -105,3 +106,42 @@ def test_apply_rotary_pos_emb_changes_query_and_key_in_place():
     )
     _close(q, query * cos + _rotate(query, "half") * sin)
     _close(k, key * cos + _rotate(key, "half") * sin)
+
+
+def test_interleave_rope_rotates_pairs_put_into_halves():
+    x = values(2, 3, 4, 64, dtype=torch.bfloat16)
+    cos, sin = (values(2, 1, 4, 64, dtype=torch.bfloat16, seed=seed) for seed in (1, 2))
+    actual = torch_npu.npu_interleave_rope(x.npu(), cos.npu(), sin.npu())
+    halves = x.float().view(2, 3, 4, 32, 2).transpose(-1, -2).reshape(2, 3, 4, 64)
+    _close(actual, halves * cos.float() + _rotate(halves, "half") * sin.float())
+
+
+@pytest.mark.parametrize("neox", [True, False])
+def test_rope_by_position_by_its_first_name(neox):
+    positions, cache = torch.tensor([0, 7, 3, 19]), _cache(20, 16)
+    query, key = values(4, 64), values(4, 32, seed=1)
+    q, k = torch.zeros(4, 64).npu(), torch.zeros(4, 32).npu()
+    inputs = (positions.npu(), query.npu(), key.npu(), cache.npu(), [0, 0, 0], 16, neox)
+    call("aclnnRopeWithSinCosCache", *inputs, q, k)
+    cos, sin = cache[positions].chunk(2, -1)
+    mode = "half" if neox else "interleave"
+    _close(q, _reference(query, cos, sin, mode, 16))
+    _close(k, _reference(key, cos, sin, mode, 16))
+
+
+@pytest.mark.parametrize("mode", ["half", "interleave"])
+def test_rotary_position_embedding_by_its_first_name(mode):
+    x, cos, sin = values(2, 5, 3, 8), values(1, 5, 1, 8, seed=1), values(1, 5, 1, 8, seed=2)
+    out = torch.zeros(2, 5, 3, 8).npu()
+    number = 0 if mode == "half" else 1
+    call("aclnnRotaryPositionEmbedding", x.npu(), cos.npu(), sin.npu(), number, out)
+    _close(out, x * cos + _rotate(x, mode) * sin)
+
+
+def test_apply_rotary_pos_emb_by_its_first_name():
+    query, key = values(2, 3, 4, 8).npu(), values(2, 3, 1, 8, seed=1).npu()
+    cos, sin = values(2, 3, 1, 8, seed=2), values(2, 3, 1, 8, seed=3)
+    q, k = query.cpu(), key.cpu()
+    call("aclnnApplyRotaryPosEmb", query, key, cos.npu(), sin.npu(), 1)
+    _close(query, q * cos + _rotate(q, "half") * sin)
+    _close(key, k * cos + _rotate(k, "half") * sin)

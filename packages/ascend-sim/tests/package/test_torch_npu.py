@@ -89,7 +89,8 @@ torch.npu.synchronize()
         status=1,
     )
     assert "aclnnGridSampler2D" not in operators()
-    assert "aclopCompileAndExecute(GridSampler2D) is not implemented by ascend-sim" in error
+    assert "aclnnGridSampler2D failed: ascend-sim does not simulate this operator" in error
+    assert "torch.ops.aten.grid_sampler_2d led to it" in error
 
 
 def test_two_devices_have_tensors_streams_and_graphs_of_their_own(python) -> None:

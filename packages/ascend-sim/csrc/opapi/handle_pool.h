@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Memory for the handles of one type: a range of addresses that nothing else ever has. Callers give
+// and take pointers; whether one is a handle can be told by its address, and a slot stays readable
+// when its handle has gone.
+#pragma once
+
+#include <cstddef>
+#include <mutex>
+#include <vector>
+
+namespace ascend_sim::opapi {
+
+// Safe from any thread.
+class HandlePool {
+ public:
+  static constexpr size_t kSlotBytes = 256;
+
+  HandlePool();
+  HandlePool(const HandlePool&) = delete;
+  HandlePool& operator=(const HandlePool&) = delete;
+
+  // A slot for `size` bytes; throws std::bad_alloc when there is none.
+  void* Take(size_t size);
+  void Give(void* slot);
+
+  // True when `address` is that of a slot, taken or not.
+  bool Owns(const void* address) const;
+
+ private:
+  char* base_;
+  std::mutex mutex_;
+  size_t used_ = 0;          // slots that were ever taken
+  std::vector<void*> free_;  // of these
+};
+
+}  // namespace ascend_sim::opapi

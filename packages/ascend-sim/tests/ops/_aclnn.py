@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls an operator of libopapi itself, for those that torch_npu only calls on other devices."""
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from _record import declared_operators
+
+__all__ = ["call"]
+
+ACL_TYPES = {
+    torch.float32: 0, torch.float16: 1, torch.int8: 2, torch.int32: 3, torch.uint8: 4,
+    torch.int64: 9, torch.bool: 12, torch.bfloat16: 27,
+}  # fmt: skip
+ND = 2
+PLAIN = {
+    "int64": ctypes.c_int64, "int32": ctypes.c_int32, "int8": ctypes.c_int8, "bool": ctypes.c_bool,
+    "double": ctypes.c_double, "float": ctypes.c_float, "text": ctypes.c_char_p,
+}  # fmt: skip
+
+
+def _ints(values: Any) -> ctypes.Array[ctypes.c_int64]:
+    return (ctypes.c_int64 * len(values))(*values)
+
+
+class _Handles:
+    """Handles of one call."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._library = library
+        self._made: list[tuple[str, ctypes.c_void_p]] = []
+
+    def _create(self, kind: str, *arguments: Any) -> ctypes.c_void_p:
+        create = getattr(self._library, f"aclCreate{kind}")
+        create.restype = ctypes.c_void_p
+        handle = ctypes.c_void_p(create(*arguments))
+        assert handle.value is not None, kind
+        self._made.append((kind, handle))
+        return handle
+
+    def tensor(self, value: torch.Tensor) -> ctypes.c_void_p:
+        storage = _ints([value.untyped_storage().nbytes() // value.element_size()])
+        return self._create(
+            "Tensor",
+            _ints(value.size()),
+            ctypes.c_uint64(value.dim()),
+            ACL_TYPES[value.dtype],
+            _ints(value.stride()),
+            ctypes.c_int64(value.storage_offset()),
+            ND,
+            storage,
+            ctypes.c_uint64(1),
+            ctypes.c_void_p(value.untyped_storage().data_ptr()),
+        )
+
+    def tensors(self, value: list[torch.Tensor]) -> ctypes.c_void_p:
+        items = [self.tensor(item) for item in value]
+        del self._made[len(self._made) - len(items) :]  # a list destroys its items
+        array = (ctypes.c_void_p * len(items))(*(item.value for item in items))
+        return self._create("TensorList", array, ctypes.c_uint64(len(items)))
+
+    def ints(self, value: list[int]) -> ctypes.c_void_p:
+        return self._create("IntArray", _ints(value), ctypes.c_uint64(len(value)))
+
+    def scalar(self, value: float) -> ctypes.c_void_p:
+        if isinstance(value, int):
+            return self._create("Scalar", ctypes.byref(ctypes.c_int64(value)), 9)
+        return self._create("Scalar", ctypes.byref(ctypes.c_float(value)), 0)
+
+    def destroy(self) -> None:
+        for kind, handle in self._made:
+            getattr(self._library, f"aclDestroy{kind}")(handle)
+
+
+def call(name: str, *arguments: Any) -> None:
+    """Run an operator on torch's current stream; None is a null handle."""
+    library = ctypes.CDLL("libopapi.so")
+    handles = _Handles(library)
+    makers: dict[str, Callable[[Any], ctypes.c_void_p]] = {
+        kind: getattr(handles, kind) for kind in ("tensor", "tensors", "ints", "scalar")
+    }
+    kinds = declared_operators()[name]
+    passed = [
+        ctypes.c_void_p() if value is None else (makers.get(kind) or PLAIN[kind])(value)
+        for kind, value in zip(kinds, arguments, strict=True)
+    ]
+    torch.npu.synchronize()  # what torch_npu has queued comes first
+    size, executor = ctypes.c_uint64(), ctypes.c_void_p()
+    status = getattr(library, f"{name}GetWorkspaceSize")(
+        *passed, ctypes.byref(size), ctypes.byref(executor)
+    )
+    assert status == 0, f"{name}: {status}"
+    stream = ctypes.c_void_p(torch.npu.current_stream().npu_stream)
+    assert getattr(library, name)(None, size, executor, stream) == 0
+    handles.destroy()
+    torch.npu.synchronize()

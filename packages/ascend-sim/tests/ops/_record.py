@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests call operators with, and the table of it in the documentation.
+
+``pytest packages/ascend-sim/tests/ops --record-operators`` writes both: `operators.json`, which
+says of every operator with which dtypes, layouts and formats the tests that passed launched it, and
+`docs/operators.md`, which shows it.
+"""
+
+import ctypes
+import json
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+__all__ = ["PAGE", "RECORD", "Recorder", "declared_operators", "render"]
+
+HERE = Path(__file__).parent
+RECORD = HERE / "operators.json"
+PAGE = HERE.parents[3] / "docs" / "operators.md"
+SPEC = HERE.parents[1] / "spec" / "operators.toml"
+
+# Of these files tests call operators without looking at what they compute.
+NOT_NUMERIC = {"test_errors.py", "test_signatures.py", "test_record.py"}
+MOST_TESTS = 8
+
+DTYPES = {
+    0: "fp32", 1: "fp16", 2: "int8", 3: "int32", 4: "uint8", 6: "int16", 7: "uint16", 8: "uint32",
+    9: "int64", 10: "uint64", 11: "fp64", 12: "bool", 16: "complex64", 17: "complex128", 27: "bf16",
+    29: "int4", 33: "complex32", 34: "hif8", 35: "fp8_e5m2", 36: "fp8_e4m3fn",
+}  # fmt: skip
+FORMATS = {-1: "ND", 0: "ND", 1: "ND", 2: "ND", 27: "ND", 29: "NZ", 30: "ND", 47: "ND"}
+LAYOUTS = {"c": "dense", "s": "strided"}
+
+HEADING = """\
+# Operators
+
+Made by the tests of `ascend-sim` from what they launch (`pytest packages/ascend-sim/tests/ops
+--record-operators`): an operator is in this table with the dtypes and layouts with which a test that passed
+compares its results with PyTorch on the CPU or with a formula. *Strided* is a view that is not dense; *NZ* the
+fractal storage of matrices; limits are those of the device that a test sees enforced. Of all operators that
+`torch_npu` calls, `ascend-sim coverage --library libopapi --list` says which are there.
+
+{count} operators.
+
+| operator | from `torch.ops` | dtypes | layouts | limits | tests |
+|---|---|---|---|---|---|
+"""  # noqa: E501
+
+
+def declared_operators() -> dict[str, list[str]]:
+    """Return the kinds of the arguments of every operator of the simulator."""
+    library = ctypes.CDLL("libopapi.so")
+    library.ascendSimDescribeOperators.restype = ctypes.c_char_p
+    lines = library.ascendSimDescribeOperators().decode().splitlines()
+    return {name: kinds for name, *kinds in (line.split() for line in lines)}
+
+
+class Recorder:
+    """Collects what each test calls operators with."""
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL("libopapi.so")
+        self._library.ascendSimTakeRecord.restype = ctypes.c_char_p
+        self._library.ascendSimRecordOperators(ctypes.c_bool(True))
+        self._calls: dict[str, set[str]] = defaultdict(set)  # test -> lines
+
+    def take(self) -> list[str]:
+        """Return what was recorded since the last time."""
+        return self._library.ascendSimTakeRecord().decode().splitlines()
+
+    def passed(self, test: str) -> None:
+        """Note what was recorded as the doing of a test that passed."""
+        self._calls[test].update(self.take())
+
+    def result(self) -> dict[str, dict[str, list[str]]]:
+        """Return the content of `operators.json`."""
+        operators: dict[str, dict[str, set[str]]] = {}
+        uses: dict[str, set[str]] = defaultdict(set)  # test function -> operators
+        for test, lines in self._calls.items():
+            function = test.partition("[")[0]
+            numeric = Path(function.partition("::")[0]).name not in NOT_NUMERIC
+            for line in lines:
+                name, *kinds = line.split(" ")
+                entry = operators.setdefault(name, defaultdict(set))
+                if kinds[:1] == ["!"]:
+                    entry["limits"].add(" ".join(kinds[1:]).partition(" (a limit")[0])
+                elif numeric:
+                    uses[function].add(name)
+                    for kind in ",".join(kinds).split(","):
+                        if ":" in kind:
+                            dtype, format_, layout = kind.split(":")
+                            entry["dtypes"].add(DTYPES.get(int(dtype), dtype))
+                            plain = FORMATS.get(int(format_), format_)
+                            entry["layouts"].add(LAYOUTS[layout] if plain == "ND" else plain)
+        # The tests that are about an operator launch few others.
+        for function in sorted(uses, key=lambda test: (len(uses[test]), test)):
+            for name in uses[function]:
+                if len(operators[name]["tests"]) < MOST_TESTS:
+                    operators[name]["tests"].add(function)
+        return {
+            name: {key: sorted(values) for key, values in sorted(entry.items())}
+            for name, entry in sorted(operators.items())
+            if entry.get("tests")
+        }
+
+    def write(self) -> None:
+        """Write the record and the page."""
+        record = self.result()
+        rows = (f'"{name}": {json.dumps(entry)}' for name, entry in record.items())
+        RECORD.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
+        PAGE.write_text(render(record), encoding="utf-8")
+
+
+def render(record: dict[str, dict[str, list[str]]]) -> str:
+    """Return the page of the documentation for a record."""
+    facts: dict[str, dict[str, Any]] = tomllib.loads(SPEC.read_text(encoding="utf-8"))
+    lines = [HEADING.format(count=len(record))]
+    for name, entry in record.items():
+        files = sorted({test.partition("::")[0] for test in entry["tests"]})
+        limits = "<br>".join(limit.replace("|", "\\|") for limit in entry.get("limits", []))
+        cells = (
+            name.removeprefix("aclnn"),
+            ", ".join(facts.get(name, {}).get("torch", [])),
+            ", ".join(entry.get("dtypes", [])),
+            ", ".join(entry.get("layouts", [])),
+            limits,
+            ", ".join(file.removesuffix(".py").removeprefix("test_") for file in files),
+        )
+        lines.append(f"| {' | '.join(cells)} |\n")
+    return "".join(lines)
