@@ -217,7 +217,10 @@ def _suites() -> list[str]:
     would be using: the suites of ascend-sim are folders of their own.
     """
     packages = [f"packages/{package}" for package in PACKAGES if package != "ascend-sim"]
-    sim = [f"packages/ascend-sim/tests/{suite}" for suite in ("runtime", "hccl", "ops", "package")]
+    sim = [
+        f"packages/ascend-sim/tests/{suite}"
+        for suite in ("runtime", "hccl", "ops", "unlimited", "package")
+    ]
     return [*packages, *sim, "packages/ascend-sim/conformance", "tests-integration"]
 
 

@@ -105,3 +105,36 @@ def test_apply_rotary_pos_emb_changes_query_and_key_in_place():
     )
     _close(q, query * cos + _rotate(query, "half") * sin)
     _close(k, key * cos + _rotate(key, "half") * sin)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("tokens", [1, 5])
+def test_interleave_rope_leaves_the_pairs_in_halves(dtype, tokens):
+    """cos and sin are of one head, and of one token or all."""
+    x = values(2, 3, 5, 64, dtype=dtype)
+    cos, sin = (values(2, 1, tokens, 64, dtype=dtype, seed=seed) for seed in (1, 2))
+    halves = x.float().unflatten(-1, (-1, 2)).transpose(-1, -2).flatten(-2)
+    expected = halves * cos.float() + _rotate(halves, "half") * sin.float()
+    _close(torch_npu.npu_interleave_rope(x.npu(), cos.npu(), sin.npu()), expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "heads", "dtype", "text"),
+    [
+        ((1, 2, 3, 64), 1, torch.float32, "x must be float16 or bfloat16"),
+        ((1, 2, 3, 32), 1, torch.float16, "size of x must be 64"),
+        ((1, 2, 3, 64), 2, torch.float16, "must have one head"),
+    ],
+    ids=str,
+)
+def test_limits_of_interleave_rope(shape, heads, dtype, text):
+    """npu_interleave_rope.md, parameters and constraints."""
+    x = values(*shape, dtype=dtype).npu()
+    cos = values(shape[0], heads, *shape[2:], dtype=dtype).npu()
+    with pytest.raises(RuntimeError, match=text):
+        _interleave_and_wait(x, cos)
+
+
+def _interleave_and_wait(x, cos):
+    torch_npu.npu_interleave_rope(x, cos, cos)
+    torch.npu.synchronize()
