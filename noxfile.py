@@ -217,7 +217,7 @@ def _suites() -> list[str]:
     would be using: the suites of ascend-sim are folders of their own.
     """
     packages = [f"packages/{package}" for package in PACKAGES if package != "ascend-sim"]
-    suites = ("runtime", "hccl", "ops", "models", "package")
+    suites = ("runtime", "hccl", "ops", "unlimited", "models", "package")
     sim = [f"packages/ascend-sim/tests/{suite}" for suite in suites]
     return [*packages, *sim, "packages/ascend-sim/conformance", "tests-integration"]
 

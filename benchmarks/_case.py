@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One decode workload on one random model, and processes to run it in.
 
+In fp32, so that tokens can be compared, and so without the limits of a device (`--limits off`).
 The simulator and torch's threads are configured once per process, so every case gets a process.
 """
 
@@ -110,7 +111,7 @@ def child_main(measure: Callable[[Case, Path], dict[str, Any]]) -> None:
     import ascend_sim
 
     case, folder = Case(**json.loads(sys.argv[1])), Path(sys.argv[2])
-    ascend_sim.activate(ascend_sim.SimConfig(compute=case.compute))
+    ascend_sim.activate(ascend_sim.SimConfig(compute=case.compute, limits="off"))
     case.write_model(folder / "model")
     result = measure(case, folder / "model")
     (folder / "result.json").write_text(json.dumps(result))

@@ -19,7 +19,12 @@ def show_answers(console: Console, answers: list[Answer]) -> None:
 
 
 def summary(
-    stats: dict[str, Any], traffic: Traffic, *, ready_s: float, tokens_match: bool
+    stats: dict[str, Any],
+    traffic: Traffic,
+    *,
+    ready_s: float,
+    tokens_match: bool,
+    tokens_decided: float,
 ) -> dict[str, Any]:
     """Return the demo's result as one flat JSON object."""
     return {
@@ -35,6 +40,7 @@ def summary(
         "capture_seconds": round(stats["capture_seconds"], 2),
         "requests": len(traffic.answers),
         "tokens_match_reference": tokens_match,
+        "tokens_decided": round(tokens_decided, 4),
         "ready_s": round(ready_s, 1),
         "tokens_per_s": round(traffic.tokens_per_s, 1),
     }
@@ -61,5 +67,7 @@ def show_table(console: Console, result: dict[str, Any]) -> None:
     table.add_row("time to ready", f"{result['ready_s']} s")
     table.add_row("tokens/s, all requests", str(result["tokens_per_s"]))
     table.add_row("requests", str(result["requests"]))
-    table.add_row("tokens equal the reference", "yes" if result["tokens_match_reference"] else "NO")
+    match = "yes" if result["tokens_match_reference"] else "NO"
+    decided = f"{match} ({result['tokens_decided']:.1%} decided in bf16)"
+    table.add_row("tokens equal the reference", decided)
     console.print(table)

@@ -13,8 +13,8 @@ import ascend_sim
 ascend_sim.activate()
 
 import pytest  # noqa: E402
-from support.engine import EngineRuns  # noqa: E402
-from support.models import FAMILIES, make_model  # noqa: E402
+from support.engine import OFF_LIMITS, EngineRuns  # noqa: E402
+from support.models import FAMILIES, make_device_model, make_model  # noqa: E402
 
 # As it was before a module of tests imports vLLM, which sets variables.
 _ENVIRONMENT = dict(os.environ)
@@ -31,6 +31,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def tiny_model(models: dict[str, Path]) -> Path:
     """A random Qwen3, for tests that need any model."""
     return models["qwen3"]
+
+
+@pytest.fixture(scope="session")
+def device_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Qwen3 that a device takes, in bf16."""
+    return make_device_model("qwen3", tmp_path_factory.mktemp("device") / "qwen3")
 
 
 @pytest.fixture(scope="session")
@@ -56,5 +62,11 @@ def vllm_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
 
 @pytest.fixture(scope="session")
 def engine_runs(vllm_environment: dict[str, str]) -> EngineRuns:
-    """Runs of engines; those that were asked for before are not run again."""
+    """Runs of engines in fp32; those that were asked for before are not run again."""
+    return EngineRuns(vllm_environment, OFF_LIMITS)
+
+
+@pytest.fixture(scope="session")
+def device_runs(vllm_environment: dict[str, str]) -> EngineRuns:
+    """Runs of engines on what takes no more than a device."""
     return EngineRuns(vllm_environment)

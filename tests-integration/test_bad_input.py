@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.engine import under_simulator
+from support.engine import Batch, EngineRun, EngineRuns, under_simulator
 from support.models import make_model
+from support.runs import engine_options
 
 SERVE = ["vllm", "serve", "/nonexistent"]
 CONFIG_PROCESS = Path(__file__).parent / "support" / "config_process.py"
@@ -145,6 +146,27 @@ def test_the_error_names_the_option(case: Case, errors: dict[str, str]) -> None:
     assert error
     for word in case.words:
         assert word in error
+
+
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [
+        (
+            "float32",
+            ("option --dtype = 'float32'", "`--dtype bfloat16`", "ascend-sim run --limits"),
+        ),
+        ("bfloat16", ("option --model = '4 heads of 32, 2 of keys", "head size must be")),
+    ],
+)
+def test_what_the_attention_kernel_refuses_is_refused_at_start(
+    dtype: str, words: tuple[str, ...], tiny_model: Path, device_runs: EngineRuns
+) -> None:
+    options = engine_options(tiny_model, "eager", dtype=dtype)
+    run = EngineRun(f"refused, {dtype}", options, [Batch([[1]], 1)])
+    log = device_runs.results([run])[run.name]
+    assert isinstance(log, str)
+    for word in words:
+        assert word in log
 
 
 def start(command: list[str], environment: dict[str, str]) -> str:

@@ -27,11 +27,12 @@ def run_demo(
 
 
 def test_the_demo_serves_with_graphs_and_its_tokens_match(
-    tiny_model: Path, vllm_environment: dict[str, str]
+    device_model: Path, vllm_environment: dict[str, str]
 ) -> None:
-    code, result, output = run_demo(vllm_environment, "--model", str(tiny_model))
+    code, result, output = run_demo(vllm_environment, "--model", str(device_model))
     assert code == 0, output
     assert result["tokens_match_reference"] is True
+    assert result["tokens_decided"] > 0.5
     assert result["simulated"] is True
     assert result["backend"] == "aclgraph"
     assert result["cudagraph_mode"] == "FULL_AND_PIECEWISE"
@@ -43,9 +44,9 @@ def test_the_demo_serves_with_graphs_and_its_tokens_match(
 
 
 def test_the_demo_on_two_devices_gives_the_same_tokens(
-    tiny_model: Path, vllm_environment: dict[str, str]
+    device_model: Path, vllm_environment: dict[str, str]
 ) -> None:
-    code, result, output = run_demo(vllm_environment, "--model", str(tiny_model), devices=2)
+    code, result, output = run_demo(vllm_environment, "--model", str(device_model), devices=2)
     assert code == 0, output
     assert result["tokens_match_reference"] is True
     assert result["cudagraph_mode"] == "FULL_AND_PIECEWISE"
@@ -53,9 +54,11 @@ def test_the_demo_on_two_devices_gives_the_same_tokens(
 
 
 def test_the_demo_without_graphs_counts_eager_decode_steps(
-    tiny_model: Path, vllm_environment: dict[str, str]
+    device_model: Path, vllm_environment: dict[str, str]
 ) -> None:
-    code, result, output = run_demo(vllm_environment, "--model", str(tiny_model), "--enforce-eager")
+    code, result, output = run_demo(
+        vllm_environment, "--model", str(device_model), "--enforce-eager"
+    )
     assert code == 0, output
     assert result["backend"] == "eager"
     assert result["replays"] == 0

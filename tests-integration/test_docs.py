@@ -68,9 +68,9 @@ def server_groups() -> list[list[Block]]:
 
 
 @pytest.fixture
-def here(tmp_path: Path, tiny_model: Path) -> Path:
+def here(tmp_path: Path, device_model: Path) -> Path:
     """A folder as the documentation assumes it: with a model in ./model."""
-    (tmp_path / "model").symlink_to(tiny_model)
+    (tmp_path / "model").symlink_to(device_model)
     return tmp_path
 
 
@@ -150,11 +150,11 @@ def wait_until_healthy(server: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.how == "run: demo"], ids=str)
-def test_options_of_the_demo_are_valid(block: Block, tiny_model: Path) -> None:
+def test_options_of_the_demo_are_valid(block: Block, device_model: Path) -> None:
     """The demo itself is run by test_demo; here its documented options are parsed."""
     from demo.__main__ import main
 
     for line in block.text.splitlines():
-        arguments = shlex.split(line.replace("PATH", str(tiny_model)))
+        arguments = shlex.split(line.replace("PATH", str(device_model)))
         _, _, options = (" ".join(arguments) + " -- ").partition(" -- ")
         main.make_context("demo", [word for word in options.split() if word != "--"])

@@ -4,7 +4,7 @@
 from pathlib import Path
 
 import pytest
-from support.engine import Batch, EngineRun, EngineRuns, succeeded
+from support.engine import OFF_LIMITS, Batch, EngineRun, EngineRuns, succeeded
 from support.reference import Reference, make_reference
 from support.runs import NEW_TOKENS, PROMPTS, engine_options
 
@@ -13,7 +13,7 @@ MODES = ["eager", "FULL", "FULL_AND_PIECEWISE"]  # the last one has what PIECEWI
 
 @pytest.fixture(scope="module")
 def runs(vllm_environment: dict[str, str]) -> EngineRuns:
-    return EngineRuns(vllm_environment, ("--devices", "2"))
+    return EngineRuns(vllm_environment, (*OFF_LIMITS, "--devices", "2"))
 
 
 @pytest.fixture(scope="module")

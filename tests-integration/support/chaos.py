@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.engine import under_simulator
+from support.engine import OFF_LIMITS, under_simulator
 from support.models import make_model
 from support.reference import make_reference
 from support.runs import PROMPTS, engine_options
@@ -72,7 +72,7 @@ def serve_with_seeds(
         "first": first,
         "seeds": seeds,
     }
-    options = ("--schedule", f"chaos:{first}", "--check", "hazards")
+    options = (*OFF_LIMITS, "--schedule", f"chaos:{first}", "--check", "hazards")
     run = ChaosRun()
     with (
         tempfile.TemporaryFile("w+") as log,

@@ -13,7 +13,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Batch", "EngineResult", "EngineRun", "EngineRuns", "succeeded", "under_simulator"]
+__all__ = [
+    "OFF_LIMITS",
+    "Batch",
+    "EngineResult",
+    "EngineRun",
+    "EngineRuns",
+    "succeeded",
+    "under_simulator",
+]
+
+OFF_LIMITS = ("--limits", "off")
+"""For the simulator: fused attention in fp32 and with small heads, which no device takes."""
 
 _PROCESS = Path(__file__).with_name("engine_process.py")
 _TIMEOUT_S = 1200

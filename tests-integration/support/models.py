@@ -15,7 +15,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-__all__ = ["FAMILIES", "LAYERS", "make_model"]
+__all__ = ["FAMILIES", "LAYERS", "make_device_model", "make_model"]
 
 LAYERS = 4
 _SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -26,6 +26,8 @@ _CHAT_TEMPLATE = (
 # Large enough for attention to decide tokens, so that a wrong cache gives wrong tokens; the
 # reference asserts that no two tokens are nearly equal.
 _WEIGHT_SCALE = 0.12
+# Small enough that rounding to bf16 leaves most tokens decided.
+_GENTLE_SCALE = 0.03
 
 _SHAPE = {
     "vocab_size": 320,
@@ -93,6 +95,13 @@ def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **change
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def make_device_model(family: str, folder: Path) -> Path:
+    """Write a model that a device takes, in bf16: its attention has heads of 128."""
+    if family == "qwen2":  # has no head_dim of its own
+        return make_model(family, folder, _GENTLE_SCALE, hidden_size=512)
+    return make_model(family, folder, _GENTLE_SCALE, head_dim=128)
 
 
 def _byte_tokenizer() -> PreTrainedTokenizerFast:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from support.engine import under_simulator
+from support.engine import OFF_LIMITS, under_simulator
 
 __all__ = ["MODEL", "Server", "leftovers", "running"]
 
@@ -74,7 +74,9 @@ def running(
     """
     log, port = folder / "log", _free_port()
     fixed = sum(_OPTIONS.items(), ("--port", str(port)))
-    command = under_simulator("vllm", "serve", str(model), *fixed, *options, options=simulator)
+    command = under_simulator(
+        *("vllm", "serve", str(model), *fixed, *options), options=(*OFF_LIMITS, *simulator)
+    )
     environment = {**environment, "VLLM_SERVER_DEV_MODE": "1"}
     with log.open("w") as output:
         process = psutil.Popen(

@@ -15,7 +15,8 @@ import torch_npu
 
 from ascend_aclgraph import Graph, updatable
 
-HEADS, HEAD_SIZE, BLOCK = 4, 32, 16
+HEADS, HEAD_SIZE, BLOCK = 4, 128, 16
+DTYPE = torch.bfloat16  # attention takes no fp32
 
 
 class Decoder:
@@ -24,12 +25,13 @@ class Decoder:
     def __init__(self, layers: int, batch: int, blocks_per_sequence: int) -> None:
         width = HEADS * HEAD_SIZE
         blocks = batch * blocks_per_sequence
-        self.weights = torch.randn(layers, width, 3 * width, device="npu") / width**0.5
-        self.cache = torch.zeros(layers, 2, blocks * BLOCK, width, device="npu")
+        weights = torch.randn(layers, width, 3 * width, device="npu") / width**0.5
+        self.weights = weights.to(DTYPE)
+        self.cache = torch.zeros(layers, 2, blocks * BLOCK, width, dtype=DTYPE, device="npu")
         table = torch.arange(blocks, dtype=torch.int32).view(batch, blocks_per_sequence)
         self.block_table = table.npu()
         self.first_slots = self.block_table[:, 0].long() * BLOCK
-        self.hidden = torch.randn(batch, width, device="npu")
+        self.hidden = torch.randn(batch, width, device="npu").to(DTYPE)
         self.slots = self.first_slots.clone()
 
     def step(self, lengths: list[int]) -> torch.Tensor:

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <tuple>
 
 #include "simd.h"
 
@@ -232,8 +234,11 @@ class ShortQuery {
       max_[row] = *std::max_element(scores, scores + score_stride_);
       if (max_[row] == kNoScore) {
         std::fill(scores, scores + score_stride_, 0.0f);  // sees nothing: the result is 0
-      } else {
-        total_[row] = Exponentiate(scores, score_stride_, max_[row]);
+        continue;
+      }
+      total_[row] = Exponentiate(scores, score_stride_, max_[row]);
+      if (call_.sink.defined()) {
+        total_[row] += std::exp(call_.sink.const_data_ptr<float>()[Head(row)] - max_[row]);
       }
     }
   }
@@ -351,6 +356,11 @@ void AttendLongQuery(const AttentionCall& call, const AttentionSequence& sequenc
   }
   const auto k = KeysOf(call, sequence, call.k, call.k_strides, call.key_size);
   const auto v = KeysOf(call, sequence, call.v, call.v_strides, call.value_size);
+  // The kernel takes one size for keys and values: the smaller is filled up with zeros.
+  const auto size = std::max(call.key_size, call.value_size);
+  const auto widened = [size](const at::Tensor& rows) {
+    return rows.size(-1) == size ? rows : at::constant_pad_nd(rows, {0, size - rows.size(-1)});
+  };
   const bool causal = IsPlainCausal(call, sequence);
   const auto hidden = causal ? at::Tensor() : HiddenPairs(call, sequence, MaskOf(call, sequence));
   std::optional<at::Tensor> addend;  // what the kernel adds to scores, float
@@ -360,8 +370,14 @@ void AttendLongQuery(const AttentionCall& call, const AttentionSequence& sequenc
                  .unsqueeze(0)
                  .unsqueeze(0);
   }
-  auto [result, lse] = at::_scaled_dot_product_flash_attention_for_cpu(q, k, v, /*dropout_p=*/0.0,
-                                                                       causal, addend, call.scale);
+  auto [result, lse] = at::_scaled_dot_product_flash_attention_for_cpu(
+      widened(q), widened(k), widened(v), /*dropout_p=*/0.0, causal, addend, call.scale);
+  result = result.narrow(-1, 0, call.value_size);
+  if (call.sink.defined()) {
+    // softmax with one more score s scales what there was by Z / (Z + e^s), Z being e^lse.
+    const auto share = at::sigmoid(lse - call.sink.view({call.heads / group, group, 1}));
+    result = result.to(at::kFloat).mul_(share.unsqueeze(-1));
+  }
   out.copy_(result);
   if (log_sum_exp.defined()) log_sum_exp.copy_(lse);
   if (!hidden.defined()) return;
@@ -370,9 +386,28 @@ void AttendLongQuery(const AttentionCall& call, const AttentionSequence& sequenc
   if (log_sum_exp.defined()) log_sum_exp.masked_fill_(blind.view({1, 1, -1}), kNoScore);
 }
 
+// The call of one sequence, with its keys and values gathered.
+AttentionCall Gathered(const AttentionCall& call, const AttentionSequence& sequence) {
+  AttentionCall one = call;
+  one.gather = nullptr;
+  std::tie(one.k, one.v) = call.gather(sequence);
+  one.k_strides = StridesOf(one.k);
+  one.v_strides = StridesOf(one.v);
+  one.block_table = at::Tensor();
+  one.sequences = {sequence};
+  one.sequences[0].kv_begin = 0;
+  return one;
+}
+
 }  // namespace
 
 void Attend(const AttentionCall& call) {
+  if (call.gather) {
+    for (const auto& sequence : call.sequences) {
+      if (sequence.query_length > 0) Attend(Gathered(call, sequence));
+    }
+    return;
+  }
   // Up to here the loops above beat ATen's kernel, which gathers pages and splits queries into
   // blocks of 32.
   constexpr int64_t kShortRows = 32;

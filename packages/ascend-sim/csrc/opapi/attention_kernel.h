@@ -10,7 +10,8 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
-#include <optional>
+#include <functional>
+#include <utility>
 #include <vector>
 
 namespace ascend_sim::opapi {
@@ -22,6 +23,11 @@ struct RowStrides {
   int64_t token = 0;
   int64_t head = 0;
 };
+
+// Those of a view [batch, token, head, size].
+inline RowStrides StridesOf(const at::Tensor& rows) {
+  return {rows.size(0) == 1 ? 0 : rows.stride(0), rows.stride(1), rows.stride(2)};
+}
 
 // One sequence of a call.
 struct AttentionSequence {
@@ -50,6 +56,14 @@ struct AttentionCall {
   // Pages: k and v strides are {block, token, head}.
   at::Tensor block_table;  // [batch, blocks], int32, or undefined for dense k and v
   int64_t block_size = 0;
+
+  // Where keys and values are not rows at fixed strides: makes those of a sequence, each
+  // [1, keys, kv_heads, size] of q's dtype, when the call runs. k, v and block_table are unused
+  // then.
+  std::function<std::pair<at::Tensor, at::Tensor>(const AttentionSequence&)> gather;
+
+  // Per head, if defined: a score that takes part in the softmax and has no value; float.
+  at::Tensor sink;
 
   // True (or not 0) hides a key. [..., query, key]; broadcasts over heads; dimension 0 of a 3-d or
   // 4-d mask is the batch unless 1.

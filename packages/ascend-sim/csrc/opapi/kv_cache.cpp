@@ -50,10 +50,38 @@ void ScatterTokens(const Tensor& rows, const Tensor& slots, Tensor& cache, const
   }
 }
 
-void RequirePlainCache(const std::string& cache_mode) {
-  TORCH_CHECK(
-      cache_mode.empty() || cache_mode == "Norm", "cache_mode '", cache_mode,
-      "' is not supported: only 'Norm' is (the cache's fractal layout, PA_NZ, is not simulated)");
+// A cache of the fractal layout, [blocks, heads * size / c, block_size, c] with c elements side by
+// side: the row of a token is in as many pieces.
+void ScatterFractals(const Tensor& rows, const Tensor& slots, Tensor& cache, const char* what) {
+  TORCH_CHECK(cache.dim() == 4 && rows.dim() == 3, what,
+              " must be [blocks, heads * size / c, block_size, c] and its tokens [tokens, heads, "
+              "size]");
+  TORCH_CHECK(rows.scalar_type() == cache.scalar_type(), what, " must have its tokens' dtype");
+  TORCH_CHECK(cache.size(1) * cache.size(3) == rows.size(1) * rows.size(2), what, " has rows of ",
+              cache.size(1) * cache.size(3), " elements, its tokens ", rows.size(1) * rows.size(2));
+  const auto block_size = cache.size(2);
+  const auto mapping = slots.flatten().slice(0, 0, rows.size(0)).to(at::kLong);
+  const auto kept = at::nonzero(mapping >= 0).squeeze(-1);
+  if (kept.numel() == 0) return;
+  const auto slot = mapping.index_select(0, kept);
+  TORCH_CHECK(slot.max().item().toLong() < cache.size(0) * block_size, "slotMapping has ",
+              slot.max().item().toLong(), ", but ", what, " has ", cache.size(0) * block_size,
+              " slots");
+  const auto pieces = rows.reshape({rows.size(0), cache.size(1), cache.size(3)});
+  cache.permute({0, 2, 1, 3})
+      .index_put_({slot.div(block_size, "floor"), slot.remainder(block_size)},
+                  pieces.index_select(0, kept));
+}
+
+bool IsFractal(const std::string& cache_mode) {
+  Require(cache_mode.empty() || cache_mode == "Norm" || cache_mode == "PA_NZ", "cache_mode '",
+          cache_mode, "' is not supported: 'Norm' and 'PA_NZ' are");
+  return cache_mode == "PA_NZ";
+}
+
+// [block, token in block, elements of a token], a copy if the layout is fractal.
+Tensor TokensOf(const Tensor& cache, bool fractal) {
+  return (fractal ? cache.permute({0, 2, 1, 3}) : cache).flatten(2);
 }
 
 }  // namespace
@@ -64,26 +92,26 @@ ACLNN_PLANNED_OP(aclnnScatterPaKvCache,
                   const OptTensor& compress_seq_offsets, const OptTensor& seq_lens,
                   const std::string& cache_mode, const std::string& scatter_mode,
                   const OptInts& /*strides*/, const OptInts& /*offsets*/)) {
-  RequirePlainCache(cache_mode);
+  const auto scatter = IsFractal(cache_mode) ? ScatterFractals : ScatterTokens;
   TORCH_CHECK(
       !compress_lens && !compress_seq_offsets && !seq_lens,
       "compressed scatter (compress_lens, compress_seq_offsets, seq_lens) is not supported");
   TORCH_CHECK(scatter_mode.empty() || scatter_mode == "None", "scatterMode '", scatter_mode,
               "' is not supported");
-  return [key, key_cache, slots, value, value_cache]() mutable {
-    ScatterTokens(key, slots, key_cache, "key_cache");
-    ScatterTokens(value, slots, value_cache, "value_cache");
+  return [=]() mutable {
+    scatter(key, slots, key_cache, "key_cache");
+    scatter(value, slots, value_cache, "value_cache");
   };
 }
 ACLNN_PLANNED_OP(aclnnScatterPaCache,
                  (const Tensor& key, Tensor& key_cache, const Tensor& slots,
                   const OptTensor& compress_lens, const OptTensor& compress_seq_offsets,
                   const OptTensor& seq_lens, const std::string& cache_mode)) {
-  RequirePlainCache(cache_mode);
+  const auto scatter = IsFractal(cache_mode) ? ScatterFractals : ScatterTokens;
   TORCH_CHECK(
       !compress_lens && !compress_seq_offsets && !seq_lens,
       "compressed scatter (compress_lens, compress_seq_offsets, seq_lens) is not supported");
-  return [key, key_cache, slots]() mutable { ScatterTokens(key, slots, key_cache, "key_cache"); };
+  return [=]() mutable { scatter(key, slots, key_cache, "key_cache"); };
 }
 
 // The inverse: the first seq_lens[i] tokens of every sequence, one sequence after the other.
@@ -91,10 +119,11 @@ ACLNN_PLANNED_OP(aclnnGatherPaKvCache,
                  (const Tensor& key_cache, const Tensor& value_cache, const Tensor& block_tables,
                   const Tensor& seq_lens, Tensor& key, Tensor& value, const OptTensor& seq_offset,
                   const std::string& cache_mode, bool seq_lens_are_cumulative)) {
-  RequirePlainCache(cache_mode);
+  const bool fractal = IsFractal(cache_mode);
   TORCH_CHECK(!seq_offset, "seq_offset is not supported");
   return [=]() mutable {
-    const auto block_size = key_cache.size(1);
+    const auto keys = TokensOf(key_cache, fractal), values = TokensOf(value_cache, fractal);
+    const auto block_size = keys.size(1);
     const auto lengths = seq_lens.to(at::kLong).contiguous();
     const auto* length = lengths.const_data_ptr<int64_t>();
     int64_t row = 0;
@@ -106,9 +135,9 @@ ACLNN_PLANNED_OP(aclnnGatherPaKvCache,
           block_tables[i].to(at::kLong).index_select(0, positions.div(block_size, "floor"));
       const auto offsets = positions.remainder(block_size);
       key.narrow(0, row, tokens)
-          .copy_(key_cache.index({blocks, offsets}).view_as(key.narrow(0, row, tokens)));
+          .copy_(keys.index({blocks, offsets}).view_as(key.narrow(0, row, tokens)));
       value.narrow(0, row, tokens)
-          .copy_(value_cache.index({blocks, offsets}).view_as(value.narrow(0, row, tokens)));
+          .copy_(values.index({blocks, offsets}).view_as(value.narrow(0, row, tokens)));
       row += tokens;
     }
   };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Rotary position embedding.
+#include "rope.h"
+
 #include "op.h"
 #include "simd.h"
 #include "store.h"
@@ -137,6 +139,11 @@ void RopeWithCache(const Tensor& positions, const Tensor& query, const Tensor& k
 
 }  // namespace
 
+Tensor InterleaveRope(const Tensor& x, const Tensor& cos, const Tensor& sin) {
+  const auto halves = x.unflatten(-1, {x.size(-1) / 2, 2}).transpose(-1, -2).flatten(-2);
+  return Embedded(halves, cos, sin, Pairing::kHalf);
+}
+
 ACLNN_OP(aclnnRopeWithSinCosCache,
          (const Tensor& positions, const Tensor& query, const Tensor& key, const Tensor& cache,
           const Ints& sections, int64_t head_size, bool neox, Tensor& query_out, Tensor& key_out)) {
@@ -164,12 +171,18 @@ ACLNN_OP(aclnnRotaryPositionEmbeddingV2, (const Tensor& x, const Tensor& cos, co
   const auto values = x.to(at::kFloat);  // the rotation is given as a matrix
   Store(out, values * cos + at::matmul(values, rotate->to(at::kFloat)) * sin);
 }
-ACLNN_OP(aclnnInterleaveRope,
-         (const Tensor& x, const Tensor& cos, const Tensor& sin, Tensor& out)) {
-  // Splits pairs into halves first, then rotates halves (npu_interleave_rope's documented formula).
-  const auto n = x.size(-1);
-  const auto halves = x.unflatten(-1, {n / 2, 2}).transpose(-1, -2).flatten(-2);
-  Store(out, Embedded(halves, cos, sin, Pairing::kHalf));
+ACLNN_PLANNED_OP(aclnnInterleaveRope,
+                 (const Tensor& x, const Tensor& cos, const Tensor& sin, Tensor& out)) {
+  Require(x.dim() == 4 && cos.dim() == 4 && cos.sizes() == sin.sizes() && cos.size(3) == x.size(3),
+          "x, cos and sin must be [batch, heads, tokens, size]");
+  // npu_interleave_rope.md, parameters and constraints.
+  Limit(x.scalar_type() == at::kHalf || x.scalar_type() == at::kBFloat16,
+        "x must be float16 or bfloat16, not ", x.scalar_type());
+  Limit(x.size(3) == 64, "the size of x must be 64, not ", x.size(3));
+  Limit(cos.size(1) == 1, "cos and sin must have one head, not ", cos.size(1));
+  Limit(x.is_contiguous() && cos.is_contiguous() && sin.is_contiguous(),
+        "x, cos and sin must be contiguous");
+  return [=]() mutable { Store(out, InterleaveRope(x, cos, sin)); };
 }
 // In place. The layouts differ in the order of dimensions, over which cos and sin broadcast.
 ACLNN_OP(aclnnApplyRotaryPosEmb,

@@ -184,9 +184,9 @@ def test_an_executor_belongs_to_its_operator(libopapi, last_error, memory):
     ],
 )
 def test_attention_names_the_argument_it_refuses(arguments, text):
-    query = values(1, 4, 4, 16).npu()
+    query = values(1, 4, 4, 16, dtype=torch.bfloat16).npu()
     if arguments.pop("pse_shift", False):
-        arguments["pse_shift"] = values(1, 4, 4, 4).npu()
+        arguments["pse_shift"] = values(1, 4, 4, 4, dtype=torch.bfloat16).npu()
     defaults = {"num_heads": 4, "input_layout": "BSND"}
     with pytest.raises(RuntimeError, match=text):
         _attend_and_wait(query, defaults | arguments)

@@ -66,3 +66,20 @@ def test_tokens_of_sequences_are_gathered_from_their_pages(dtype, cumulative):
     for actual, cache in ((key, keys), (value, others)):
         expected = torch.cat([cache[3], cache[0, :2], cache[4, :3]])
         assert torch.equal(actual.cpu(), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int8], ids=str)
+def test_in_the_fractal_layout_a_row_lies_in_pieces_of_32_bytes(dtype):
+    """[blocks, heads * size / c, block, c]: pieces of a token are a block apart."""
+    c = 32 // dtype.itemsize
+    key, value = values(4, 2, 32, dtype=dtype), values(4, 2, 64, dtype=dtype, seed=1)
+    slots = torch.tensor([5, -1, 0, 11], dtype=torch.int32)
+    caches = [torch.zeros(3, 2 * size // c, 4, c, dtype=dtype).npu() for size in (32, 64)]
+    torch_npu.npu_scatter_pa_kv_cache(key.npu(), value.npu(), *caches, slots.npu())
+    for cache, rows in zip(caches, (key, value), strict=True):
+        expected = torch.zeros(cache.size(), dtype=dtype)
+        for slot, row in zip(slots.tolist(), rows, strict=True):
+            if slot >= 0:
+                for piece, part in enumerate(row.flatten().split(c)):
+                    expected[slot // 4, piece, slot % 4] = part
+        assert torch.equal(cache.cpu(), expected)

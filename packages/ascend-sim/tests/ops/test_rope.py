@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch_npu
 from _aclnn import call
-from _oracle import FLOATS, values
+from _oracle import FLOATS, run_and_wait, values
 
 _LIMIT = {torch.float32: 1e-5, torch.bfloat16: 3e-2, torch.float16: 4e-3}
 
@@ -108,14 +108,6 @@ def test_apply_rotary_pos_emb_changes_query_and_key_in_place():
     _close(k, key * cos + _rotate(key, "half") * sin)
 
 
-def test_interleave_rope_rotates_pairs_put_into_halves():
-    x = values(2, 3, 4, 64, dtype=torch.bfloat16)
-    cos, sin = (values(2, 1, 4, 64, dtype=torch.bfloat16, seed=seed) for seed in (1, 2))
-    actual = torch_npu.npu_interleave_rope(x.npu(), cos.npu(), sin.npu())
-    halves = x.float().view(2, 3, 4, 32, 2).transpose(-1, -2).reshape(2, 3, 4, 64)
-    _close(actual, halves * cos.float() + _rotate(halves, "half") * sin.float())
-
-
 @pytest.mark.parametrize("neox", [True, False])
 def test_rope_by_position_by_its_first_name(neox):
     positions, cache = torch.tensor([0, 7, 3, 19]), _cache(20, 16)
@@ -145,3 +137,31 @@ def test_apply_rotary_pos_emb_by_its_first_name():
     call("aclnnApplyRotaryPosEmb", query, key, cos.npu(), sin.npu(), 1)
     _close(query, q * cos + _rotate(q, "half") * sin)
     _close(key, k * cos + _rotate(k, "half") * sin)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("tokens", [1, 5])
+def test_interleave_rope_leaves_the_pairs_in_halves(dtype, tokens):
+    """cos and sin are of one head, and of one token or all."""
+    x = values(2, 3, 5, 64, dtype=dtype)
+    cos, sin = (values(2, 1, tokens, 64, dtype=dtype, seed=seed) for seed in (1, 2))
+    halves = x.float().unflatten(-1, (-1, 2)).transpose(-1, -2).flatten(-2)
+    expected = halves * cos.float() + _rotate(halves, "half") * sin.float()
+    _close(torch_npu.npu_interleave_rope(x.npu(), cos.npu(), sin.npu()), expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "heads", "dtype", "text"),
+    [
+        ((1, 2, 3, 64), 1, torch.float32, "x must be float16 or bfloat16"),
+        ((1, 2, 3, 32), 1, torch.float16, "size of x must be 64"),
+        ((1, 2, 3, 64), 2, torch.float16, "must have one head"),
+    ],
+    ids=str,
+)
+def test_limits_of_interleave_rope(shape, heads, dtype, text):
+    """npu_interleave_rope.md, parameters and constraints."""
+    x = values(*shape, dtype=dtype).npu()
+    cos = values(shape[0], heads, *shape[2:], dtype=dtype).npu()
+    with pytest.raises(RuntimeError, match=text):
+        run_and_wait(torch_npu.npu_interleave_rope, x, cos, cos)

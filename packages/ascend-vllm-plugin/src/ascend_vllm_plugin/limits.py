@@ -11,7 +11,7 @@ import torch_npu
 from ascend_core import OptionError
 from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
 
-from ascend_vllm_plugin.attention import BLOCK_SIZE
+from ascend_vllm_plugin.attention import BLOCK_SIZE, try_kernel
 from ascend_vllm_plugin.config import PluginConfig
 from ascend_vllm_plugin.platform import DTYPES
 
@@ -22,6 +22,7 @@ __all__ = [
     "check_dtype",
     "check_eager",
     "check_graph_sizes",
+    "check_kernel",
 ]
 
 # A child of vLLM's logger, so that its handlers and levels hold for us too.
@@ -113,6 +114,32 @@ def check_attention(selected_backend: Any, selector: Any) -> None:
     for what, is_needed in needs.items():
         if is_needed:
             raise OptionError("--model", what, "this version has no kernel for it", ARCHITECTURES)
+
+
+def check_kernel(vllm_config: VllmConfig) -> None:
+    """Refuse a model whose attention the device's kernel does not take.
+
+    What a kernel takes depends on the chip and on the version of CANN, so it is tried, once and on
+    one token. To be called where the device is in use anyway.
+
+    Raises
+    ------
+    OptionError
+        If the kernel refuses: for ``--dtype`` if it is fp32, which CANN documents no kernel for.
+    """
+    model, parallel = vllm_config.model_config, vllm_config.parallel_config
+    heads, kv_heads = model.get_num_attention_heads(parallel), model.get_num_kv_heads(parallel)
+    size, dtype = model.get_head_size(), model.dtype
+    try:
+        try_kernel(heads, kv_heads, size, dtype)
+    except RuntimeError as error:
+        why = f"attention on this device refuses it ({str(error).strip().splitlines()[-1]})"
+        simulated = "with the simulator also `ascend-sim run --limits off`"
+        if dtype == torch.float32:
+            accepted = f"bfloat16 or float16: `--dtype bfloat16`; {simulated}"
+            raise OptionError("--dtype", "float32", why, accepted) from error
+        shape = f"{heads} heads of {size}, {kv_heads} of keys, {dtype}"
+        raise OptionError("--model", shape, why, f"another model; {simulated}") from error
 
 
 def check_graph_sizes(vllm_config: VllmConfig) -> None:

@@ -18,7 +18,7 @@ from vllm.v1.worker.gpu_worker import Worker, init_worker_distributed_environmen
 from vllm.v1.worker.utils import request_memory
 from vllm.v1.worker.worker_base import CompilationTimes
 
-from ascend_vllm_plugin import compat
+from ascend_vllm_plugin import compat, limits
 from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
 from ascend_vllm_plugin.model_runner import NpuModelRunner
 from ascend_vllm_plugin.stats import graph_counts
@@ -46,6 +46,7 @@ class NpuWorker(Worker):
             self.vllm_config, self.rank, meeting, self.local_rank, current_platform.dist_backend
         )
         compat.destroy_groups_at_exit()
+        limits.check_kernel(self.vllm_config)
         set_random_seed(self.model_config.seed)
         # Half of an engine's start is garbage collection (measured: 18 runs of 0.5 s) over what the
         # imports have made, which is not garbage. vLLM freezes the heap again when it is ready.

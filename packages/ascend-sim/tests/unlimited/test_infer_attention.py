@@ -1,56 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fused attention against softmax(scale q k^T) v written out, sequence by sequence."""
+"""Attention of inference against softmax(scale q k^T) v written out, sequence by sequence."""
 
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812
 import torch_npu
 from _aclnn import call
-from _oracle import FLOATS, assert_same, values
+from _attention import TRIANGLE, assert_near, attend, hidden, paged, rows_of
+from _oracle import FLOATS, values
 
-_LIMIT = {torch.float32: 1e-5, torch.bfloat16: 1.6e-2, torch.float16: 2e-3}
 BLOCK = 16
 SCALE = 0.125
-TRIANGLE = torch.ones(2048, 2048, dtype=torch.bool).triu(1)
-
-
-def _attend(q, k, v, hidden):
-    """Attend q [S, N, D] to k, v [L, NKV, D]; return the result and log-sum-exp [S, N]."""
-    group = q.size(1) // k.size(1)
-    k, v = k.float().repeat_interleave(group, 1), v.float().repeat_interleave(group, 1)
-    scores = torch.einsum("qnd,knd->nqk", q.float(), k) * SCALE
-    scores = scores.masked_fill(hidden, -torch.inf)
-    return torch.einsum("nqk,knd->qnd", scores.softmax(-1), v), scores.logsumexp(-1).t()
-
-
-def _hidden(queries, keys, sparse_mode, before=None, after=None):
-    own = torch.arange(queries).unsqueeze(1) + (keys - queries if sparse_mode in (3, 4) else 0)
-    key = torch.arange(keys).unsqueeze(0)
-    if sparse_mode == 0:
-        return torch.zeros(queries, keys, dtype=torch.bool)
-    if sparse_mode == 4:
-        return (key < own - before) | (key > own + after)
-    return key > own
-
-
-def _paged(lengths, kv_heads, size, dtype):
-    """Make key and value pages [blocks, BLOCK, heads, size] in any order, and a block table."""
-    pages = [-(-length // BLOCK) for length in lengths]
-    order = torch.randperm(sum(pages) + 2, generator=torch.Generator().manual_seed(3)).int()
-    table = torch.zeros(len(lengths), max([1, *pages]) + 1, dtype=torch.int32)
-    for row, count in enumerate(pages):
-        table[row, :count] = order[sum(pages[:row]) :][:count]
-    shape = (len(order), BLOCK, kv_heads, size)
-    return values(*shape, dtype=dtype, seed=1), values(*shape, dtype=dtype, seed=2), table
-
-
-def _rows(cache, table, length):
-    return cache[table.long()].flatten(0, 1)[:length]
-
-
-def _compare(actual, expected):
-    limit = _LIMIT[actual.dtype]
-    torch.testing.assert_close(actual.cpu(), expected.to(actual.dtype), rtol=limit, atol=limit)
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
@@ -64,7 +23,7 @@ def _compare(actual, expected):
 def test_packed_queries_over_pages(queries, keys, pages, heads, dtype):
     """Given TND queries, pages and sparse_mode 3, each query sees the keys up to its own."""
     (n, kv), size = heads, 32
-    key, value, table = _paged(keys, kv, size, dtype)
+    key, value, table = paged(keys, BLOCK, (kv, size), (kv, size), dtype=dtype)
     query = values(sum(queries), n, size, dtype=dtype)
     as_pages = (
         (lambda t: t.flatten(2)) if pages == "3-d" else (lambda t: t.transpose(1, 2).contiguous())
@@ -85,15 +44,15 @@ def test_packed_queries_over_pages(queries, keys, pages, heads, dtype):
         block_size=BLOCK,
     )
     expected = [
-        _attend(
+        attend(
             q,
-            _rows(key, table[i], keys[i]),
-            _rows(value, table[i], keys[i]),
-            _hidden(queries[i], keys[i], 3),
+            rows_of(key, table[i], keys[i]),
+            rows_of(value, table[i], keys[i]),
+            hidden(queries[i], keys[i], 3),
         )[0]
         for i, q in enumerate(query.split(queries))
     ]
-    _compare(actual, torch.cat(expected))
+    assert_near(actual, torch.cat(expected))
 
 
 @pytest.mark.parametrize("layout", ["BSH", "BSND", "BNSD", "BNSD_BSND"])
@@ -127,9 +86,9 @@ def test_dense_layouts(layout, queries, sparse_mode):
         input_layout=layout,
         sparse_mode=sparse_mode,
     )
-    hidden = _hidden(queries, keys, sparse_mode if queries > 1 else 0)
-    expected = torch.stack([_attend(query[i], key[i], value[i], hidden)[0] for i in range(batch)])
-    _compare(restore[target](actual.cpu()), expected)
+    masked = hidden(queries, keys, sparse_mode if queries > 1 else 0)
+    expected = torch.stack([attend(query[i], key[i], value[i], masked)[0] for i in range(batch)])
+    assert_near(restore[target](actual.cpu()), expected)
 
 
 @pytest.mark.parametrize("queries", [4, 40])
@@ -151,8 +110,8 @@ def test_band_of_keys(queries):
         pre_tokens=7,
         next_tokens=2,
     )
-    expected, _ = _attend(query[0], key[0], value[0], _hidden(queries, 48, 4, before=7, after=2))
-    _compare(actual[0], expected)
+    expected, _ = attend(query[0], key[0], value[0], hidden(queries, 48, 4, before=7, after=2))
+    assert_near(actual[0], expected)
 
 
 @pytest.mark.parametrize("queries", [3, 40])
@@ -176,10 +135,10 @@ def test_explicit_mask_and_lengths(queries):
         actual_seq_lengths=[queries, queries - 1],
         actual_seq_lengths_kv=[48, 20],
     )
-    whole, _ = _attend(query[0], key[0], value[0], mask[0, 0])
-    short, _ = _attend(query[1, :-1], key[1, :20], value[1, :20], mask[1, 0, :-1, :20])
-    _compare(actual[0], whole)
-    _compare(actual[1, :-1], short)
+    whole, _ = attend(query[0], key[0], value[0], mask[0, 0])
+    short, _ = attend(query[1, :-1], key[1, :20], value[1, :20], mask[1, 0, :-1, :20])
+    assert_near(actual[0], whole)
+    assert_near(actual[1, :-1], short)
     assert not actual[1, -1].cpu().any()
 
 
@@ -202,16 +161,16 @@ def test_lengths_of_single_queries_are_not_looked_at():
     )
     for sequence, length in enumerate([48, 20]):
         all_seen = torch.zeros(1, length, dtype=torch.bool)
-        expected, _ = _attend(
+        expected, _ = attend(
             query[sequence], key[sequence, :length], value[sequence, :length], all_seen
         )
-        _compare(actual[sequence], expected)
+        assert_near(actual[sequence], expected)
 
 
 @pytest.mark.parametrize("queries", [[1, 2], [40, 3]], ids=str)
 def test_log_sum_exp_is_returned_on_request(queries):
     keys = [20, 50] if queries[0] == 1 else [40, 50]
-    key, value, table = _paged(keys, 2, 16, torch.float32)
+    key, value, table = paged(keys, BLOCK, (2, 16), (2, 16), dtype=torch.float32)
     query = values(sum(queries), 4, 16)
     _, lse = torch_npu.npu_fused_infer_attention_score(
         query.npu(),
@@ -230,21 +189,21 @@ def test_log_sum_exp_is_returned_on_request(queries):
         softmax_lse_flag=True,
     )
     expected = [
-        _attend(
+        attend(
             q,
-            _rows(key, table[i], keys[i]),
-            _rows(value, table[i], keys[i]),
-            _hidden(queries[i], keys[i], 3),
+            rows_of(key, table[i], keys[i]),
+            rows_of(value, table[i], keys[i]),
+            hidden(queries[i], keys[i], 3),
         )[1]
         for i, q in enumerate(query.split(queries))
     ]
-    _compare(lse.squeeze(-1), torch.cat(expected))
+    assert_near(lse.squeeze(-1), torch.cat(expected))
 
 
 def test_padded_sequences_get_zeros_and_change_nothing():
     """Given a batch padded as in a graph, real rows keep their bits and padding is zero."""
     keys = [20, 50]
-    key, value, table = _paged(keys, 2, 16, torch.float32)
+    key, value, table = paged(keys, BLOCK, (2, 16), (2, 16), dtype=torch.float32)
     query = values(4, 4, 16)
 
     def run(rows, ends, lengths):
@@ -298,30 +257,6 @@ def test_second_version_of_the_operator_agrees():
     assert torch.equal(first.cpu(), second.cpu())
 
 
-@pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize(("queries", "keys"), [(1, 9), (5, 5), (40, 40)])
-@pytest.mark.parametrize("causal", [False, True])
-def test_scaled_dot_product_attention_equals_cpu(dtype, queries, keys, causal):
-    q, k, v = (
-        values(2, 4, queries, 16, dtype=dtype),
-        values(2, 4, keys, 16, dtype=dtype, seed=1),
-        values(2, 4, keys, 16, dtype=dtype, seed=2),
-    )
-    is_causal = causal and queries == keys
-    assert_same(
-        lambda *t: F.scaled_dot_product_attention(*t, is_causal=is_causal), q, k, v, scale=2
-    )
-
-
-def test_scaled_dot_product_attention_with_a_mask_equals_cpu():
-    mask = values(2, 1, 7, 9, seed=5) > 0
-    mask[..., 0] = True
-    q, k, v = values(2, 4, 7, 16), values(2, 4, 9, 16, seed=1), values(2, 4, 9, 16, seed=2)
-    assert_same(
-        lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, attn_mask=m), q, k, v, mask
-    )
-
-
 # What FusedInferAttentionScore takes between the lengths and the attributes.
 _SCALES_AND_PREFIXES = [None] * 17
 _MORE_OF_VERSION = {2: [], 5: [None] * 7}
@@ -340,25 +275,6 @@ def test_other_versions_of_the_operator_attend_as_well(version):
         *(tensors + _SCALES_AND_PREFIXES + _MORE_OF_VERSION[version]),
         *(attributes + _MODES_OF_VERSION[version] + [out, lse]),
     )
-    hidden = _hidden(5, 5, 2)
-    expected = [_attend(query[i], key[i], value[i], hidden)[0] for i in range(2)]
-    _compare(out, torch.stack(expected))
-
-
-def test_fusion_attention_of_packed_sequences():
-    query, key, value = (values(9, 2, 16, seed=seed) for seed in range(3))
-    actual, *_ = torch_npu.npu_fusion_attention(
-        query.npu(),
-        key.npu(),
-        value.npu(),
-        2,
-        "TND",
-        scale=SCALE,
-        actual_seq_qlen=[4, 9],
-        actual_seq_kvlen=[4, 9],
-    )
-    parts = [t.split([4, 5]) for t in (query, key, value)]
-    expected = [
-        _attend(q, k, v, _hidden(len(q), len(q), 0))[0] for q, k, v in zip(*parts, strict=True)
-    ]
-    _compare(actual, torch.cat(expected))
+    masked = hidden(5, 5, 2)
+    expected = [attend(query[i], key[i], value[i], masked)[0] for i in range(2)]
+    assert_near(out, torch.stack(expected))

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The attention of training, which npu_fusion_attention and scaled_dot_product_attention run:
+// forward only, without dropout.
+#include "attention_call.h"
+#include "attention_layout.h"
+#include "attention_limits.h"
+
+namespace ascend_sim::opapi {
+namespace {
+
+struct ScoreArguments {
+  Tensor query, key, value;
+  OptTensor query_rope, key_rope;  // further elements of queries and keys
+  OptTensor mask, sink;
+  OptInts query_ends, kv_ends;  // cumulative lengths, for the packed layout only
+  double scale, keep_probability;
+  int64_t pre_tokens, next_tokens, heads;
+  std::string layout;
+  int64_t sparse_mode;
+  // Of the statistics in the packed layout: "" is [heads, tokens], "same_as_input" [tokens, heads].
+  std::string softmax_layout;
+  Tensor row_max, row_sum;  // [..., 8]: every statistic eight times, or empty
+  Tensor out;
+};
+
+// Sequences at the end that do not take part have an end of 0.
+Ints WithoutTail(const OptInts& ends, const char* name) {
+  Require(ends.has_value() && !ends->empty(), name, " must be given in a packed layout");
+  Ints kept = *ends;
+  while (kept.size() > 1 && kept.back() == 0) kept.pop_back();
+  return kept;
+}
+
+void AddPackedSequences(AttentionCall& call, const ScoreArguments& a, int64_t kv_tokens) {
+  const auto query_ends = WithoutTail(a.query_ends, "actualSeqQLen");
+  const auto kv_ends = WithoutTail(a.kv_ends, "actualSeqKvLen");
+  CheckPackedEnds(query_ends, call.q.size(1), "actualSeqQLen");
+  CheckPackedEnds(kv_ends, kv_tokens, "actualSeqKvLen");
+  Require(query_ends.size() == kv_ends.size(), "actualSeqKvLen must be as long as actualSeqQLen");
+  Require(!call.mask.defined() || call.mask.dim() == 2,
+          "attenMask must have 2 dimensions in layout TND");
+  for (size_t i = 0; i < query_ends.size(); ++i) {
+    const auto index = static_cast<int64_t>(i);
+    const auto query = PackedBegin(query_ends, index), kv = PackedBegin(kv_ends, index);
+    call.sequences.push_back({index, query, query_ends[i] - query, kv, kv_ends[i] - kv});
+  }
+}
+
+// Runs the call and stores its statistics. The backward pass needs exp(score - max) / sum, for
+// which the log-sum-exp and 1 serve as well.
+void AttendWithStatistics(AttentionCall call, Tensor& row_max, Tensor& row_sum) {
+  call.log_sum_exp = at::zeros(row_max.sizes().slice(0, row_max.dim() - 1), at::kFloat);
+  Attend(call);
+  row_max.copy_(call.log_sum_exp.unsqueeze(-1).expand(row_max.sizes()));
+  row_sum.fill_(1);
+}
+
+Work PlanScore(const ScoreArguments& a) {
+  Require(a.keep_probability == 1.0, "keepProb must be 1: dropout is not supported");
+  Require(a.key.scalar_type() == a.query.scalar_type() &&
+              a.value.scalar_type() == a.query.scalar_type() &&
+              a.out.scalar_type() == a.query.scalar_type(),
+          "query, key, value and attentionOut must have one dtype");
+  const bool packed = IsPacked(a.layout);
+  const auto q = RowsIn(a.layout, a.query, a.heads, "query");
+  const auto kv_heads =
+      a.layout == "BSH" || a.layout == "SBH" ? a.key.size(2) / std::max<int64_t>(1, q.size(3)) : 0;
+  const auto k = RowsIn(a.layout, a.key, kv_heads, "key");
+  const auto v = RowsIn(a.layout, a.value, kv_heads, "value");
+  const auto out = RowsIn(a.layout, a.out, a.heads, "attentionOut");
+  Require(
+      q.size(2) == a.heads && k.size(2) > 0 && q.size(2) % k.size(2) == 0 && k.size(2) == v.size(2),
+      "the number of query heads must be headNum and a multiple of key's");
+  Require(k.size(3) == q.size(3) && k.size(1) == v.size(1) && k.size(0) == q.size(0),
+          "key has the wrong shape");
+  CheckScoreLimits(q, k, v, a.mask, packed && a.query_ends ? a.query_ends->size() : 0);
+
+  Tensor q_rope, k_rope;
+  if (a.query_rope || a.key_rope) {
+    Require(a.query_rope && a.key_rope, "queryRope and keyRope must be given together");
+    q_rope = RowsIn(a.layout, *a.query_rope, a.heads, "queryRope");
+    k_rope = RowsIn(a.layout, *a.key_rope, k.size(2), "keyRope");
+  }
+  Require(!a.sink || a.sink->numel() == a.heads, "sink must have one element per head");
+
+  AttentionCall call;
+  SetQueries(call, q, out);
+  SetKeys(call, k, v);
+  if (q_rope.defined()) call.key_size += q_rope.size(3);
+  call.scale = a.scale;
+  // Without a mask the sparse mode has no effect (npu_fusion_attention.md).
+  SetSparsity(call, a.mask ? a.sparse_mode : 0, a.mask, a.pre_tokens, a.next_tokens);
+  if (packed) {
+    AddPackedSequences(call, a, k.size(1));
+  } else {
+    for (int64_t i = 0; i < q.size(0); ++i) {
+      call.sequences.push_back({i, 0, q.size(1), 0, k.size(1)});
+    }
+  }
+  // [B, N, S], or [T, N] in either order.
+  call.log_sum_exp_strides = !packed ? RowStrides{a.heads * q.size(1), 1, q.size(1)}
+                             : a.softmax_layout == "same_as_input" ? RowStrides{0, a.heads, 1}
+                                                                   : RowStrides{0, 1, q.size(1)};
+  const bool statistics = a.row_max.numel() > 0 && a.row_sum.numel() > 0;
+  return [=, row_max = a.row_max, row_sum = a.row_sum, sink = a.sink]() mutable {
+    auto now = call;
+    if (packed) now.out.zero_();  // the tail takes no part
+    if (q_rope.defined()) {
+      now.q = at::cat({call.q, q_rope}, -1).contiguous();
+      now.k = at::cat({call.k, k_rope}, -1).contiguous();
+      now.q_strides = StridesOf(now.q);
+      now.k_strides = StridesOf(now.k);
+    }
+    if (sink) now.sink = sink->reshape({-1}).to(at::kFloat).contiguous();
+    if (statistics) {
+      AttendWithStatistics(now, row_max, row_sum);
+    } else {
+      Attend(now);
+    }
+  };
+}
+
+// All versions have these in one order; what later ones inserted stands between.
+#define SCORE_MASKS                                                                \
+  const OptTensor &pse, const OptTensor &drop_mask, const OptTensor &padding_mask, \
+      const OptTensor &mask
+#define SCORE_ATTRIBUTES                                                                         \
+  double scale, double keep_probability, int64_t pre_tokens, int64_t next_tokens, int64_t heads, \
+      const std::string &layout, int64_t /*inner_precise*/, int64_t sparse_mode
+#define SCORE_RESULTS \
+  Tensor &softmax_max, Tensor &softmax_sum, const OptTensor & /*softmax_out: reserved*/, Tensor &out
+#define SCORE_ARGUMENTS(arguments)                                                              \
+  RequireAbsent(pse, "realShift");                                                              \
+  RequireAbsent(drop_mask, "dropMask");                                                         \
+  RequireAbsent(padding_mask, "paddingMask");                                                   \
+  ScoreArguments arguments {                                                                    \
+    .query = query, .key = key, .value = value, .mask = mask, .scale = scale,                   \
+    .keep_probability = keep_probability, .pre_tokens = pre_tokens, .next_tokens = next_tokens, \
+    .heads = heads, .layout = layout, .sparse_mode = sparse_mode, .row_max = softmax_max,       \
+    .row_sum = softmax_sum, .out = out                                                          \
+  }
+
+}  // namespace
+
+ACLNN_PLANNED_OP(aclnnFlashAttentionScore,
+                 (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
+                  const OptInts& /*prefix*/, SCORE_ATTRIBUTES, SCORE_RESULTS)) {
+  SCORE_ARGUMENTS(arguments);
+  return PlanScore(arguments);
+}
+ACLNN_PLANNED_OP(aclnnFlashAttentionScoreV2,
+                 (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
+                  const OptInts& /*prefix*/, const OptInts& /*q_start*/,
+                  const OptInts& /*kv_start*/, SCORE_ATTRIBUTES, int64_t /*pse_type*/,
+                  SCORE_RESULTS)) {
+  SCORE_ARGUMENTS(arguments);
+  return PlanScore(arguments);
+}
+ACLNN_PLANNED_OP(aclnnFlashAttentionScoreV3,
+                 (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
+                  const OptTensor& sink, const OptInts& /*prefix*/, const OptInts& /*q_start*/,
+                  const OptInts& /*kv_start*/, SCORE_ATTRIBUTES, int64_t /*pse_type*/,
+                  SCORE_RESULTS)) {
+  SCORE_ARGUMENTS(arguments);
+  arguments.sink = sink;
+  return PlanScore(arguments);
+}
+
+// Packed sequences.
+ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScore,
+                 (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
+                  const OptInts& /*prefix*/, const OptInts& query_ends, const OptInts& kv_ends,
+                  SCORE_ATTRIBUTES, SCORE_RESULTS)) {
+  SCORE_ARGUMENTS(arguments);
+  arguments.query_ends = query_ends;
+  arguments.kv_ends = kv_ends;
+  return PlanScore(arguments);
+}
+ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScoreV2,
+                 (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
+                  const OptInts& /*prefix*/, const OptInts& query_ends, const OptInts& kv_ends,
+                  const OptInts& /*q_start*/, const OptInts& /*kv_start*/, SCORE_ATTRIBUTES,
+                  int64_t /*pse_type*/, SCORE_RESULTS)) {
+  SCORE_ARGUMENTS(arguments);
+  arguments.query_ends = query_ends;
+  arguments.kv_ends = kv_ends;
+  return PlanScore(arguments);
+}
+ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScoreV3,
+                 (const Tensor& query, const OptTensor& query_rope, const Tensor& key,
+                  const OptTensor& key_rope, const Tensor& value, SCORE_MASKS,
+                  const OptInts& /*prefix*/, const OptInts& query_ends, const OptInts& kv_ends,
+                  const OptInts& /*q_start*/, const OptInts& /*kv_start*/, SCORE_ATTRIBUTES,
+                  int64_t /*pse_type*/, SCORE_RESULTS)) {
+  SCORE_ARGUMENTS(arguments);
+  arguments.query_rope = query_rope;
+  arguments.key_rope = key_rope;
+  arguments.query_ends = query_ends;
+  arguments.kv_ends = kv_ends;
+  return PlanScore(arguments);
+}
+ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScoreV4,
+                 (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
+                  const OptInts& /*prefix*/, const OptInts& query_ends, const OptInts& kv_ends,
+                  SCORE_ATTRIBUTES, const std::string& softmax_layout, SCORE_RESULTS)) {
+  SCORE_ARGUMENTS(arguments);
+  arguments.query_ends = query_ends;
+  arguments.kv_ends = kv_ends;
+  arguments.softmax_layout = softmax_layout;
+  return PlanScore(arguments);
+}
+ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScoreV5,
+                 (const Tensor& query, const OptTensor& query_rope, const Tensor& key,
+                  const OptTensor& key_rope, const Tensor& value, SCORE_MASKS,
+                  const OptTensor& sink, const OptInts& /*prefix*/, const OptInts& query_ends,
+                  const OptInts& kv_ends, const OptInts& /*q_start*/, const OptInts& /*kv_start*/,
+                  SCORE_ATTRIBUTES, int64_t /*pse_type*/, const std::string& softmax_layout,
+                  SCORE_RESULTS)) {
+  SCORE_ARGUMENTS(arguments);
+  arguments.query_rope = query_rope;
+  arguments.key_rope = key_rope;
+  arguments.sink = sink;
+  arguments.query_ends = query_ends;
+  arguments.kv_ends = kv_ends;
+  arguments.softmax_layout = softmax_layout;
+  return PlanScore(arguments);
+}
+
+// How much workspace any lengths could need; the executor that comes with it is only destroyed.
+ACLNN_BIND_PREPARE(aclnnFlashAttentionVarLenScoreV5GetMaxWorkspaceSize,
+                   aclnnFlashAttentionVarLenScoreV5_op)
+
+}  // namespace ascend_sim::opapi

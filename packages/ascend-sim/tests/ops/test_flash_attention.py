@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attention of training, which takes fp32 on a device too: forward only."""
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+import torch_npu
+from _attention import TRIANGLE, assert_near, attend, hidden
+from _oracle import FLOATS, assert_same, values
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize(("queries", "keys"), [(1, 9), (5, 5), (40, 40)])
+@pytest.mark.parametrize("causal", [False, True])
+def test_scaled_dot_product_attention_equals_cpu(dtype, queries, keys, causal):
+    q, k, v = (
+        values(2, 4, queries, 16, dtype=dtype),
+        values(2, 4, keys, 16, dtype=dtype, seed=1),
+        values(2, 4, keys, 16, dtype=dtype, seed=2),
+    )
+    is_causal = causal and queries == keys
+    assert_same(
+        lambda *t: F.scaled_dot_product_attention(*t, is_causal=is_causal), q, k, v, scale=2
+    )
+
+
+def test_scaled_dot_product_attention_with_a_mask_equals_cpu():
+    mask = values(2, 1, 7, 9, seed=5) > 0
+    mask[..., 0] = True
+    q, k, v = values(2, 4, 7, 16), values(2, 4, 9, 16, seed=1), values(2, 4, 9, 16, seed=2)
+    assert_same(
+        lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, attn_mask=m), q, k, v, mask
+    )
+
+
+LAYOUTS = {
+    "BSH": (lambda t: t.flatten(2), lambda t, n: t.unflatten(2, (n, -1))),
+    "SBH": (
+        lambda t: t.flatten(2).transpose(0, 1),
+        lambda t, n: t.transpose(0, 1).unflatten(2, (n, -1)),
+    ),
+    "BSND": (lambda t: t, lambda t, _: t),
+    "BNSD": (lambda t: t.transpose(1, 2), lambda t, _: t.transpose(1, 2)),
+}
+"""To a layout from [batch, token, head, size], and back."""
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("sparse_mode", [0, 2, 3])
+def test_fusion_attention_in_every_layout(layout, sparse_mode):
+    query, key, value = (
+        values(2, 5, 4, 16),
+        values(2, 9, 2, 16, seed=1),
+        values(2, 9, 2, 16, seed=2),
+    )
+    arrange, restore = LAYOUTS[layout]
+    actual = torch_npu.npu_fusion_attention(
+        *(arrange(t).contiguous().npu() for t in (query, key, value)),
+        head_num=4,
+        input_layout=layout,
+        scale=0.125,
+        atten_mask=TRIANGLE.npu() if sparse_mode else None,
+        sparse_mode=sparse_mode,
+    )[0]
+    masked = hidden(5, 9, sparse_mode)
+    expected = torch.stack([attend(query[i], key[i], value[i], masked)[0] for i in range(2)])
+    assert_near(restore(actual.cpu(), 4), expected)
+
+
+def _packed_arguments(queries, keys):
+    ends = [torch.tensor(lengths).cumsum(0).tolist() for lengths in (queries, keys)]
+    return {"actual_seq_qlen": ends[0], "actual_seq_kvlen": ends[1], "input_layout": "TND"}
+
+
+@pytest.mark.parametrize("function", ["npu_fusion_attention", "npu_fusion_attention_v2"])
+def test_packed_sequences(function):
+    queries, keys = [3, 40, 1], [5, 40, 70]
+    query, key, value = (
+        values(sum(queries), 4, 16),
+        values(sum(keys), 2, 16, seed=1),
+        values(sum(keys), 2, 16, seed=2),
+    )
+    actual = getattr(torch_npu, function)(
+        query.npu(),
+        key.npu(),
+        value.npu(),
+        head_num=4,
+        scale=0.125,
+        atten_mask=TRIANGLE.npu(),
+        sparse_mode=3,
+        **_packed_arguments(queries, keys),
+    )[0]
+    expected = [
+        attend(q, k, v, hidden(len(q), len(k), 3))[0]
+        for q, k, v in zip(query.split(queries), key.split(keys), value.split(keys), strict=True)
+    ]
+    assert_near(actual, torch.cat(expected))
+
+
+def test_packed_sequences_at_the_end_may_take_no_part():
+    query, key = values(5, 2, 16), values(5, 2, 16, seed=1)
+    actual = torch_npu.npu_fusion_attention(
+        query.npu(),
+        key.npu(),
+        key.npu(),
+        head_num=2,
+        scale=0.125,
+        input_layout="TND",
+        actual_seq_qlen=[2, 3, 0],
+        actual_seq_kvlen=[2, 3, 0],
+    )[0].cpu()
+    expected, _ = attend(query[:2], key[:2], key[:2], hidden(2, 2, 0))
+    assert_near(actual[:2], expected)
+    assert not actual[3:].any()
+
+
+@pytest.mark.parametrize("queries", [3, 40])
+def test_a_sink_takes_part_in_the_softmax(queries):
+    query, key, value = (values(1, queries, 4, 16, seed=seed) for seed in range(3))
+    sink = values(4, seed=4)
+    actual = torch_npu.npu_fusion_attention(
+        query.npu(),
+        key.npu(),
+        value.npu(),
+        head_num=4,
+        input_layout="BSND",
+        scale=0.125,
+        sink=sink.npu(),
+    )[0]
+    expected, _ = attend(query[0], key[0], value[0], hidden(queries, queries, 0), sink=sink)
+    assert_near(actual[0], expected)
+
+
+def test_packed_queries_with_a_rope():
+    lengths = [3, 40]
+    tensors = [values(43, 2, size, seed=seed) for seed, size in enumerate([32, 32, 32, 16, 16])]
+    query, key, value, query_rope, key_rope = tensors
+    actual = torch_npu.npu_fusion_attention_v2(
+        query.npu(),
+        key.npu(),
+        value.npu(),
+        head_num=2,
+        scale=0.125,
+        query_rope=query_rope.npu(),
+        key_rope=key_rope.npu(),
+        atten_mask=TRIANGLE.npu(),
+        sparse_mode=3,
+        **_packed_arguments(lengths, lengths),
+    )[0]
+    parts = zip(
+        torch.cat([query, query_rope], -1).split(lengths),
+        torch.cat([key, key_rope], -1).split(lengths),
+        value.split(lengths),
+        strict=True,
+    )
+    expected = [attend(q, k, v, hidden(len(q), len(q), 3))[0] for q, k, v in parts]
+    assert_near(actual, torch.cat(expected))
+
+
+@pytest.mark.parametrize("layout", ["BNSD", "TND", "TND as the input"])
+def test_statistics_give_the_sum_of_the_softmax(layout):
+    """exp(max) * sum is the denominator; in a packed layout heads come first unless asked."""
+    query, key = values(6, 4, 16), values(6, 4, 16, seed=1)
+    if layout == "BNSD":
+        arguments = {"input_layout": "BNSD"}
+        q, k = (t.transpose(0, 1).unsqueeze(0).contiguous().npu() for t in (query, key))
+    else:
+        arguments = _packed_arguments([6], [6])
+        if layout != "TND":
+            arguments["softmax_layout"] = "TND"
+        q, k = query.npu(), key.npu()
+    outputs = torch_npu.npu_fusion_attention(q, k, k, head_num=4, scale=0.125, **arguments)
+    largest, total = (t.cpu()[..., 0] for t in outputs[1:3])
+    _, lse = attend(query, key, key, hidden(6, 6, 0))
+    actual = (largest + total.log()).flatten()
+    by_token = layout == "TND as the input"
+    torch.testing.assert_close(actual, (lse if by_token else lse.t()).flatten())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"heads": 257}, "headNum must be at most 256"),
+        ({"size": 776}, "head size must be at most 768"),
+        ({"mask": torch.int8}, "attenMask must be bool or uint8"),
+    ],
+    ids=str,
+)
+def test_limits_of_a_device(arguments, text):
+    """npu_fusion_attention.md, the section of constraints."""
+    heads, size = arguments.get("heads", 2), arguments.get("size", 16)
+    query = values(1, 2, heads, size).npu()
+    mask = torch.zeros(2, 2, dtype=arguments["mask"]).npu() if "mask" in arguments else None
+    with pytest.raises(RuntimeError, match=text):
+        _attend_and_wait(query, mask, heads)
+
+
+def _attend_and_wait(query, mask, heads):
+    torch_npu.npu_fusion_attention(
+        query, query, query, head_num=heads, input_layout="BSND", atten_mask=mask
+    )
+    torch.npu.synchronize()

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which tokens an engine that computes in bf16 may choose.
+
+Another order of the same operations rounds otherwise, and may choose another token where two are
+nearly equal. How far logits move is measured on transformers itself: it computes them in bf16 and
+in fp32, and the root mean square of the differences, over the vocabulary, is the deviation of one
+logit. That of a difference of two is √2 times as large; six of these deviations are the bound.
+What is compared is one position at a time, behind the tokens that the engine chose before, so that
+one legitimate difference does not change what is expected of the rest.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM
+
+__all__ = ["Verdict", "judge"]
+
+_DEVIATIONS = 6.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the reference says of an engine's tokens.
+
+    Attributes
+    ----------
+    wrong
+        ``(prompt, position)`` of each token whose logit is further below the best one than the
+        bound.
+    decided
+        Share of the positions where only one token is allowed.
+    """
+
+    wrong: list[tuple[int, int]]
+    decided: float
+
+
+def judge(
+    model: Path, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
+) -> Verdict:
+    """Compare greedy answers in bf16 with transformers, position by position."""
+    exact, rounded = _networks(model)
+    wrong, decided, positions = [], 0, 0
+    for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+        logits, noisy = (_logits(network, prompt, answer) for network in (exact, rounded))
+        bound = _DEVIATIONS * 2**0.5 * (noisy - logits).square().mean(-1).sqrt()
+        best, second = logits.topk(2, dim=-1).values.unbind(-1)
+        chosen = logits.gather(-1, torch.tensor(answer).unsqueeze(-1)).squeeze(-1)
+        wrong += [(number, int(at)) for at in torch.nonzero(best - chosen > bound)]
+        decided += int((best - second > bound).sum())
+        positions += len(answer)
+    return Verdict(wrong, decided / positions)
+
+
+@cache
+def _networks(model: Path) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """Load a model in fp32 and in bf16."""
+    exact, rounded = (
+        AutoModelForCausalLM.from_pretrained(model, dtype=dtype).eval()
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    return exact, rounded
+
+
+@torch.no_grad()
+def _logits(network: torch.nn.Module, prompt: Sequence[int], answer: Sequence[int]) -> torch.Tensor:
+    """Logits of each token of the answer, given all before it, ``[tokens, vocabulary]``."""
+    tokens = torch.tensor([[*prompt, *answer[:-1]]])
+    return network(tokens, use_cache=False).logits[0, len(prompt) - 1 :].float()
