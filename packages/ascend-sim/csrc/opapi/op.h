@@ -31,6 +31,7 @@
 //   ShapedTensor&                 aclTensor*              output whose shape the body decides
 //   const Scalar&, OptScalar      const aclScalar*
 //   const Ints&, const OptInts&   const aclIntArray*      likewise Floats, Bools
+//   const Scalars&                const aclScalarList*
 //   const Tensors&                const aclTensorList*    a null element is an undefined tensor
 //   const OptTensors&             const aclTensorList*    may be null
 //   const std::string&            const char*             null is the empty string
@@ -74,6 +75,7 @@ using OptInts = std::optional<Ints>;
 using Floats = std::vector<float>;
 using OptFloats = std::optional<Floats>;
 using Bools = std::vector<bool>;
+using Scalars = std::vector<at::Scalar>;
 using Tensors = std::vector<at::Tensor>;
 using OptTensors = std::optional<Tensors>;
 using Work = std::function<void()>;
@@ -133,6 +135,8 @@ inline constexpr const char* kHandleKind<aclFloatArray> = "floats";
 template <>
 inline constexpr const char* kHandleKind<aclBoolArray> = "bools";
 template <>
+inline constexpr const char* kHandleKind<aclScalarList> = "scalars";
+template <>
 inline constexpr const char* kHandleKind<aclTensorList> = "tensors";
 
 template <class H, class T, class Convert>
@@ -169,6 +173,9 @@ struct ToValues {
     return handle.values;
   }
 };
+struct ToScalars {
+  Scalars operator()(const aclScalarList& handle) const;
+};
 struct ToTensors {
   Tensors operator()(const aclTensorList& handle) const;
 };
@@ -191,6 +198,8 @@ template <>
 struct Crossing<OptFloats> : OptionalHandle<aclFloatArray, Floats, ToValues> {};
 template <>
 struct Crossing<Bools> : RequiredHandle<aclBoolArray, Bools, ToValues> {};
+template <>
+struct Crossing<Scalars> : RequiredHandle<aclScalarList, Scalars, ToScalars> {};
 template <>
 struct Crossing<Tensors> : RequiredHandle<aclTensorList, Tensors, ToTensors> {};
 template <>
