@@ -64,6 +64,13 @@ void ShapedTensor::Store(const Tensor& value) {
   handle_->dims.assign(value.sizes().begin(), value.sizes().end());
 }
 
+Scalars ToScalars::operator()(const aclScalarList& handle) const {
+  Scalars scalars;
+  scalars.reserve(handle.items.size());
+  for (const auto* item : handle.items) scalars.push_back(Alive(item, "a scalar of a list").value);
+  return scalars;
+}
+
 Tensors ToTensors::operator()(const aclTensorList& handle) const {
   Tensors tensors;
   tensors.reserve(handle.items.size());

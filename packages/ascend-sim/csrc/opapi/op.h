@@ -32,6 +32,7 @@
 //   const Scalar&, OptScalar      const aclScalar*
 //   const Ints&, const OptInts&   const aclIntArray*      likewise Floats, Bools
 //   const FormattedTensor&        const aclTensor*        may be in FRACTAL_NZ (format.h)
+//   const Scalars&                const aclScalarList*
 //   const Tensors&                const aclTensorList*    a null element is an undefined tensor
 //   const OptTensors&             const aclTensorList*    may be null
 //   const FormattedTensors&       const aclTensorList*    each may be in FRACTAL_NZ
@@ -82,6 +83,7 @@ using Floats = std::vector<float>;
 using OptFloats = std::optional<Floats>;
 using Bools = std::vector<bool>;
 using OptBools = std::optional<Bools>;
+using Scalars = std::vector<at::Scalar>;
 using Tensors = std::vector<at::Tensor>;
 using OptTensors = std::optional<Tensors>;
 using Work = std::function<void()>;
@@ -141,6 +143,8 @@ inline constexpr const char* kHandleKind<aclFloatArray> = "floats";
 template <>
 inline constexpr const char* kHandleKind<aclBoolArray> = "bools";
 template <>
+inline constexpr const char* kHandleKind<aclScalarList> = "scalars";
+template <>
 inline constexpr const char* kHandleKind<aclTensorList> = "tensors";
 
 template <class H, class T, class Convert>
@@ -183,6 +187,9 @@ struct ToValues {
     return handle.values;
   }
 };
+struct ToScalars {
+  Scalars operator()(const aclScalarList& handle) const;
+};
 struct ToTensors {
   Tensors operator()(const aclTensorList& handle) const;
 };
@@ -212,6 +219,8 @@ template <>
 struct Crossing<Bools> : RequiredHandle<aclBoolArray, Bools, ToValues> {};
 template <>
 struct Crossing<OptBools> : OptionalHandle<aclBoolArray, Bools, ToValues> {};
+template <>
+struct Crossing<Scalars> : RequiredHandle<aclScalarList, Scalars, ToScalars> {};
 template <>
 struct Crossing<Tensors> : RequiredHandle<aclTensorList, Tensors, ToTensors> {};
 template <>

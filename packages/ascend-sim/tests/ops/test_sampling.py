@@ -86,3 +86,99 @@ def test_random_sampling_prefers_what_is_likely():
     chosen = probabilities.npu().div(noise).argmax(-1).cpu()
     shares = torch.bincount(chosen, minlength=4) / 4000
     torch.testing.assert_close(shares, probabilities[0], rtol=0, atol=0.03)
+
+
+# --- npu_top_k_top_p_sample -----------------------------------------------------------------------
+
+
+def sample(logits, top_k, top_p, **options):
+    """Call the operator with a limit for each row, None being none."""
+    k = torch.tensor([0 if k is None else k for k in top_k], dtype=torch.int32)
+    p = torch.tensor([1.0 if p is None else p for p in top_p]).to(logits.dtype)
+    options = {n: v.npu() if isinstance(v, torch.Tensor) else v for n, v in options.items()}
+    results = torch_npu.npu_top_k_top_p_sample(logits.npu(), k.npu(), p.npu(), **options)
+    return [result.cpu() for result in results]
+
+
+LIKELY = torch.tensor([[0.1, 0.4, 0.05, 0.25, 0.2]])
+"""In descending order the tokens are 1, 3, 4, 0, 2; their sums 0.4, 0.65, 0.85, 0.95, 1."""
+
+
+@pytest.mark.parametrize(
+    ("k", "p", "kept"),
+    [
+        (None, None, [0, 1, 2, 3, 4]),
+        (2, None, [1, 3]),
+        (2000, None, [0, 1, 2, 3, 4]),
+        (None, 0.6, [1, 3]),
+        (None, 0.0, [1]),
+        (3, 0.99, [1, 3, 4]),
+        (3, 0.5, [1, 3]),
+    ],
+)
+def test_sample_keeps_the_likeliest_tokens(k, p, kept):
+    _, logits = sample(LIKELY.log(), [k], [p], is_need_logits=True)
+    stays = torch.isin(torch.arange(5), torch.tensor(kept))
+    expected = LIKELY.log().masked_fill(~stays, -torch.inf)
+    torch.testing.assert_close(logits, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_sample_without_noise_is_the_likeliest_token(dtype):
+    logits = values(7, 300, dtype=dtype)
+    selected, _ = sample(logits, [None, 1, 50, 7, None, 3, 2], [None, 0.5, 0.9] * 2 + [1.0])
+    assert torch.equal(selected, logits.argmax(-1))
+
+
+def test_noise_divides_the_probabilities_in_descending_order():
+    noise = torch.empty(1, 5).exponential_(generator=torch.Generator().manual_seed(0))
+    noise[0, 2] = 1e-6  # the third likeliest token is 4
+    assert sample(LIKELY.log(), [None], [None], q=noise)[0].item() == 4
+    assert sample(LIKELY.log(), [2], [None], q=noise)[0].item() in (1, 3)
+
+
+def test_probabilities_are_taken_as_they_are():
+    selected, kept = sample(LIKELY, [2], [None], is_need_logits=True, input_is_logits=False)
+    assert selected.item() == 1
+    torch.testing.assert_close(kept, torch.tensor([[0, 0.4, 0, 0.25, 0]]))
+
+
+@pytest.mark.parametrize(("min_p", "kept"), [(0.0, 5), (0.3, 3), (0.6, 2), (1.0, 1)])
+def test_min_p_drops_what_is_unlikely_beside_the_likeliest(min_p, kept):
+    _, logits = sample(
+        LIKELY.log(), [None], [None], min_ps=torch.tensor([min_p]), is_need_logits=True
+    )
+    assert logits.isfinite().sum() == kept
+
+
+def test_tokens_are_drawn_as_often_as_they_are_likely():
+    torch.npu.manual_seed(0)
+    rows = 4000
+    selected, _ = sample(
+        LIKELY.log().expand(rows, -1).contiguous(),
+        [3] * rows,
+        [None] * rows,
+        post_sample="multiNomial",
+    )
+    share = torch.bincount(selected, minlength=5) / rows
+    expected = torch.tensor([0, 0.4, 0, 0.25, 0.2]) / 0.85
+    torch.testing.assert_close(share, expected, rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("k", "p", "text"),
+    [
+        (torch.int64, torch.float32, "top_k must be int32"),
+        (torch.int32, torch.float16, "top_p must have the dtype of logits"),
+    ],
+)
+def test_dtypes_that_the_sample_does_not_take_are_refused(k, p, text):
+    # npu_top_k_top_p_sample.md, the parameters top_k and top_p.
+    arguments = LIKELY.npu(), torch.ones(1, dtype=k).npu(), torch.ones(1, dtype=p).npu()
+    with pytest.raises(RuntimeError, match=text):
+        _sample_and_wait(*arguments)
+
+
+def _sample_and_wait(*arguments):
+    torch_npu.npu_top_k_top_p_sample(*arguments)
+    torch.npu.synchronize()

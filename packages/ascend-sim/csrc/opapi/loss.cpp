@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Losses and their gradients. `reduction` is torch's: 0 (none), 1 (mean), 2 (sum).
+#include "op.h"
+#include "store.h"
+
+namespace ascend_sim::opapi {
+
+// Name(self, target, reduction) and its gradient.
+#define LOSS(Name, function)                                                             \
+  ACLNN_OP(aclnn##Name,                                                                  \
+           (const Tensor& self, const Tensor& target, int64_t reduction, Tensor& out)) { \
+    Store(out, at::function(self, target, reduction));                                   \
+  }
+#define LOSS_BACKWARD(Name, function)                                                            \
+  ACLNN_OP(aclnn##Name##Backward, (const Tensor& grad, const Tensor& self, const Tensor& target, \
+                                   int64_t reduction, Tensor& grad_input)) {                     \
+    Store(grad_input, at::function##_backward(grad, self, target, reduction));                   \
+  }
+
+LOSS(MseLoss, mse_loss)
+LOSS_BACKWARD(MseLoss, mse_loss)
+LOSS(L1Loss, l1_loss)
+LOSS(SoftMarginLoss, soft_margin_loss)
+LOSS_BACKWARD(SoftMarginLoss, soft_margin_loss)
+
+namespace {
+
+// The gradient of a mean is that of a sum, divided.
+Tensor Spread(const Tensor& grad, const Tensor& self, int64_t reduction) {
+  return reduction == at::Reduction::Mean ? grad / self.numel() : grad;
+}
+
+OptTensor FloatsOf(const OptTensor& tensor) {
+  return tensor ? OptTensor(tensor->to(at::kFloat)) : OptTensor();
+}
+
+}  // namespace
+
+ACLNN_OP(aclnnL1LossBackward, (const Tensor& grad, const Tensor& self, const Tensor& target,
+                               int64_t reduction, Tensor& grad_input)) {
+  Store(grad_input, Spread(grad, self, reduction) * at::sgn(self - target));
+}
+ACLNN_OP(aclnnSmoothL1Loss,
+         (const Tensor& self, const Tensor& target, int64_t reduction, float beta, Tensor& out)) {
+  Store(out, at::smooth_l1_loss(self, target, reduction, beta));
+}
+ACLNN_OP(aclnnSmoothL1LossBackward, (const Tensor& grad, const Tensor& self, const Tensor& target,
+                                     int64_t reduction, float beta, Tensor& grad_input)) {
+  Store(grad_input, at::smooth_l1_loss_backward(grad, self, target, reduction, beta));
+}
+
+// --- classes
+// ---------------------------------------------------------------------------------------
+
+#define NLL(Name, function)                                                                        \
+  ACLNN_OP(aclnn##Name,                                                                            \
+           (const Tensor& self, const Tensor& target, const OptTensor& weight, int64_t reduction,  \
+            int64_t ignore_index, Tensor& out, Tensor& total_weight)) {                            \
+    StorePair(out, total_weight,                                                                   \
+              at::function##_forward(self.to(at::kFloat), target.to(at::kLong), FloatsOf(weight),  \
+                                     reduction, ignore_index));                                    \
+  }                                                                                                \
+  ACLNN_OP(                                                                                        \
+      aclnn##Name##Backward,                                                                       \
+      (const Tensor& grad, const Tensor& self, const Tensor& target, const OptTensor& weight,      \
+       int64_t reduction, int64_t ignore_index, const Tensor& total_weight, Tensor& grad_input)) { \
+    Store(grad_input, at::function##_backward(grad.to(at::kFloat), self.to(at::kFloat),            \
+                                              target.to(at::kLong), FloatsOf(weight), reduction,   \
+                                              ignore_index, total_weight.to(at::kFloat)));         \
+  }
+
+NLL(NLLLoss, nll_loss)
+NLL(NLLLoss2d, nll_loss2d)
+
+ACLNN_OP(aclnnBinaryCrossEntropy, (const Tensor& self, const Tensor& target,
+                                   const OptTensor& weight, int64_t reduction, Tensor& out)) {
+  Store(out, at::binary_cross_entropy(self, target, weight, reduction));
+}
+ACLNN_OP(aclnnBinaryCrossEntropyBackward,
+         (const Tensor& grad, const Tensor& self, const Tensor& target, const OptTensor& weight,
+          int64_t reduction, Tensor& grad_input)) {
+  Store(grad_input, at::binary_cross_entropy_backward(grad, self, target, weight, reduction));
+}
+ACLNN_OP(aclnnBinaryCrossEntropyWithLogits,
+         (const Tensor& self, const Tensor& target, const OptTensor& weight,
+          const OptTensor& pos_weight, int64_t reduction, Tensor& out)) {
+  Store(out, at::binary_cross_entropy_with_logits(self, target, weight, pos_weight, reduction));
+}
+ACLNN_OP(aclnnBinaryCrossEntropyWithLogitsBackward,
+         (const Tensor& grad, const Tensor& self, const Tensor& target, const OptTensor& weight,
+          const OptTensor& pos_weight, int64_t reduction, Tensor& grad_input)) {
+  // Of -(w * (p * y * log s(x) + (1 - y) * log(1 - s(x)))) with s the sigmoid and p pos_weight.
+  const auto positive = pos_weight ? *pos_weight * target : target;
+  auto result = (positive + 1 - target) * at::sigmoid(self) - positive;
+  if (weight) result = result * *weight;
+  Store(grad_input, Spread(grad, self, reduction) * result);
+}
+
+// --- distributions
+// ---------------------------------------------------------------------------------
+
+ACLNN_OP(aclnnKlDiv, (const Tensor& self, const Tensor& target, int64_t reduction, bool log_target,
+                      Tensor& out)) {
+  Store(out, at::kl_div(self, target, reduction, log_target));
+}
+ACLNN_OP(aclnnKlDivBackward, (const Tensor& grad, const Tensor& self, const Tensor& target,
+                              int64_t reduction, bool log_target, Tensor& grad_input)) {
+  Store(grad_input, -Spread(grad, self, reduction) * (log_target ? target.exp() : target));
+}
+ACLNN_OP(aclnnKlDivTargetBackward, (const Tensor& grad, const Tensor& self, const Tensor& target,
+                                    int64_t reduction, bool log_target, Tensor& grad_target)) {
+  const auto by_target = log_target ? target.exp() * (target + 1 - self) : target.log() + 1 - self;
+  const auto result = Spread(grad, self, reduction) * by_target;
+  // The limit of t log t at 0.
+  Store(grad_target, log_target ? result : result.masked_fill(target == 0, 0));
+}
+
+}  // namespace ascend_sim::opapi

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Gradients of normalisation, in float32.
+#include "op.h"
+#include "store.h"
+
+namespace ascend_sim::opapi {
+namespace {
+
+Tensor Float(const Tensor& tensor) { return tensor.to(at::kFloat).contiguous(); }
+OptTensor Float(const OptTensor& tensor) {
+  return tensor ? OptTensor(Float(*tensor)) : OptTensor();
+}
+
+std::array<bool, 3> Mask(const Bools& wanted) { return {wanted.at(0), wanted.at(1), wanted.at(2)}; }
+
+// The gradients by the input, the weight and the bias, where wanted.
+void StoreGradients(const Bools& wanted, OptTensor& input, OptTensor& weight, OptTensor& bias,
+                    const std::tuple<Tensor, Tensor, Tensor>& gradients) {
+  StoreIf(wanted[0], input, std::get<0>(gradients));
+  StoreIf(wanted[1], weight, std::get<1>(gradients));
+  StoreIf(wanted[2], bias, std::get<2>(gradients));
+}
+
+}  // namespace
+
+ACLNN_OP(aclnnLayerNormBackward,
+         (const Tensor& grad, const Tensor& input, const Ints& normalized_shape, const Tensor& mean,
+          const Tensor& rstd, const OptTensor& weight, const OptTensor& bias, const Bools& wanted,
+          OptTensor& grad_input, OptTensor& grad_weight, OptTensor& grad_bias)) {
+  StoreGradients(
+      wanted, grad_input, grad_weight, grad_bias,
+      at::native_layer_norm_backward(Float(grad), Float(input), normalized_shape, Float(mean),
+                                     Float(rstd), Float(weight), Float(bias), Mask(wanted)));
+}
+ACLNN_OP(aclnnGroupNormBackward,
+         (const Tensor& grad, const Tensor& input, const Tensor& mean, const Tensor& rstd,
+          const OptTensor& gamma, int64_t n, int64_t c, int64_t hxw, int64_t groups,
+          const Bools& wanted, OptTensor& grad_input, OptTensor& grad_gamma,
+          OptTensor& grad_beta)) {
+  StoreGradients(wanted, grad_input, grad_gamma, grad_beta,
+                 at::native_group_norm_backward(Float(grad), Float(input), Float(mean), Float(rstd),
+                                                Float(gamma), n, c, hxw, groups, Mask(wanted)));
+}
+ACLNN_OP(aclnnBatchNormBackward,
+         (const Tensor& grad, const Tensor& input, const OptTensor& weight,
+          const OptTensor& running_mean, const OptTensor& running_var, const OptTensor& mean,
+          const OptTensor& rstd, bool training, double epsilon, const Bools& wanted,
+          OptTensor& grad_input, OptTensor& grad_weight, OptTensor& grad_bias)) {
+  StoreGradients(
+      wanted, grad_input, grad_weight, grad_bias,
+      at::native_batch_norm_backward(Float(grad), Float(input), Float(weight), Float(running_mean),
+                                     Float(running_var), Float(mean), Float(rstd), training,
+                                     epsilon, Mask(wanted)));
+}
+// Of y = x * rstd * gamma with rstd = (mean(x^2) + epsilon)^-1/2 over the dimensions of gamma.
+ACLNN_OP(aclnnRmsNormGrad, (const Tensor& grad, const Tensor& x, const Tensor& rstd,
+                            const Tensor& gamma, Tensor& grad_x, Tensor& grad_gamma)) {
+  const auto rows = [&](const Tensor& t) { return Float(t).view({-1, gamma.numel()}); };
+  const auto factor = Float(rstd).view({-1, 1});
+  const auto normal = rows(x) * factor;
+  const auto weighted = rows(grad) * Float(gamma).view({-1});
+  const auto mean = (weighted * normal).mean(-1, /*keepdim=*/true);
+  Store(grad_x, ((weighted - normal * mean) * factor).view(x.sizes()));
+  Store(grad_gamma, (rows(grad) * normal).sum(0).view(gamma.sizes()));
+}
+
+}  // namespace ascend_sim::opapi
