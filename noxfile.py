@@ -217,10 +217,8 @@ def _suites() -> list[str]:
     would be using: the suites of ascend-sim are folders of their own.
     """
     packages = [f"packages/{package}" for package in PACKAGES if package != "ascend-sim"]
-    sim = [
-        f"packages/ascend-sim/tests/{suite}"
-        for suite in ("runtime", "hccl", "ops", "unlimited", "package")
-    ]
+    suites = ("runtime", "hccl", "ops", "models", "unlimited", "package")
+    sim = [f"packages/ascend-sim/tests/{suite}" for suite in suites]
     return [*packages, *sim, "packages/ascend-sim/conformance", "tests-integration"]
 
 

@@ -16,6 +16,9 @@ import pytest  # noqa: E402
 from support.engine import OFF_LIMITS, EngineRuns  # noqa: E402
 from support.models import FAMILIES, make_device_model, make_model  # noqa: E402
 
+# As it was before a module of tests imports vLLM, which sets variables.
+_ENVIRONMENT = dict(os.environ)
+
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -50,7 +53,7 @@ def vllm_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
     for name in folders.values():
         (folder / name).mkdir(parents=True)
     return {
-        **os.environ,
+        **_ENVIRONMENT,
         **{variable: str(folder / name) for variable, name in folders.items()},
         "HF_HUB_OFFLINE": "1",
         "VLLM_NO_USAGE_STATS": "1",

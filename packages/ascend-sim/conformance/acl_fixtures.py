@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from acl_abi import Acl
+from acl_abi import Acl, NoKernelLauncherError
 
 __all__ = ["_runtime", "acl", "hardware_queues", "library", "process", "software_queues"]
 
@@ -78,6 +78,8 @@ def process(library: Path) -> Callable[..., str]:
             timeout=timeout,
             check=False,
         )
+        if NoKernelLauncherError.__name__ in result.stderr:
+            raise NoKernelLauncherError
         assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
         return result.stdout
 

@@ -3,9 +3,11 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from acl_abi import NoKernelLauncherError
 from acl_fixtures import _runtime, acl, library, process, software_queues
 from rules import cases
 
@@ -40,6 +42,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if marker is None or len(marker.args) != 2:
             raise pytest.UsageError(f"{item.nodeid}: no @rule(where, source)")
         item.user_properties.append(("cases", cases(marker.args[0])))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    try:
+        return (yield)
+    except NoKernelLauncherError as missing:
+        pytest.skip(str(missing))
 
 
 class _Report:

@@ -5,6 +5,7 @@ import ctypes
 import threading
 import time
 from ctypes import c_void_p
+from typing import Self
 
 import pytest
 from acl_abi import Acl
@@ -41,11 +42,18 @@ class Reporter:
         while not self._stop:
             self._acl.aclrtProcessReport(10)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for stream in self._streams:
             self._acl.ok("aclrtUnSubscribeReport", self._thread.ident, stream)
         self._stop = True
         self._thread.join()
+
+    @property
+    def ident(self) -> int | None:
+        return self._thread.ident
 
 
 @rule("section 1.10", "aclrtLaunchCallback with block type 1")
@@ -61,19 +69,18 @@ def test_a_callback_runs_on_the_subscribed_thread_and_can_block_the_stream(
         trace.append("callback")
 
     callback = ctypes.CFUNCTYPE(None, c_void_p)(called)
-    reporter = Reporter(acl, stream)
-    if captured:
-        acl.begin(stream)
-    acl.ok("aclrtLaunchCallback", callback, None, 1, stream)
-    assert acl.kernel(stream, lambda: trace.append("kernel")) == 0
-    if captured:
-        graph = acl.end(stream)
-        assert trace == []
-        acl.execute(graph, stream)
-    acl.sync(stream)
-    assert trace == ["callback", "kernel"]
-    assert threads == {reporter._thread.ident}
-    reporter.close()
+    with Reporter(acl, stream) as reporter:
+        if captured:
+            acl.begin(stream)
+        acl.ok("aclrtLaunchCallback", callback, None, 1, stream)
+        assert acl.kernel(stream, lambda: trace.append("kernel")) == 0
+        if captured:
+            graph = acl.end(stream)
+            assert trace == []
+            acl.execute(graph, stream)
+        acl.sync(stream)
+        assert trace == ["callback", "kernel"]
+        assert threads == {reporter.ident}
 
 
 @rule("section 1.10", "api_impl.cc")
@@ -86,12 +93,11 @@ def test_a_callback_needs_a_subscriber(acl: Acl) -> None:
 def test_the_two_families_of_host_functions_do_not_mix_on_a_stream(acl: Acl) -> None:
     callback = ctypes.CFUNCTYPE(None, c_void_p)(lambda _: None)
     one, other = acl.stream(), acl.stream()
-    reporter = Reporter(acl, one)
-    assert acl.aclrtLaunchHostFunc(one, callback, None) == 107011
-    acl.host(other, lambda: None)
-    assert acl.aclrtSubscribeReport(threading.get_ident(), other) == 107011
-    acl.sync(other)
-    reporter.close()
+    with Reporter(acl, one):
+        assert acl.aclrtLaunchHostFunc(one, callback, None) == 107011
+        acl.host(other, lambda: None)
+        assert acl.aclrtSubscribeReport(threading.get_ident(), other) == 107011
+        acl.sync(other)
 
 
 @rule("section 1.10", "api_error.cc")

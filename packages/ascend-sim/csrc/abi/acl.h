@@ -166,6 +166,14 @@ enum DeviceInfo : int { kInfoAiCores = 0, kInfoVectorCores = 1, kInfoL2Size = 2 
 
 enum ResLimit : int { kResCube = 0, kResVector = 1 };
 
+// Keys of aclrtIpcMemGetExportKey end in a null character.
+constexpr size_t kIpcKeyBytes = 65;
+enum IpcFlag : uint64_t { kIpcExportForAll = 1, kIpcImportFromPeers = 1 };
+
+struct IpcEventHandle {
+  char reserved[64];
+};
+
 constexpr size_t kVersionMax = 128;
 constexpr size_t kVersionPartMax = 64;
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "acl/arena.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <new>
@@ -24,7 +26,7 @@ void DropPages(char* block, size_t bytes) {
   // Small blocks are used again soon: the system call would cost more than the memory.
   constexpr size_t kWorthIt = 32 * kPage;
   if (last > first && last - first >= kWorthIt) {
-    madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+    madvise(reinterpret_cast<void*>(first), last - first, MADV_REMOVE);
   }
 }
 
@@ -32,11 +34,12 @@ void DropPages(char* block, size_t bytes) {
 
 Arena::Arena(size_t bytes) {
   constexpr size_t kLeast = size_t{64} << 20;
+  file_ = memfd_create("ascend-sim-device-memory", MFD_CLOEXEC);
   void* base = MAP_FAILED;
   for (; base == MAP_FAILED && bytes >= kLeast; bytes /= 2) {
     bytes_ = bytes;
-    base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                -1, 0);
+    if (ftruncate(file_, static_cast<off_t>(bytes)) != 0) continue;
+    base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file_, 0);
   }
   if (base == MAP_FAILED) throw std::bad_alloc();
   madvise(base, bytes_, MADV_DONTDUMP);
@@ -80,12 +83,20 @@ bool Arena::Contains(const void* address) const {
   return address >= base_ && address < base_ + bytes_;
 }
 
+void Arena::LeaveToParent() {
+  mmap(base_, bytes_, PROT_READ | PROT_WRITE,
+       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  close(file_);
+  file_ = -1;
+}
+
 Arena& DeviceArena() {
   // Room for fragments: addresses cost nothing.
   static auto* const arena = [] {
     constexpr size_t kMost = size_t{8} << 40;
     const Config& config = GetConfig();
     const auto devices = static_cast<size_t>(config.devices * config.hbm_bytes);
+    pthread_atfork(nullptr, nullptr, [] { DeviceArena().LeaveToParent(); });
     return new Arena(std::min(kMost, std::max(devices * 4, size_t{64} << 30)));
   }();
   return *arena;

@@ -10,7 +10,8 @@
 
 namespace ascend_sim {
 
-// Safe from any thread. Pages come at their first use and go with their block.
+// Safe from any thread. Pages come at their first use and go with their block. They are those of a
+// memory file, so that another process can map a block (ipc_memory.cpp); a fork has its own, empty.
 class Arena {
  public:
   // `bytes` of addresses; less if the system does not have so many.
@@ -25,9 +26,17 @@ class Arena {
 
   bool Contains(const void* address) const;
 
+  // The memory file, in which `address` is so many bytes from the start; -1 in a fork.
+  int File() const { return file_; }
+  size_t OffsetOf(const void* address) const { return static_cast<const char*>(address) - base_; }
+
+  // In the child of a fork: what the parent has must not change with it.
+  void LeaveToParent();
+
  private:
   char* base_ = nullptr;
   size_t bytes_ = 0;
+  int file_ = -1;
   std::mutex mutex_;
   std::map<char*, size_t> free_;  // by address; never two that touch
 };

@@ -3,10 +3,12 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <thread>
 
 #include "acl/capture.h"
 #include "acl/counters.h"
+#include "acl/ipc_event.h"
 #include "acl/stream.h"
 
 namespace ascend_sim {
@@ -50,7 +52,6 @@ void CheckFlags(uint32_t flags, uint32_t forbidden) {
     Require((flags & loner) == 0 || flags == loner, kRtParamInvalid,
             "DEVICE_USE_ONLY, EXTERNAL and IPC cannot be combined with other event flags");
   }
-  Require((flags & abi::kEventIpc) == 0, kNotSupported, "IPC events are not simulated");
 }
 
 // Streams of models made with the build interface know only EXTERNAL events.
@@ -66,21 +67,48 @@ void FixFlag(std::optional<uint32_t>& fixed, uint32_t flag) {
           "the event was used with the other flag before: it keeps the kind of its first use");
 }
 
+// There is no time with an event that processes share.
+void RequireTimed(const Event& event) {
+  RequireNotExternal(event);
+  Require(event.ModeOf() != Event::Mode::kIpc, kNotSupported,
+          "not supported for events with the IPC flag");
+}
+
+bool Complete(const Event& event) {
+  if (const auto& ipc = event.Ipc()) return ipc->Reached(ipc->Latest());
+  const auto version = event.Latest();
+  if (!version) return event.ModeOf() == Event::Mode::kEx;
+  if (!version->Done()) return false;
+  version->Learn();
+  return true;
+}
+
+bool AwaitLatest(const Event& event, const Deadline& deadline) {
+  if (const auto& ipc = event.Ipc()) return ipc->Await(ipc->Latest(), deadline);
+  const auto version = event.Latest();
+  return !version || version->Wait(deadline);
+}
+
 void Synchronize(aclrtEvent handle, const Deadline& deadline) {
   const auto event = UncapturedEvent(handle);
   RequireNotExternal(*event);
   Add(Count().synchronizations);
-  if (const auto version = event->Latest(); version && !version->Wait(deadline)) {
-    Raise(kEventSyncTimeout, "the event was not reached in time");
-  }
+  Require(AwaitLatest(*event, deadline), kEventSyncTimeout, "the event was not reached in time");
   event->OnDevice().ThrowFailure();
 }
 
-void Create(aclrtEvent* out, Event::Mode mode, uint32_t flags, Event::Ids ids) {
+void Create(aclrtEvent* out, Event::Mode mode, uint32_t flags, Event::Ids ids,
+            std::shared_ptr<IpcEvent> ipc = nullptr) {
   void* handle = Events().Reserve();
-  Events().Add(handle, std::make_shared<Event>(CurrentContext(), handle, mode, flags, ids));
+  Events().Add(handle,
+               std::make_shared<Event>(CurrentContext(), handle, mode, flags, ids, std::move(ipc)));
   Add(Count().events_created);
   *out = handle;
+}
+
+void CreateIpc(aclrtEvent* out) {
+  Create(out, Event::Mode::kIpc, abi::kEventIpc, Event::Ids::kAtCreation,
+         IpcEvent::Make(CurrentContext()->OnDevice().Id()));
 }
 
 }  // namespace
@@ -105,14 +133,16 @@ bool EventFlag::IsSet() const {
   return set_;
 }
 
-Event::Event(std::shared_ptr<Context> context, void* handle, Mode mode, uint32_t flags, Ids ids)
+Event::Event(std::shared_ptr<Context> context, void* handle, Mode mode, uint32_t flags, Ids ids,
+             std::shared_ptr<IpcEvent> ipc)
     : context_(std::move(context)),
       handle_(handle),
       mode_(mode),
       flags_(flags),
       ids_(ids),
       own_id_(ids == Ids::kAtCreation ? Claim(OnDevice().Resources().events) : Claim()),
-      flag_(mode == Mode::kExternal ? std::make_shared<EventFlag>() : nullptr) {}
+      flag_(mode == Mode::kExternal ? std::make_shared<EventFlag>() : nullptr),
+      ipc_(std::move(ipc)) {}
 
 std::shared_ptr<Signal> Event::Latest() const {
   const std::lock_guard lock(mutex_);
@@ -168,7 +198,25 @@ void Event::WaitWithFlag(Stream& stream, uint32_t flag) {
   CaptureExternal(stream, *this, /*records=*/false);
 }
 
+void Event::RecordIpc(Stream& stream) {
+  Require(!stream.Special(), kNotSupported, "IPC events cannot be recorded in a capture");
+  const uint64_t version = ipc_->Begin();
+  stream.Launch(
+      {"aclrtRecordEvent", TaskKind::kEventRecord, [ipc = ipc_, version] { ipc->Reach(version); }});
+}
+
+void Event::WaitIpc(Stream& stream) {
+  Require(!stream.Special(), kNotSupported, "IPC events cannot be awaited in a capture");
+  const uint64_t version = ipc_->Latest();
+  if (ipc_->Reached(version)) return;
+  Task wait{"aclrtStreamWaitEvent", TaskKind::kEventWait,
+            [ipc = ipc_, version] { ipc->Await(version); }};
+  wait.waits = true;
+  stream.Launch(std::move(wait), /*may_block=*/true);
+}
+
 void Event::Record(Stream& stream) {
+  if (ipc_) return RecordIpc(stream);
   if (flag_) {
     stream.Launch({"aclrtRecordEvent", TaskKind::kEventRecord, [flag = flag_] { flag->Set(true); }},
                   /*may_block=*/false, Detail());
@@ -190,6 +238,7 @@ void Event::Record(Stream& stream) {
 }
 
 void Event::Wait(Stream& stream) {
+  if (ipc_) return WaitIpc(stream);
   if (flag_) {
     stream.Launch(
         {"aclrtStreamWaitEvent", TaskKind::kEventWait, [flag = flag_] { flag->AwaitSet(); }},
@@ -213,8 +262,8 @@ void Event::Wait(Stream& stream) {
 }
 
 void Event::Reset(Stream& stream) {
-  Require(mode_ != Mode::kEx, kNotSupported,
-          "Ex events cannot be reset: a new record replaces the old one");
+  Require(mode_ != Mode::kEx && mode_ != Mode::kIpc, kNotSupported,
+          "Ex and IPC events cannot be reset: a new record replaces the old one");
   if (flag_) {
     stream.Launch({"aclrtResetEvent", TaskKind::kEventReset, [flag = flag_] { flag->Set(false); }},
                   /*may_block=*/false, Detail());
@@ -240,6 +289,7 @@ ASCEND_SIM_ABI aclError aclrtCreateEventExWithFlag(aclrtEvent* event, uint32_t f
   return Abi("aclrtCreateEventExWithFlag", [&] {
     RequirePtr(event, "event");
     CheckFlags(flags, abi::kEventExternal | abi::kEventDeviceUseOnly);
+    if (flags == abi::kEventIpc) return CreateIpc(event);
     const bool can_order = (flags & abi::kEventSync) != 0;
     Create(event, Event::Mode::kEx, flags, can_order ? Event::Ids::kPerRecord : Event::Ids::kNone);
   });
@@ -249,6 +299,7 @@ ASCEND_SIM_ABI aclError aclrtCreateEventWithFlag(aclrtEvent* event, uint32_t fla
   return Abi("aclrtCreateEventWithFlag", [&] {
     RequirePtr(event, "event");
     CheckFlags(flags, 0);
+    if (flags == abi::kEventIpc) return CreateIpc(event);
     const bool external = flags == abi::kEventExternal;
     const bool can_order = external || (flags & abi::kEventSync) != 0;
     Create(event, external ? Event::Mode::kExternal : Event::Mode::kOld, flags,
@@ -314,10 +365,7 @@ ASCEND_SIM_ABI aclError aclrtQueryEventStatus(aclrtEvent handle, int* status) {
     RequirePtr(status, "status");
     const auto event = UncapturedEvent(handle);
     RequireNotExternal(*event);
-    const auto version = event->Latest();
-    const bool complete = version ? version->Done() : event->ModeOf() == Event::Mode::kEx;
-    if (version && complete) version->Learn();
-    *status = complete ? abi::kRecordedComplete : abi::kRecordedNotReady;
+    *status = Complete(*event) ? abi::kRecordedComplete : abi::kRecordedNotReady;
   });
 }
 
@@ -349,8 +397,8 @@ ASCEND_SIM_ABI aclError aclrtEventElapsedTime(float* milliseconds, aclrtEvent st
     RequirePtr(milliseconds, "ms");
     const auto first = UncapturedEvent(start);
     const auto last = UncapturedEvent(end);
-    RequireNotExternal(*first);
-    RequireNotExternal(*last);
+    RequireTimed(*first);
+    RequireTimed(*last);
     const std::chrono::duration<float, std::milli> elapsed =
         TimeOf(*last, "the end") - TimeOf(*first, "the start");
     *milliseconds = elapsed.count();
@@ -362,8 +410,26 @@ ASCEND_SIM_ABI aclError aclrtEventGetTimestamp(aclrtEvent handle, uint64_t* time
   return Abi("aclrtEventGetTimestamp", [&] {
     RequirePtr(timestamp, "timestamp");
     const auto event = UncapturedEvent(handle);
-    RequireNotExternal(*event);
+    RequireTimed(*event);
     const auto time = TimeOf(*event, "the").time_since_epoch();
     *timestamp = std::chrono::duration_cast<std::chrono::microseconds>(time).count();
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtIpcGetEventHandle(aclrtEvent event, abi::IpcEventHandle* handle) {
+  return Abi("aclrtIpcGetEventHandle", [&] {
+    RequirePtr(handle, "handle");
+    const auto shared = Events().Get(event);
+    Require(shared->Ipc() != nullptr, kNotSupported, "the event was not made with the IPC flag");
+    std::memset(handle, 0, sizeof *handle);
+    shared->Ipc()->Key().Text().copy(handle->reserved, sizeof handle->reserved - 1);
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtIpcOpenEventHandle(abi::IpcEventHandle handle, aclrtEvent* event) {
+  return Abi("aclrtIpcOpenEventHandle", [&] {
+    RequirePtr(event, "event");
+    const ExportKey key = ExportKey::Parse(handle.reserved, sizeof handle.reserved);
+    Create(event, Event::Mode::kIpc, abi::kEventIpc, Event::Ids::kNone, IpcEvent::Open(key));
   });
 }

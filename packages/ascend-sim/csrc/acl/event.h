@@ -20,6 +20,7 @@
 namespace ascend_sim {
 
 class Graph;
+class IpcEvent;
 class Stream;
 
 // The flag of an EXTERNAL event; shared with the tasks that use it.
@@ -41,19 +42,22 @@ class EventFlag {
 class Event : public std::enable_shared_from_this<Event> {
  public:
   // kEx: aclrtCreateEventExWithFlag. kOld: the two older calls. kExternal: the old call with the
-  // EXTERNAL flag.
-  enum class Mode { kEx, kOld, kExternal };
+  // EXTERNAL flag. kIpc: either call with the IPC flag, or opened.
+  enum class Mode { kEx, kOld, kExternal, kIpc };
 
   // When the event takes one of the device's hardware events: for good at its creation, one for
   // each record until a later one or the end of the event makes it useless, or never.
   enum class Ids { kAtCreation, kPerRecord, kNone };
 
-  Event(std::shared_ptr<Context> context, void* handle, Mode mode, uint32_t flags, Ids ids);
+  // `ipc`: what an event of kIpc is in memory; null otherwise.
+  Event(std::shared_ptr<Context> context, void* handle, Mode mode, uint32_t flags, Ids ids,
+        std::shared_ptr<IpcEvent> ipc = nullptr);
 
   void* Handle() const { return handle_; }
   const std::shared_ptr<Context>& In() const { return context_; }
   Mode ModeOf() const { return mode_; }
   Device& OnDevice() const { return context_->OnDevice(); }
+  const std::shared_ptr<IpcEvent>& Ipc() const { return ipc_; }
   bool Has(abi::EventFlag flag) const { return (flags_ & flag) != 0; }
   bool HasOnly(abi::EventFlag flag) const { return flags_ == flag; }
 
@@ -87,6 +91,9 @@ class Event : public std::enable_shared_from_this<Event> {
     Claim id;
   };
 
+  void RecordIpc(Stream& stream);
+  void WaitIpc(Stream& stream);
+
   // Waits while the device has none left.
   Claim IdForRecord();
 
@@ -97,6 +104,7 @@ class Event : public std::enable_shared_from_this<Event> {
   const Ids ids_;
   const Claim own_id_;
   const std::shared_ptr<EventFlag> flag_;  // kExternal only
+  const std::shared_ptr<IpcEvent> ipc_;    // kIpc only
 
   mutable std::mutex mutex_;
   std::shared_ptr<Version> latest_;

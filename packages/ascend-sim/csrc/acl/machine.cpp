@@ -13,13 +13,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <memory>
-#include <sstream>
 
 #include "abi/acl.h"
 #include "acl/error.h"
 #include "acl/soc.h"
+#include "ascend_sim/process.h"
 
 namespace ascend_sim {
 namespace {
@@ -37,23 +36,6 @@ using Amounts = int64_t[kMaxDevices][kResources];
 int64_t NowMs() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-}
-
-// When a process began, in the kernel's ticks; 0 when it is gone or only waits for its parent.
-// Together with the process id it names a process for good.
-uint64_t StartOf(int pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string text;
-  if (!std::getline(file, text)) return 0;
-  // The name, in parentheses, may hold anything.
-  std::istringstream fields(text.substr(std::min(text.rfind(')') + 1, text.size())));
-  std::string state, skipped;
-  uint64_t start = 0;
-  fields >> state;
-  constexpr int kBetween = 18;  // from the state (field 3) to the start (field 22)
-  for (int i = 0; i < kBetween; ++i) fields >> skipped;
-  fields >> start;
-  return state == "Z" || state == "X" ? 0 : start;
 }
 
 // All that processes must agree on.
@@ -279,8 +261,9 @@ Machine::Row& Machine::OwnRow() {
   Row* const row = std::find_if(book_->rows, end, [](const Row& each) { return each.pid == 0; });
   Require(row != end, kResourceAlloc,
           "256 processes use the simulated devices: there is no room for another");
-  row->start = StartOf(getpid());
-  row->pid = getpid();
+  const ProcessId self = ProcessId::Self();
+  row->start = self.start_time;
+  row->pid = self.pid;
   book_->rows_used = std::max<int64_t>(book_->rows_used, row - book_->rows + 1);
   if (book_->first_use_ms == 0) book_->first_use_ms = NowMs();
   own_.store(row, std::memory_order_relaxed);
@@ -294,7 +277,7 @@ void Machine::Reap() {
     if (&row == own || row.pid == 0) continue;
     // A row with this process's id that is not its own is of the program it was before an exec.
     const auto pid = static_cast<int>(row.pid);
-    if (pid != getpid() && StartOf(pid) == row.start) continue;
+    if (pid != getpid() && ProcessId{pid, row.start}.Alive()) continue;
     std::memset(row.used, 0, sizeof row.used);
     row.pid = 0;
   }

@@ -105,6 +105,7 @@ void* Allocate(size_t size) {
 
 void Release(Device& device, void* base, const Block& block) {
   if (Hazards* hazards = Hazards::Get()) hazards->Forget(base, block.size);
+  CloseExportsOf(base);
   DeviceArena().Give(base, block.size);
   device.Resources().hbm.Give(block.accounted);
   CountDeviceBytes(-block.accounted);

@@ -29,6 +29,9 @@ void RequireMemory(const void* address, size_t count, const char* what);
 void EnterMemory(void* base, size_t size, MemoryKind kind, int device);
 void RemoveMemory(void* base);
 
+// The keys of a block that is being freed open nothing any more.
+void CloseExportsOf(const void* base);
+
 // Frees what a device that is being reset still has.
 void FreeDeviceMemory(int device);
 

@@ -16,6 +16,7 @@
 #include "acl/context.h"
 #include "acl/device.h"
 #include "acl/error.h"
+#include "acl/exports.h"
 #include "acl/fault.h"
 #include "acl/handle.h"
 #include "acl/memory.h"
@@ -42,11 +43,18 @@ class Physical {
     }
     if (device_) CountDeviceBytes(Signed());
   }
+  // Of another process, which accounts for it.
+  explicit Physical(const OpenedMemory& opened)
+      : device_(&DeviceAt(opened.device)),
+        size_(opened.size),
+        imported_(true),
+        file_(opened.file) {}
   Physical(const Physical&) = delete;
   Physical& operator=(const Physical&) = delete;
   ~Physical() {
+    shared_.reset();  // before its file
     close(file_);
-    if (device_) CountDeviceBytes(-Signed());
+    if (device_ && !imported_) CountDeviceBytes(-Signed());
   }
 
   size_t Size() const { return size_; }
@@ -55,13 +63,29 @@ class Physical {
   int DeviceId() const { return device_ ? device_->Id() : 0; }
   bool mapped = false;  // guarded by the mutex of the address space
 
+  // The way for others to this memory, the same at each call.
+  MemoryExport& Share(bool for_all) {
+    Require(device_ != nullptr && !imported_, kNotSupported,
+            "only device memory of this process can be shared");
+    const std::lock_guard lock(mutex_);
+    if (!shared_) shared_ = std::make_unique<MemoryExport>(file_, 0, size_, DeviceId(), for_all);
+    return *shared_;
+  }
+  MemoryExport* Shared() {
+    const std::lock_guard lock(mutex_);
+    return shared_.get();
+  }
+
  private:
   int64_t Signed() const { return static_cast<int64_t>(size_); }
 
   Device* const device_;
   const size_t size_;
+  const bool imported_ = false;
   const Claim claim_;
   int file_ = -1;
+  std::mutex mutex_;
+  std::unique_ptr<MemoryExport> shared_;
 };
 
 struct Range {
@@ -243,5 +267,42 @@ ASCEND_SIM_ABI aclError aclrtUnmapMem(void* address) {
     Unmap(at, *found->second);
     found->second->mapped = false;
     range.mappings.erase(found);
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtMemExportToShareableHandle(aclrtDrvMemHandle handle, int handle_type,
+                                                        uint64_t flags, uint64_t* shareable) {
+  return Abi("aclrtMemExportToShareableHandle", [&] {
+    const auto physical = Physicals().Get(handle);
+    RequirePtr(shareable, "shareableHandle");
+    Require(handle_type == 0 && flags <= abi::kIpcExportForAll, kInvalidParam,
+            "the type must be 0 (none) and the flags 0 or 1");
+    *shareable = physical->Share(flags == abi::kIpcExportForAll).Key().Packed();
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtMemSetPidToShareableHandle(uint64_t shareable, int32_t* pids,
+                                                        size_t count) {
+  return Abi("aclrtMemSetPidToShareableHandle", [&] {
+    RequirePtr(pids, "pid");
+    for (const auto& physical : Physicals().All()) {
+      MemoryExport* shared = physical->Shared();
+      if (shared != nullptr && shared->Key().Packed() == shareable) {
+        return shared->Allow(pids, count);
+      }
+    }
+    Raise(kRtParamInvalid, "the shareable handle was not made by this process");
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtMemImportFromShareableHandle(uint64_t shareable, int32_t device,
+                                                          aclrtDrvMemHandle* handle) {
+  return Abi("aclrtMemImportFromShareableHandle", [&] {
+    RequirePtr(handle, "handle");
+    DeviceAt(device);
+    const auto physical = std::make_shared<Physical>(OpenMemory(ExportKey::Unpack(shareable)));
+    void* token = Physicals().Reserve();
+    Physicals().Add(token, physical);
+    *handle = token;
   });
 }

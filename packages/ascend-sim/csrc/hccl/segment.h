@@ -16,8 +16,8 @@
 #include <string>
 
 #include "abi/hccl.h"
+#include "ascend_sim/process.h"
 #include "hccl/channel.h"
-#include "hccl/process.h"
 
 namespace ascend_sim::hccl {
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Matrix products. `cube_math_type` chooses the precision of a device's cube unit; a CPU has one.
+// The right-hand matrix, a weight, may be in FRACTAL_NZ; the ...WeightNz operators require it.
 #include "op.h"
 #include "store.h"
 
@@ -33,19 +34,33 @@ void AddmmInto(Tensor& out, const Tensor& self, const Tensor& mat1, const Tensor
   }
 }
 
+void RequireFractal(const FormattedTensor& mat2) {
+  Require(mat2.fractal(), "mat2 must be in format FRACTAL_NZ (29): torch_npu.npu_format_cast");
+}
+
 }  // namespace
 
-ACLNN_OP(aclnnMatmul,
-         (const Tensor& self, const Tensor& mat2, Tensor& out, int8_t /*cube_math_type*/)) {
-  MatmulInto(out, self, mat2);
+ACLNN_OP(aclnnMatmul, (const Tensor& self, const FormattedTensor& mat2, Tensor& out,
+                       int8_t /*cube_math_type*/)) {
+  MatmulInto(out, self, mat2.Read());
 }
-ACLNN_OP(aclnnMm,
-         (const Tensor& self, const Tensor& mat2, Tensor& out, int8_t /*cube_math_type*/)) {
-  MatmulInto(out, self, mat2);
+ACLNN_OP(aclnnMm, (const Tensor& self, const FormattedTensor& mat2, Tensor& out,
+                   int8_t /*cube_math_type*/)) {
+  MatmulInto(out, self, mat2.Read());
 }
-ACLNN_OP(aclnnBatchMatMul,
-         (const Tensor& self, const Tensor& mat2, Tensor& out, int8_t /*cube_math_type*/)) {
-  MatmulInto(out, self, mat2);
+ACLNN_OP(aclnnBatchMatMul, (const Tensor& self, const FormattedTensor& mat2, Tensor& out,
+                            int8_t /*cube_math_type*/)) {
+  MatmulInto(out, self, mat2.Read());
+}
+ACLNN_PLANNED_OP(aclnnMatmulWeightNz, (const Tensor& self, const FormattedTensor& mat2, Tensor& out,
+                                       int8_t /*cube_math_type*/)) {
+  RequireFractal(mat2);
+  return [=]() mutable { MatmulInto(out, self, mat2.Read()); };
+}
+ACLNN_PLANNED_OP(aclnnBatchMatMulWeightNz, (const Tensor& self, const FormattedTensor& mat2,
+                                            Tensor& out, int8_t /*cube_math_type*/)) {
+  RequireFractal(mat2);
+  return [=]() mutable { MatmulInto(out, self, mat2.Read()); };
 }
 ACLNN_OP(aclnnMv, (const Tensor& self, const Tensor& vec, Tensor& out, int8_t /*cube_math_type*/)) {
   MatmulInto(out, self, vec);
@@ -54,9 +69,16 @@ ACLNN_OP(aclnnDot, (const Tensor& self, const Tensor& other, Tensor& out)) {
   Store(out, at::dot(self, other));
 }
 ACLNN_OP(aclnnAddmm,
-         (const Tensor& self, const Tensor& mat1, const Tensor& mat2, const Scalar& beta,
+         (const Tensor& self, const Tensor& mat1, const FormattedTensor& mat2, const Scalar& beta,
           const Scalar& alpha, Tensor& out, int8_t /*cube_math_type*/)) {
-  AddmmInto(out, self, mat1, mat2, beta, alpha);
+  AddmmInto(out, self, mat1, mat2.Read(), beta, alpha);
+}
+ACLNN_PLANNED_OP(aclnnAddmmWeightNz,
+                 (const Tensor& self, const Tensor& mat1, const FormattedTensor& mat2,
+                  const Scalar& beta, const Scalar& alpha, Tensor& out,
+                  int8_t /*cube_math_type*/)) {
+  RequireFractal(mat2);
+  return [=]() mutable { AddmmInto(out, self, mat1, mat2.Read(), beta, alpha); };
 }
 ACLNN_OP(aclnnInplaceAddmm, (Tensor & self, const Tensor& mat1, const Tensor& mat2,
                              const Scalar& beta, const Scalar& alpha, int8_t /*cube_math_type*/)) {

@@ -73,6 +73,13 @@ Tensors ToTensors::operator()(const aclTensorList& handle) const {
   return tensors;
 }
 
+FormattedTensors ToFormattedTensors::operator()(const aclTensorList& handle) const {
+  FormattedTensors tensors;
+  tensors.reserve(handle.items.size());
+  for (const auto* item : handle.items) tensors.emplace_back(Alive(item, "a tensor of a list"));
+  return tensors;
+}
+
 void AddTouch(Touches& touches, const Tensor& tensor, bool write) {
   if (!tensor.defined() || tensor.storage().nbytes() == 0) return;
   touches.push_back({tensor.storage().data(), tensor.storage().nbytes(), write});

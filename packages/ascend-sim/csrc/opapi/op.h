@@ -31,8 +31,10 @@
 //   ShapedTensor&                 aclTensor*              output whose shape the body decides
 //   const Scalar&, OptScalar      const aclScalar*
 //   const Ints&, const OptInts&   const aclIntArray*      likewise Floats, Bools
+//   const FormattedTensor&        const aclTensor*        may be in FRACTAL_NZ (format.h)
 //   const Tensors&                const aclTensorList*    a null element is an undefined tensor
 //   const OptTensors&             const aclTensorList*    may be null
+//   const FormattedTensors&       const aclTensorList*    each may be in FRACTAL_NZ
 //   const std::string&            const char*             null is the empty string
 //   DType                         aclDataType             -1 is "none"
 //   bool, int, int8_t, int64_t, float, double             the same
@@ -52,6 +54,7 @@
 #include <vector>
 
 #include "ascend_sim/call.h"
+#include "format.h"
 #include "tensor.h"
 
 // What the first phase prepared: a body with its arguments. Consumed by the second phase unless
@@ -160,6 +163,12 @@ struct OptionalHandle {
 struct ToTensor {
   Tensor operator()(const aclTensor& handle) const { return ViewOf(handle); }
 };
+struct ToFormattedTensor {
+  FormattedTensor operator()(const aclTensor& handle) const { return FormattedTensor(handle); }
+};
+struct ToFormattedTensors {
+  FormattedTensors operator()(const aclTensorList& handle) const;
+};
 struct ToScalar {
   Scalar operator()(const aclScalar& handle) const { return handle.value; }
 };
@@ -177,6 +186,11 @@ template <>
 struct Crossing<Tensor> : RequiredHandle<aclTensor, Tensor, ToTensor> {};
 template <>
 struct Crossing<OptTensor> : OptionalHandle<aclTensor, Tensor, ToTensor> {};
+template <>
+struct Crossing<FormattedTensor> : RequiredHandle<aclTensor, FormattedTensor, ToFormattedTensor> {};
+template <>
+struct Crossing<FormattedTensors>
+    : RequiredHandle<aclTensorList, FormattedTensors, ToFormattedTensors> {};
 template <>
 struct Crossing<Scalar> : RequiredHandle<aclScalar, Scalar, ToScalar> {};
 template <>
@@ -243,6 +257,10 @@ void TouchParam(Touches& touches, const std::decay_t<Param>& value) {
       std::is_lvalue_reference_v<Param> && !std::is_const_v<std::remove_reference_t<Param>>;
   if constexpr (std::is_same_v<Value, Tensor>) {
     AddTouch(touches, value, kWrite);
+  } else if constexpr (std::is_same_v<Value, FormattedTensor>) {
+    AddTouch(touches, value.storage(), kWrite);
+  } else if constexpr (std::is_same_v<Value, FormattedTensors>) {
+    for (const auto& tensor : value) AddTouch(touches, tensor.storage(), kWrite);
   } else if constexpr (std::is_same_v<Value, ShapedTensor>) {
     AddTouch(touches, value.capacity, kWrite);
   } else if constexpr (std::is_same_v<Value, OptTensor>) {

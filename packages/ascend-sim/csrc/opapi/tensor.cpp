@@ -5,19 +5,12 @@
 #include <memory>
 
 #include "ascend_sim/launch.h"
+#include "format.h"
 
 #define ASCEND_SIM_API extern "C" __attribute__((visibility("default")))
 
 namespace ascend_sim::opapi {
 namespace {
-
-// Values of aclFormat whose storage is the plain strided one that torch knows.
-constexpr bool IsPlainFormat(int32_t format) {
-  constexpr int32_t kUndefined = -1, kNchw = 0, kNhwc = 1, kNd = 2, kNcdhw = 30, kNdhwc = 27,
-                    kNcl = 47;
-  return format == kUndefined || format == kNchw || format == kNhwc || format == kNd ||
-         format == kNcdhw || format == kNdhwc || format == kNcl;
-}
 
 at::Scalar ReadScalar(const void* value, at::ScalarType type) {
   switch (type) {
@@ -108,10 +101,9 @@ at::ScalarType ScalarTypeOf(int32_t acl_type) {
 }
 
 at::Tensor ViewOf(const aclTensor& handle) {
-  if (!IsPlainFormat(handle.format)) {
-    throw ParamError(kParamInvalid, "format " + std::to_string(handle.format) +
-                                        " is not supported: only plain (ND) formats are");
-  }
+  Require(IsPlainFormat(handle.format), "a tensor has the private format ", handle.format,
+          handle.format == kFormatNz ? " (FRACTAL_NZ)" : "",
+          ", where the operator takes plain ones (ND) only; torch_npu.npu_format_cast changes it");
   const auto type = ScalarTypeOf(handle.data_type);
   const auto item_size = static_cast<int64_t>(c10::elementSize(type));
   // Bytes from the first element to the end of the last one.

@@ -6,7 +6,17 @@ from typing import Any
 
 import torch
 
-__all__ = ["DTYPES", "FLOATS", "INTS", "STRIDES", "assert_same", "strided", "to_npu", "values"]
+__all__ = [
+    "DTYPES",
+    "FLOATS",
+    "INTS",
+    "STRIDES",
+    "assert_same",
+    "run_and_wait",
+    "strided",
+    "to_npu",
+    "values",
+]
 
 FLOATS = [torch.float32, torch.bfloat16, torch.float16]
 INTS = [torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8]
@@ -50,6 +60,13 @@ def to_npu(value: Any) -> Any:
         return value
     whole = torch.empty(0, dtype=value.dtype).set_(value.untyped_storage())
     return whole.npu().as_strided(value.size(), value.stride(), value.storage_offset())
+
+
+def run_and_wait(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """Call `function` on the NPU and wait, so that an error of its first phase is raised here."""
+    result = function(*arguments, **keywords)
+    torch.npu.synchronize()
+    return result
 
 
 def _to_cpu(value: Any) -> Any:

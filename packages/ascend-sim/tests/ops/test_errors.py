@@ -80,7 +80,7 @@ def test_a_handle_of_another_type_is_refused(libopapi, last_error):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "format_", "text"), [(99, ND, "data type 99"), (FLOAT, 29, "format 29")]
+    ("dtype", "format_", "text"), [(99, ND, "data type 99"), (FLOAT, 29, "format 29 (FRACTAL_NZ)")]
 )
 def test_unknown_dtype_and_private_format_are_refused(libopapi, last_error, dtype, format_, text):
     tensor = _tensor(libopapi, (ctypes.c_float * 4)(), dtype, format_)

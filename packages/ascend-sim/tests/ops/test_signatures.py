@@ -47,6 +47,7 @@ def test_nothing_is_exported_that_is_not_declared(declared):
     exported = {line.split()[-1] for line in symbols.stdout.splitlines()}
     prepares = {name for name in exported if name.endswith("WorkspaceSize")}
     launches = {name for name in exported if name.startswith("aclnn")} - prepares
+    launches -= {"aclnnNpuFormatCastCalculateSizeAndFormat"}  # a question, not an operator
     prepared = {name.removesuffix("WorkspaceSize") for name in prepares}
     assert launches == set(declared)
     assert {name.removesuffix("Get").removesuffix("GetMax") for name in prepared} == set(declared)
@@ -75,4 +76,5 @@ def test_few_operators_lack_facts(declared):
         "aclnnInplaceCeil",
         "aclnnInplaceCopy",
         "aclnnLogSigmoid",
+        "aclnnNpuFormatCast",
     }

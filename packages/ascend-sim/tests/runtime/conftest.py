@@ -2,5 +2,6 @@
 """The fixtures of the conformance suite, for tests of what is ours alone."""
 
 from acl_fixtures import _runtime, acl, library, process, software_queues
+from machine import begin
 
-__all__ = ["_runtime", "acl", "library", "process", "software_queues"]
+__all__ = ["_runtime", "acl", "begin", "library", "process", "software_queues"]

@@ -54,6 +54,10 @@ INTEGERS = {
 NUMBERS = (0, 1, 2, 7, 100, 2**31 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1, -1, -2)
 
 
+class IpcEventHandle(ctypes.Structure):
+    _fields_ = [("reserved", ctypes.c_char * 64)]
+
+
 class Values:
     """Wrong arguments of each type: null, stale, of another kind, garbage.
 
@@ -88,6 +92,10 @@ class Values:
             return [c_void_p(address) for address in self.addresses]
         if kind in ("const char*",):
             return [None, ctypes.c_char_p(b""), ctypes.c_char_p(b"/nowhere/at/all")]
+        if kind == "abi::IpcEventHandle":
+            return [
+                IpcEventHandle(text) for text in (b"", b"x" * 64, b"ascend-sim-ipc-" + b"f" * 16)
+            ]
         assert kind.endswith("*"), f"no values for {kind}"
         return [None, byref(self.room)]
 

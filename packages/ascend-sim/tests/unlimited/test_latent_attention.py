@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Multi-head latent attention (MLA): queries and keys in two parts, one latent key for all heads."""
+"""Multi-head latent attention (MLA): queries and keys in two parts, one key for all heads."""
 
 import pytest
 import torch

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hccl/process.h"
+#include "ascend_sim/process.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
-namespace ascend_sim::hccl {
+namespace ascend_sim {
 namespace {
 
 struct Stat {
@@ -50,4 +50,4 @@ bool ProcessId::Alive() const {
   return stat.state != 'Z' && stat.state != 'X' && stat.start_time == start_time;
 }
 
-}  // namespace ascend_sim::hccl
+}  // namespace ascend_sim

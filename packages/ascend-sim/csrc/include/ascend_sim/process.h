@@ -5,10 +5,12 @@
 
 #include <cstdint>
 
-namespace ascend_sim::hccl {
+#include "ascend_sim/launch.h"
+
+namespace ascend_sim {
 
 // A process. Its start time tells it from a later one with the same number.
-struct ProcessId {
+struct ASCEND_SIM_EXPORT ProcessId {
   int32_t pid = 0;
   uint64_t start_time = 0;  // in clock ticks since the host was started
 
@@ -18,4 +20,4 @@ struct ProcessId {
   bool Alive() const;
 };
 
-}  // namespace ascend_sim::hccl
+}  // namespace ascend_sim

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FRACTAL_NZ is a layout of storage, not a label: blocks of 16 rows by C0 columns, padded."""
+
+import ctypes
+import math
+
+import pytest
+import torch
+import torch_npu
+from _oracle import values
+
+NCHW, ND, NZ = 0, 2, 29
+HALVES = [torch.float16, torch.bfloat16]
+# Columns of a block; 4-byte elements have those of 2-byte ones (torch_npu's rule).
+C0 = {torch.float16: 16, torch.bfloat16: 16, torch.int8: 32, torch.float32: 16, torch.int32: 16}
+
+
+@pytest.fixture(autouse=True)
+def _internal_formats():
+    torch.npu.config.allow_internal_format = True
+    yield
+    torch.npu.config.allow_internal_format = False
+
+
+def _nz(tensor):
+    return torch_npu.npu_format_cast(tensor.npu(), NZ)
+
+
+def _blocks(matrix):
+    """Lay a matrix out as its format says, one element after the other."""
+    rows, columns = matrix.shape
+    c0 = C0[matrix.dtype]
+    blocks = torch.zeros(math.ceil(columns / c0), math.ceil(rows / 16), 16, c0, dtype=matrix.dtype)
+    for row in range(rows):
+        for column in range(columns):
+            blocks[column // c0, row // 16, row % 16, column % c0] = matrix[row, column]
+    return blocks
+
+
+def _copy(destination, source, count, kind):
+    torch.npu.synchronize()
+    copy = ctypes.CDLL("libascendcl.so").aclrtMemcpy
+    copy.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+        ctypes.c_int,
+    ]
+    assert copy(destination, count, source, count, kind) == 0
+
+
+def _storage(tensor, like):
+    """Return the bytes in device memory, whatever torch_npu thinks of them."""
+    result = torch.empty_like(like)
+    _copy(result.data_ptr(), tensor.data_ptr(), result.nbytes, 2)
+    return result
+
+
+def _close(actual, expected):
+    torch.testing.assert_close(actual.cpu().float(), expected.float(), rtol=1.6e-2, atol=1.6e-2)
+
+
+@pytest.mark.parametrize("dtype", C0, ids=str)
+@pytest.mark.parametrize("shape", [(16, 32), (1, 1), (17, 33), (40, 5), (2, 3, 20, 40)], ids=str)
+def test_a_cast_there_and_back_keeps_every_element(shape, dtype):
+    x = values(*shape, dtype=dtype)
+    packed = _nz(x)
+    assert torch_npu.get_npu_format(packed) == NZ
+    assert packed.shape == x.shape
+    back = torch_npu.npu_format_cast(packed, ND)
+    assert torch_npu.get_npu_format(back) in (ND, NCHW)
+    assert torch.equal(back.cpu(), x)
+    assert torch.equal(packed.cpu(), x)
+
+
+@pytest.mark.parametrize("dtype", C0, ids=str)
+def test_the_storage_is_in_blocks(dtype):
+    x = values(20, 40, dtype=dtype)
+    expected = _blocks(x)
+    packed = _nz(x)
+    assert torch_npu.get_storage_size(packed) == expected.numel()
+    assert torch.equal(_storage(packed, expected), expected)
+
+
+def test_a_batch_of_matrices_is_in_blocks_one_after_the_other():
+    x = values(3, 18, 20, dtype=torch.float16)
+    expected = torch.stack([_blocks(matrix) for matrix in x])
+    assert torch.equal(_storage(_nz(x), expected), expected)
+
+
+def test_a_product_reads_the_blocks():
+    weight = values(24, 40, dtype=torch.float16)
+    blocks = _blocks(weight)
+    packed = _nz(torch.zeros_like(weight))
+    _copy(packed.data_ptr(), blocks.data_ptr(), blocks.nbytes, 1)
+    x = values(3, 24, dtype=torch.float16, seed=1)
+    _close(x.npu() @ packed, x.float() @ weight.float())
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_products_with_a_weight_in_blocks(dtype, transposed):
+    x, bias = values(5, 24, dtype=dtype), values(40, dtype=dtype, seed=2)
+    weight = values(40, 24, dtype=dtype, seed=1) if transposed else values(24, 40, dtype=dtype)
+    packed = _nz(weight)
+    if transposed:
+        weight, packed = weight.t(), packed.t()
+    expected = x.float() @ weight.float()
+    _close(torch.mm(x.npu(), packed), expected)
+    _close(torch.matmul(x.npu()[None], packed), expected[None])
+    _close(torch.addmm(bias.npu(), x.npu(), packed), expected + bias.float())
+
+
+def test_a_captured_product_reads_the_weight_at_each_replay():
+    x, weight = values(3, 16, dtype=torch.float16).npu(), values(16, 32, dtype=torch.float16)
+    packed = _nz(weight)
+    graph = torch.npu.NPUGraph()
+    with torch.npu.graph(graph):
+        out = x @ packed
+    blocks = _blocks(weight * 2)
+    _copy(packed.data_ptr(), blocks.data_ptr(), blocks.nbytes, 1)
+    graph.replay()
+    _close(out, x.cpu().float() @ (2 * weight.float()))
+
+
+def test_a_part_of_a_matrix_in_blocks_is_refused():
+    packed = _nz(values(32, 32, dtype=torch.float16))
+    with pytest.raises(RuntimeError, match="must be of whole matrices"):
+        torch.mm(values(3, 16, dtype=torch.float16).npu(), packed[:16])
+        torch.npu.synchronize()
