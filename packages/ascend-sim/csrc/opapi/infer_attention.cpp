@@ -4,8 +4,6 @@
 // and its second version.
 #include "infer_attention.h"
 
-#include <climits>
-
 #include "attention_call.h"
 #include "attention_layout.h"
 #include "attention_limits.h"
@@ -135,124 +133,169 @@ void SetPrefix(KeyValues& stored, const OptTensor& prefix, const OptInts& length
   stored.prefix = rows.slice(1, 0, LengthOf(length, 0, rows.size(1), "actualSharedPrefixLen"));
 }
 
-}  // namespace
-
-Work PlanInference(InferArguments a) {
+void CheckArguments(const InferArguments& a) {
   Require(at::isFloatingType(a.query.scalar_type()), "query must be a floating-point tensor");
   Require(a.out.scalar_type() == a.query.scalar_type(),
           "attentionOut must have query's dtype (quantised results are not supported)");
-  Require(a.heads > 0, "numHeads must be positive");
-  if (a.kv_heads == 0) a.kv_heads = a.heads;
+  Require(a.heads > 0 && a.kv_heads > 0, "numHeads must be positive");
   Require(a.heads % a.kv_heads == 0, "numHeads must be a multiple of numKeyValueHeads");
   Require(a.query_rope.has_value() == a.key_rope.has_value(),
           "queryRope and keyRope must be given together");
   Require(a.key_prefix.has_value() == a.value_prefix.has_value(),
           "keySharedPrefix and valueSharedPrefix must be given together");
+  Require(!a.sink || a.sink->numel() == a.heads, "learnableSink must have one element per head");
+  Require(
+      !a.sink || !a.log_sum_exp.defined(),
+      "softmaxLse together with learnableSink is not supported: whether it includes the sink is "
+      "not documented");
+}
 
-  const auto layouts = LayoutsOf(a.layout);
-  const bool packed = IsPacked(layouts.in);
-  const auto q = RowsIn(layouts.in, a.query, a.heads, "query");
-  const auto out = RowsIn(layouts.out, a.out, a.heads, "attentionOut");
+// What a call works on, whatever its layout.
+struct Operands {
+  Tensor q, q_rope, out;  // views [batch, token, head, size]; q_rope may be undefined
+  KeyValues keys, values;
   std::optional<PageLayout> pages;
-  auto keys = StoredIn(a, a.key, layouts.in, "key", pages);
-  auto values = StoredIn(a, a.value, layouts.in, "value", pages);
-  Require(q.size(2) == a.heads, "query's number of heads is not numHeads");
-  Require(keys.heads() == a.kv_heads && values.heads() == a.kv_heads,
+  bool packed;
+};
+
+void AddRope(Operands& o, const InferArguments& a, const std::string& layout) {
+  if (!a.query_rope) return;
+  o.q_rope = RowsIn(layout, *a.query_rope, a.heads, "queryRope");
+  o.keys.rope = StoredIn(a, *a.key_rope, layout, "keyRope", o.pages).rows;
+  Require(
+      o.q_rope.sizes().slice(0, 3) == o.q.sizes().slice(0, 3) &&
+          o.q_rope.scalar_type() == o.q.scalar_type() &&
+          o.keys.size() == o.q.size(3) + o.q_rope.size(3) &&
+          o.keys.rope.sizes().slice(0, 3) == o.keys.rows.sizes().slice(0, 3) &&
+          o.keys.rope.scalar_type() == o.keys.rows.scalar_type(),
+      "queryRope and keyRope must have the shapes and dtypes of query and key but for one size");
+  Require(!o.keys.scale, "keyRope is not supported with an int8 cache");
+}
+
+Operands OperandsOf(const InferArguments& a) {
+  const auto layouts = LayoutsOf(a.layout);
+  Operands o;
+  o.packed = IsPacked(layouts.in);
+  o.q = RowsIn(layouts.in, a.query, a.heads, "query");
+  o.out = RowsIn(layouts.out, a.out, a.heads, "attentionOut");
+  o.keys = StoredIn(a, a.key, layouts.in, "key", o.pages);
+  o.values = StoredIn(a, a.value, layouts.in, "value", o.pages);
+  Require(o.q.size(2) == a.heads, "query's number of heads is not numHeads");
+  Require(o.keys.heads() == a.kv_heads && o.values.heads() == a.kv_heads,
           "key's number of heads is not numKeyValueHeads");
-  Require(keys.size() == q.size(3), "key's head size differs from query's");
-  Require(out.size(2) == a.heads && out.size(3) == values.size() && out.size(1) == q.size(1) &&
-              out.size(0) == q.size(0),
+  Require(o.keys.size() == o.q.size(3), "key's head size differs from query's");
+  Require(o.out.sizes().slice(0, 3) == o.q.sizes().slice(0, 3) && o.out.size(3) == o.values.size(),
           "attentionOut has the wrong shape");
-  keys.sequences = values.sequences =
-      packed && a.query_lengths ? static_cast<int64_t>(a.query_lengths->size()) : q.size(0);
-  SetScale(keys, a.key_scale, a.key_offset, a.key_scaling, q.scalar_type(), "key",
-           "keyAntiquantMode");
-  SetScale(values, a.value_scale, a.value_offset, a.value_scaling, q.scalar_type(), "value",
+  o.keys.sequences = o.values.sequences =
+      o.packed && a.query_lengths ? static_cast<int64_t>(a.query_lengths->size()) : o.q.size(0);
+  const auto type = o.q.scalar_type();
+  SetScale(o.keys, a.key_scale, a.key_offset, a.key_scaling, type, "key", "keyAntiquantMode");
+  SetScale(o.values, a.value_scale, a.value_offset, a.value_scaling, type, "value",
            "valueAntiquantMode");
-  SetPrefix(keys, a.key_prefix, a.prefix_length, layouts.in, a.kv_heads, "keySharedPrefix");
-  SetPrefix(values, a.value_prefix, a.prefix_length, layouts.in, a.kv_heads, "valueSharedPrefix");
+  SetPrefix(o.keys, a.key_prefix, a.prefix_length, layouts.in, a.kv_heads, "keySharedPrefix");
+  SetPrefix(o.values, a.value_prefix, a.prefix_length, layouts.in, a.kv_heads, "valueSharedPrefix");
+  AddRope(o, a, layouts.in);
+  return o;
+}
 
-  Tensor q_rope;
-  if (a.query_rope) {
-    q_rope = RowsIn(layouts.in, *a.query_rope, a.heads, "queryRope");
-    keys.rope = StoredIn(a, *a.key_rope, layouts.in, "keyRope", pages).rows;
-    Require(q_rope.sizes().slice(0, 3) == q.sizes().slice(0, 3) &&
-                q_rope.scalar_type() == q.scalar_type() &&
-                keys.size() == q.size(3) + q_rope.size(3) &&
-                keys.rope.sizes().slice(0, 3) == keys.rows.sizes().slice(0, 3) &&
-                keys.rope.scalar_type() == keys.rows.scalar_type(),
-            "queryRope and keyRope must have the shapes and dtypes of query and key but for one "
-            "size");
-    Require(!keys.scale, "keyRope is not supported with an int8 cache");
-  }
-  CheckLimits(a, {q, keys, values, pages, packed});
-
-  AttentionCall call;
-  SetQueries(call, q, out);
-  SetKeys(call, keys.rows, values.rows);
-  if (q_rope.defined()) call.key_size += q_rope.size(3);
-  if (keys.block_table.defined()) {
-    call.block_table = keys.block_table;
-    call.block_size = keys.block_size;
-  }
-  call.scale = a.scale;
+void SetMask(AttentionCall& call, const InferArguments& a, const Operands& o) {
   // One query per sequence sees all keys that its mask shows, whatever the sparse mode.
-  const bool single = !packed && q.size(1) == 1 && !q_rope.defined();
-  SetSparsity(call, single ? 0 : a.sparse_mode,
-              single && a.sparse_mode >= 2 ? std::nullopt : a.mask, single ? INT_MAX : a.pre_tokens,
-              single ? INT_MAX : a.next_tokens);
-  if (single && call.mask.defined() && call.mask.dim() == 2) {
-    call.mask = call.mask.unsqueeze(1);  // [B, KV_S]
+  const bool single = !o.packed && o.q.size(1) == 1 && !o.q_rope.defined();
+  if (!single) {
+    SetSparsity(call, a.sparse_mode, a.mask, a.pre_tokens, a.next_tokens);
+  } else if (a.mask && a.sparse_mode < 2) {
+    call.mask = a.mask->dim() == 2 ? a.mask->unsqueeze(1) : *a.mask;  // [B, KV_S]
   }
-  if (packed) {
-    Require(!call.mask.defined() || call.mask.dim() == 2,
-            "attenMask must have 2 dimensions in a packed layout");
-  }
-  AddSequences(call, a, keys, packed);
+  Require(!o.packed || !call.mask.defined() || call.mask.dim() == 2,
+          "attenMask must have 2 dimensions in a packed layout");
+}
 
-  const auto type = q.scalar_type();
-  if (!keys.IsPlain() || !values.IsPlain()) {
-    call.gather = [keys, values, type](const AttentionSequence& sequence) {
+void SetLogSumExp(AttentionCall& call, const Tensor& log_sum_exp, const Operands& o) {
+  if (!log_sum_exp.defined()) return;
+  const auto tokens = o.q.size(1), heads = o.q.size(2);
+  Require(log_sum_exp.scalar_type() == at::kFloat && log_sum_exp.is_contiguous() &&
+              log_sum_exp.numel() == o.q.size(0) * tokens * heads,
+          "softmaxLse must be a contiguous float tensor of one element per query and head");
+  call.log_sum_exp = log_sum_exp;
+  // [T, N, 1] or [B, N, S, 1]
+  call.log_sum_exp_strides =
+      o.packed ? RowStrides{0, heads, 1} : RowStrides{heads * tokens, 1, tokens};
+}
+
+AttentionCall CallOf(const InferArguments& a, const Operands& o) {
+  AttentionCall call;
+  SetQueries(call, o.q, o.out);
+  SetKeys(call, o.keys.rows, o.values.rows);
+  if (o.q_rope.defined()) call.key_size += o.q_rope.size(3);
+  call.block_table = o.keys.block_table;
+  call.block_size = o.keys.block_size;
+  call.scale = a.scale;
+  SetMask(call, a, o);
+  AddSequences(call, a, o.keys, o.packed);
+  SetLogSumExp(call, a.log_sum_exp, o);
+  if (!o.keys.IsPlain() || !o.values.IsPlain()) {
+    call.gather = [keys = o.keys, values = o.values,
+                   type = o.q.scalar_type()](const AttentionSequence& sequence) {
       return std::pair(keys.Gather(sequence, type), values.Gather(sequence, type));
     };
   }
-  if (a.sink) {
-    Require(a.sink->numel() == a.heads, "learnableSink must have one element per head");
-    Require(!a.log_sum_exp.defined(),
-            "softmaxLse together with learnableSink is not supported: whether it includes the sink "
-            "is not documented");
+  return call;
+}
+
+// What a call takes from device memory when it runs, and so anew in every run.
+struct Late {
+  Tensor q_rope, sink, query_padding, kv_padding;  // undefined: none
+  int64_t kv_tokens;
+
+  bool IsEmpty() const {
+    return !q_rope.defined() && !sink.defined() && !query_padding.defined() &&
+           !kv_padding.defined();
   }
-  if (a.log_sum_exp.defined()) {
-    Require(a.log_sum_exp.scalar_type() == at::kFloat && a.log_sum_exp.is_contiguous() &&
-                a.log_sum_exp.numel() == q.size(0) * q.size(1) * a.heads,
-            "softmaxLse must be a contiguous float tensor of one element per query and head");
-    call.log_sum_exp = a.log_sum_exp;
-    // [T, N, 1] or [B, N, S, 1]
-    call.log_sum_exp_strides =
-        packed ? RowStrides{0, a.heads, 1} : RowStrides{a.heads * q.size(1), 1, q.size(1)};
-  }
-  const bool left_queries = a.query_padding && a.query_lengths && q.size(1) > 1;
-  const bool left_keys = a.kv_padding && a.kv_lengths;
-  Require(!packed || (!left_queries && !left_keys),
-          "queryPaddingSize and kvPaddingSize are not supported in layout ", layouts.in);
-  Require(!left_keys || (!keys.block_table.defined() && !keys.prefix.defined()),
-          "kvPaddingSize cannot be given with a block table or a shared prefix");
-  const bool zero_first = !CoversOutput(call);
-  return [=, a = std::move(a)] {
-    if (zero_first) const_cast<Tensor&>(call.out).zero_();
-    if (!q_rope.defined() && !a.sink && !left_queries && !left_keys) {
-      Attend(call);
-      return;
-    }
-    auto now = call;  // what depends on device memory is made anew in every run
+  AttentionCall AddTo(AttentionCall call) const {
     if (q_rope.defined()) {
-      now.q = at::cat({call.q, q_rope}, -1).contiguous();
-      now.q_strides = StridesOf(now.q);
+      call.q = at::cat({call.q, q_rope}, -1).contiguous();
+      call.q_strides = StridesOf(call.q);
     }
-    if (a.sink) now.sink = a.sink->reshape({-1}).to(at::kFloat).contiguous();
-    if (left_queries) ShiftQueries(now, *a.query_padding);
-    if (left_keys) ShiftKeys(now, *a.kv_padding, keys.rows.size(1));
-    Attend(now);
+    if (sink.defined()) call.sink = sink.reshape({-1}).to(at::kFloat).contiguous();
+    if (query_padding.defined()) ShiftQueries(call, query_padding);
+    if (kv_padding.defined()) ShiftKeys(call, kv_padding, kv_tokens);
+    return call;
+  }
+};
+
+Late LateOf(const InferArguments& a, const Operands& o) {
+  Late late{.q_rope = o.q_rope,
+            .sink = a.sink.value_or(Tensor()),
+            .query_padding = {},
+            .kv_padding = {},
+            .kv_tokens = o.keys.rows.size(1)};
+  // Without lengths padding is on the right, whatever its size.
+  if (a.query_padding && a.query_lengths && o.q.size(1) > 1) late.query_padding = *a.query_padding;
+  if (a.kv_padding && a.kv_lengths) late.kv_padding = *a.kv_padding;
+  Require(!o.packed || (!late.query_padding.defined() && !late.kv_padding.defined()),
+          "queryPaddingSize and kvPaddingSize are not supported in a packed layout");
+  Require(!late.kv_padding.defined() || (!o.keys.block_table.defined() && !o.keys.prefix.defined()),
+          "kvPaddingSize cannot be given with a block table or a shared prefix");
+  return late;
+}
+
+}  // namespace
+
+Work PlanInference(InferArguments a) {
+  if (a.kv_heads == 0) a.kv_heads = a.heads;
+  CheckArguments(a);
+  const auto operands = OperandsOf(a);
+  CheckLimits(a, {operands.q, operands.keys, operands.values, operands.pages, operands.packed});
+  const auto call = CallOf(a, operands);
+  const auto late = LateOf(a, operands);
+  const bool zero_first = !CoversOutput(call);
+  return [call, late, zero_first] {
+    if (zero_first) const_cast<Tensor&>(call.out).zero_();
+    if (late.IsEmpty()) {
+      Attend(call);
+    } else {
+      Attend(late.AddTo(call));
+    }
   };
 }
 
