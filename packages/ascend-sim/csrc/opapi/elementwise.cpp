@@ -85,6 +85,7 @@ ACLNN_OP(aclnnRoundDecimals, (const Tensor& self, int64_t decimals, Tensor& out)
 ACLNN_OP(aclnnInplaceRoundDecimals, (Tensor & self, int64_t decimals)) {
   at::round_out(self, self, decimals);
 }
+ACLNN_OP(aclnnAngleV2, (const Tensor& self, Tensor& out)) { Store(out, at::angle(self)); }
 ACLNN_OP(aclnnIsFinite, (const Tensor& self, Tensor& out)) { Store(out, at::isfinite(self)); }
 ACLNN_OP(aclnnNanToNum, (const Tensor& self, float nan, float posinf, float neginf, Tensor& out)) {
   at::nan_to_num_out(out, self, nan, posinf, neginf);

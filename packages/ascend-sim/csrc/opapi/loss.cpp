@@ -5,6 +5,21 @@
 #include "store.h"
 
 namespace ascend_sim::opapi {
+namespace {
+
+// The gradient of a mean is that of a sum, divided.
+Tensor Spread(const Tensor& grad, const Tensor& self, int64_t reduction) {
+  return reduction == at::Reduction::Mean ? grad / self.numel() : grad;
+}
+
+OptTensor FloatsOf(const OptTensor& tensor) {
+  return tensor ? OptTensor(tensor->to(at::kFloat)) : OptTensor();
+}
+
+}  // namespace
+
+// --- values
+// ----------------------------------------------------------------------------------------
 
 // Name(self, target, reduction) and its gradient.
 #define LOSS(Name, function)                                                             \
@@ -23,19 +38,6 @@ LOSS_BACKWARD(MseLoss, mse_loss)
 LOSS(L1Loss, l1_loss)
 LOSS(SoftMarginLoss, soft_margin_loss)
 LOSS_BACKWARD(SoftMarginLoss, soft_margin_loss)
-
-namespace {
-
-// The gradient of a mean is that of a sum, divided.
-Tensor Spread(const Tensor& grad, const Tensor& self, int64_t reduction) {
-  return reduction == at::Reduction::Mean ? grad / self.numel() : grad;
-}
-
-OptTensor FloatsOf(const OptTensor& tensor) {
-  return tensor ? OptTensor(tensor->to(at::kFloat)) : OptTensor();
-}
-
-}  // namespace
 
 ACLNN_OP(aclnnL1LossBackward, (const Tensor& grad, const Tensor& self, const Tensor& target,
                                int64_t reduction, Tensor& grad_input)) {

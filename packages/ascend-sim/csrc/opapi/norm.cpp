@@ -110,6 +110,17 @@ ACLNN_OP(aclnnLayerNorm,
           const OptTensor& bias, double epsilon, Tensor& out, OptTensor& mean, OptTensor& rstd)) {
   LayerNormInto(input, normalized_shape, weight, bias, epsilon, out, mean, rstd);
 }
+// x = x1 + x2, and a bias; out = LayerNorm(x). `x` is stored where the caller wants it.
+ACLNN_OP(aclnnAddLayerNorm,
+         (const Tensor& x1, const Tensor& x2, const Tensor& gamma, const Tensor& beta,
+          const OptTensor& bias, double epsilon, bool additional_output, Tensor& out,
+          OptTensor& mean, OptTensor& rstd, Tensor& x)) {
+  auto sum = x1.to(at::kFloat) + x2.to(at::kFloat);
+  if (bias) sum.add_(*bias);
+  LayerNormInto(sum, {gamma.sizes().begin(), gamma.sizes().end()}, gamma, beta, epsilon, out, mean,
+                rstd);
+  if (additional_output) Store(x, sum);
+}
 ACLNN_OP(aclnnFastLayerNorm,
          (const Tensor& input, const Ints& normalized_shape, const OptTensor& weight,
           const OptTensor& bias, double epsilon, Tensor& out, OptTensor& mean, OptTensor& rstd)) {

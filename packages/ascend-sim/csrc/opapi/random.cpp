@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random numbers. Every operator gets the (seed, offset) pair that torch_npu's generator has
-// advanced to, by value or, in a captured graph, as two tensors that the replay has updated plus
-// the operator's place in the graph. The same pair gives the same numbers; they are not those of a
-// device's Philox generator.
+// Random numbers.
+#include "random.h"
+
 #include "op.h"
 #include "store.h"
 
 namespace ascend_sim::opapi {
-namespace {
 
 // Mixes both numbers, so that neighbouring offsets give unrelated streams (the finaliser of
 // SplitMix64).
@@ -22,8 +20,6 @@ at::Generator GeneratorAt(uint64_t seed, uint64_t offset) {
 at::Generator GeneratorAt(const Tensor& seed, const Tensor& offset, int64_t offset_in_graph) {
   return GeneratorAt(seed.item().toLong(), offset.item().toLong() + offset_in_graph);
 }
-
-}  // namespace
 
 ACLNN_OP(aclnnInplaceUniform,
          (Tensor & self, double from, double to, int64_t seed, int64_t offset)) {

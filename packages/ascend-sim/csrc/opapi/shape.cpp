@@ -88,9 +88,13 @@ ACLNN_OP(aclnnConstantPadNd,
   Store(out, at::constant_pad_nd(self, pad, value));
 }
 
-#define PAD(Name, function)                                                       \
-  ACLNN_OP(aclnn##Name, (const Tensor& self, const Ints& padding, Tensor& out)) { \
-    at::function##_out(out, self, padding);                                       \
+#define PAD(Name, function)                                                                     \
+  ACLNN_OP(aclnn##Name, (const Tensor& self, const Ints& padding, Tensor& out)) {               \
+    at::function##_out(out, self, padding);                                                     \
+  }                                                                                             \
+  ACLNN_OP(aclnn##Name##Backward,                                                               \
+           (const Tensor& grad, const Tensor& self, const Ints& padding, Tensor& grad_input)) { \
+    Store(grad_input, at::function##_backward(grad, self, padding));                            \
   }
 
 PAD(ReflectionPad1d, reflection_pad1d)
@@ -99,6 +103,14 @@ PAD(ReflectionPad3d, reflection_pad3d)
 PAD(ReplicationPad1d, replication_pad1d)
 PAD(ReplicationPad2d, replication_pad2d)
 PAD(ReplicationPad3d, replication_pad3d)
+
+ACLNN_OP(aclnnChannelShuffle, (const Tensor& self, int64_t groups, Tensor& out)) {
+  Store(out, at::channel_shuffle(self, groups));
+}
+ACLNN_OP(aclnnUnfoldGrad, (const Tensor& grad, const Ints& input_size, int64_t dim, int64_t size,
+                           int64_t step, Tensor& grad_input)) {
+  Store(grad_input, at::unfold_backward(grad, input_size, dim, size, step));
+}
 
 // --- repetition of elements
 // ------------------------------------------------------------------------
@@ -121,6 +133,12 @@ ACLNN_OP(aclnnRepeatInterleaveIntWithDim,
 }
 ACLNN_OP(aclnnRepeatInterleaveTensor, (const Tensor& repeats, int64_t output_size, Tensor& out)) {
   Store(out, at::repeat_interleave(repeats, std::optional<int64_t>(output_size)));
+}
+
+ACLNN_OP(aclnnRepeatInterleaveGrad,
+         (const Tensor& grad, const Tensor& repeats, int64_t dim, Tensor& grad_input)) {
+  const auto source = at::repeat_interleave(repeats, std::optional<int64_t>(grad.size(dim)));
+  grad_input.zero_().index_add_(dim, source.to(at::kLong), grad);
 }
 
 }  // namespace ascend_sim::opapi

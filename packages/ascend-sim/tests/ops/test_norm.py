@@ -108,3 +108,18 @@ def test_layer_norm_by_the_name_of_its_fast_kernel():
     _close(out, F.layer_norm(x, (8,), weight, bias))
     _close(mean, x.mean(-1, keepdim=True))
     _close(rstd, torch.rsqrt(x.var(-1, correction=0, keepdim=True) + 1e-5))
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_add_layer_norm_normalises_a_sum(dtype):
+    x1, x2 = values(3, 5, 8, dtype=dtype), values(3, 5, 8, dtype=dtype, seed=1)
+    gamma, beta = values(8, dtype=dtype, seed=2), values(8, dtype=dtype, seed=3)
+    operands = [t.npu() for t in (x1, x2, gamma, beta)]
+    y, mean, rstd, x = torch_npu.npu_add_layer_norm(*operands, 1e-5, True)
+    total = x1.float() + x2.float()
+    expected = torch.nn.functional.layer_norm(total, (8,), gamma.float(), beta.float(), 1e-5)
+    torch.testing.assert_close(y.cpu(), expected.to(dtype))
+    torch.testing.assert_close(x.cpu(), total.to(dtype))
+    torch.testing.assert_close(mean.cpu(), total.mean(-1, keepdim=True))
+    variance = total.var(-1, correction=0, keepdim=True)
+    torch.testing.assert_close(rstd.cpu(), (variance + 1e-5).rsqrt())

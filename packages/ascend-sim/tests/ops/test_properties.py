@@ -402,6 +402,8 @@ def _first(t: torch.Tensor, dim: int, rows: torch.Tensor) -> torch.Tensor:
     )
 
 
+@pytest.mark.filterwarnings("ignore:torch.searchsorted.*non-contiguous:UserWarning")
+@pytest.mark.filterwarnings("ignore:torch.bucketize.*non-contiguous:UserWarning")
 @pytest.mark.parametrize("name", GATHERS)
 @quick
 @given(st.data())
