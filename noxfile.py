@@ -29,6 +29,7 @@ TEST_TOOLS = ("pytest>=8", "hypothesis>=6", "psutil", "matplotlib>=3.8")
 DEMO_TOOLS = ("click>=8.1", "httpx>=0.27", "openai>=2", "platformdirs>=4", "rich>=13")
 PYTHON_SOURCES = ("packages", "demo", "tests-integration", "benchmarks", "docs", "noxfile.py")
 
+SIM_SUITES = ("runtime", "hccl", "ops", "unlimited", "models", "torch_npu", "package")
 SANITIZERS = {"thread": "thread", "address": "address,undefined"}
 RUNTIMES = {"thread": "libtsan", "address": "libasan"}
 SANITIZED = ("ascendcl", "hccl", "hcomm")
@@ -217,8 +218,7 @@ def _suites() -> list[str]:
     would be using: the suites of ascend-sim are folders of their own.
     """
     packages = [f"packages/{package}" for package in PACKAGES if package != "ascend-sim"]
-    suites = ("runtime", "hccl", "ops", "unlimited", "models", "package")
-    sim = [f"packages/ascend-sim/tests/{suite}" for suite in suites]
+    sim = [f"packages/ascend-sim/tests/{suite}" for suite in SIM_SUITES]
     return [*packages, *sim, "packages/ascend-sim/conformance", "tests-integration"]
 
 

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cstring>
 
 #include "abi/acl.h"
@@ -18,6 +19,7 @@
 #include "acl/stream.h"
 #include "acl/timeline.h"
 #include "acl/wait.h"
+#include "ascend_sim/observe.h"
 
 namespace ascend_sim {
 namespace {
@@ -37,6 +39,33 @@ int FailureCode(TaskKind kind) {
   }
 }
 
+std::atomic<TaskObserver> task_observer{nullptr};
+
+// Tells the observer, if there is one, of a task that runs while this lives.
+class ObservedRun {
+ public:
+  ObservedRun(const Task& task, int device, int stream)
+      : observer_(task_observer.load(std::memory_order_relaxed)) {
+    if (observer_ != nullptr) run_ = {task.name, task.kind, device, stream, Now(), 0};
+  }
+  ~ObservedRun() {
+    if (observer_ == nullptr) return;
+    run_.end = Now();
+    observer_(run_);
+  }
+  ObservedRun(const ObservedRun&) = delete;
+  ObservedRun& operator=(const ObservedRun&) = delete;
+
+ private:
+  static int64_t Now() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+  }
+
+  const TaskObserver observer_;
+  TaskRun run_{};
+};
+
 // Waits for all streams of the device of this thread.
 void SynchronizeDevice(const Deadline& deadline) {
   const auto context = CurrentContext();
@@ -49,6 +78,8 @@ void SynchronizeDevice(const Deadline& deadline) {
 }
 
 }  // namespace
+
+void ObserveTasks(TaskObserver observer) noexcept { task_observer.store(observer); }
 
 Device::Device(int id) : id_(id), ledger_(id) {}
 
@@ -98,8 +129,9 @@ void Device::ThrowFailure() const {
   if (failed_.load()) Raise(failure_code_, failure_why_);
 }
 
-void Device::Execute(const Task& task) {
+void Device::Execute(const Task& task, int32_t stream) {
   const Span span(task.name, CategoryOf(task.kind));
+  const ObservedRun observed(task, id_, stream);
   const auto failed = [&](int code, const char* what) {
     RecordFailure(code, std::string("a task of ") + task.name + " failed on device " +
                             std::to_string(id_) + ": " + what +

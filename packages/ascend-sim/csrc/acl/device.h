@@ -42,8 +42,8 @@ class Device {
   void ThrowFailure() const;
 
   // Runs the body of `task`, unless it is a kernel and compute is off; a failure goes to
-  // RecordFailure.
-  void Execute(const Task& task);
+  // RecordFailure. `stream` is the id of the one that it is on.
+  void Execute(const Task& task, int32_t stream);
 
   // aclrtDeviceTaskAbort calls that have not returned: copies of the host are refused meanwhile.
   std::atomic<int> aborting{0};

@@ -6,9 +6,11 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <utility>
 
 #include "abi/acl.h"
 #include "abi/hccl.h"
+#include "acl/context.h"
 
 namespace ascend_sim {
 namespace {
@@ -93,6 +95,27 @@ std::string Timestamp() {
   return text;
 }
 
+// `what` happened, in the form of CANN's messages.
+std::string Message(int code, const std::string& what) {
+  const char* name = CodeName(code);
+  return "[PID: " + std::to_string(getpid()) + "] " + Timestamp() + " " + Title(code) + ": " +
+         what + " (" + (name != nullptr ? name + std::string(", ") : "") + std::to_string(code) +
+         ").\n";
+}
+
+// What the device of this thread failed with, if it did: that is to be had for as long as the
+// device keeps it. torch_npu asks twice, prints the first answer and raises the second.
+std::string DeviceFailure() {
+  const auto& context = ThisThread().context;
+  if (context == nullptr || context->Released()) return {};
+  try {
+    context->OnDevice().ThrowFailure();
+  } catch (const Failure& failure) {
+    return Message(failure.code, failure.why);
+  }
+  return {};
+}
+
 }  // namespace
 
 int Fail(int code, const char* call, const std::string& why) noexcept {
@@ -101,11 +124,7 @@ int Fail(int code, const char* call, const std::string& why) noexcept {
     errors.last = code;
     // Bounded: a caller that never fetches the text must not grow it for ever.
     constexpr size_t kKeep = 4096;
-    const char* name = CodeName(code);
-    const std::string text = "[PID: " + std::to_string(getpid()) + "] " + Timestamp() + " " +
-                             Title(code) + ": " + call + " failed: " + why + " (" +
-                             (name != nullptr ? name + std::string(", ") : "") +
-                             std::to_string(code) + ").\n";
+    const std::string text = Message(code, std::string(call) + " failed: " + why);
     errors.pending.insert(0, text);
     if (errors.pending.size() > kKeep) errors.pending.resize(kKeep);
   } catch (...) {  // out of memory while reporting: the code alone must do
@@ -119,10 +138,12 @@ using namespace ascend_sim;
 
 ASCEND_SIM_ABI const char* aclGetRecentErrMsg() {
   ThreadErrors& errors = Errors();
-  if (errors.pending.empty()) return nullptr;
-  errors.returned.swap(errors.pending);
-  errors.pending.clear();
-  return errors.returned.c_str();
+  try {
+    errors.returned = errors.pending.empty() ? DeviceFailure() : std::exchange(errors.pending, {});
+  } catch (...) {  // out of memory while reporting
+    return nullptr;
+  }
+  return errors.returned.empty() ? nullptr : errors.returned.c_str();
 }
 
 // The only level is 0, the thread.

@@ -152,10 +152,12 @@ class Graph::Run {
       return TrackName(graph_.context_->OnDevice(), "graph", graph_.id_) + " lane " +
              std::to_string(lane);
     });
+    const auto member = graph_.lanes[lane].Member();
+    const int32_t stream = member ? member->Id() : -1;
     try {
       for (const GraphNode& node : nodes) {
         if (chaos != nullptr) chaos->Step();
-        RunNode(node);
+        RunNode(node, stream);
       }
     } catch (const Cancelled&) {
       return false;
@@ -164,7 +166,7 @@ class Graph::Run {
     return true;
   }
 
-  void RunNode(const GraphNode& node) {
+  void RunNode(const GraphNode& node, int32_t stream) {
     Device& device = graph_.context_->OnDevice();
     if (graph_.context_->stop_on_failure.load(std::memory_order_relaxed) && device.Failed()) {
       if (node.type == GraphNode::Type::kRecord) latches_[node.latch].Set();
@@ -175,14 +177,14 @@ class Graph::Run {
     switch (node.type) {
       case GraphNode::Type::kTask:
         if (hazards_ != nullptr) hazards_->OnTask(node.task, &node.blocks);
-        return device.Execute(node.task);
+        return device.Execute(node.task, stream);
       case GraphNode::Type::kGroupTask: {
         if (hazards_ != nullptr) {
           hazards_->OnThing(node.slot.get(), "the replay of " + std::string(node.task.name), false);
         }
         const auto task = node.slot->Fetch();
         if (hazards_ != nullptr) hazards_->OnTask(*task);
-        return device.Execute(*task);
+        return device.Execute(*task, stream);
       }
       case GraphNode::Type::kRecord: {
         const Span span(node.task.name, CategoryOf(node.task.kind));

@@ -83,7 +83,7 @@ Stream::Stream(std::shared_ptr<Context> context, void* handle, int32_t id, uint3
     Device& device = context->OnDevice();
     const TrackScope track([&] { return TrackName(device, "stream", id); });
     if (context->stop_on_failure.load(std::memory_order_relaxed) && device.Failed()) return;
-    device.Execute(task);
+    device.Execute(task, id);
   };
   queue_ = std::make_shared<TaskQueue>(run, GetConfig().inline_schedule);
   if (Hazards* hazards = Hazards::Get()) {

@@ -17,6 +17,7 @@ LIBRARIES = (
     "libnnopbase.so",
     "libhccl.so",
     "libhcomm.so",
+    "libmspti.so",
     "libatb.so",
     "libacl_op_compiler.so",
     "libacl_tdt_channel.so",
