@@ -121,24 +121,30 @@ def graph() -> dict[str, Any]:
     }
 
 
+def refusal(x: torch.Tensor, experts: torch.Tensor, **change: Any) -> str:
+    """Return the text of a refused call."""
+    try:
+        torch_npu.npu_moe_distribute_dispatch_v2(x, experts, **(common() | change))
+        torch.npu.synchronize()
+    except RuntimeError as error:
+        return str(error)
+    return "taken"
+
+
 def refusals() -> list[str]:
-    """The texts of refused calls."""
     x, experts, _ = inputs(0)
-    texts = []
-    for change in (
-        {"group_ep": "nobody"},
-        {"moe_expert_num": 7},
-        {"quant_mode": 1},
-        {"zero_expert_num": 1},
-        {"shared_expert_rank_num": 1},
-    ):
-        try:
-            torch_npu.npu_moe_distribute_dispatch_v2(x, experts, **(common() | change))
-            torch.npu.synchronize()
-            texts.append("taken")
-        except RuntimeError as error:
-            texts.append(str(error))
-    return texts
+    many = x[:1].repeat(257, 1), experts[:1].repeat(257, 1)
+    return [
+        refusal(x, experts, group_ep="nobody"),
+        refusal(x, experts, moe_expert_num=7),
+        refusal(x, experts, quant_mode=1),
+        refusal(x, experts, zero_expert_num=1),
+        refusal(x, experts, shared_expert_rank_num=1),
+        refusal(x.float(), experts),
+        refusal(x[:, :24].contiguous(), experts),
+        refusal(*many),
+        refusal(x, experts, moe_expert_num=1026),
+    ]
 
 
 def main() -> None:

@@ -81,13 +81,17 @@ def test_rows_arrive_quantised_by_expert_then_by_rank(results: Results) -> None:
         np.testing.assert_array_equal(told["rows"], np.round(rows / scales[:, None]))
 
 
-def test_what_is_not_simulated_is_refused_by_name(results: Results) -> None:
+def test_what_a_device_does_not_take_is_refused_by_name(results: Results) -> None:
     texts = (
         "groupEp 'nobody' is not a communicator",
         "moeExpertNum 7 must be a multiple of epWorldSize 2",
         "quantMode must be 0 or 2",
         "zero, copy and constant experts are not supported",
         "sharedExpertRankNum",
+        "x must be float16 or bfloat16",
+        "H must be a multiple of 32",
+        "BS must be from 1 to 256, got 257",
+        "moeExpertNum must be at most 1024",
     )
     for rank in results:
         for told, text in zip(rank["refusals"], texts, strict=True):
