@@ -114,6 +114,13 @@ std::shared_ptr<Communicator> CommunicatorArg(HcclComm handle) {
   return communicator;
 }
 
+std::shared_ptr<Communicator> Find(const std::string& name, uint32_t rank) {
+  for (auto& communicator : Communicators().All()) {
+    if (communicator->Name() == name && communicator->Rank() == rank) return communicator;
+  }
+  return nullptr;
+}
+
 HcclComm Register(std::shared_ptr<Communicator> communicator) {
   void* const handle = Communicators().Reserve();
   Communicators().Add(handle, std::move(communicator));

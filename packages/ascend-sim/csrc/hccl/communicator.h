@@ -51,12 +51,13 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   void Launch(void* stream, const char* name, const Message& message,
               std::function<void(Exchange&)> body);
 
+  // Does a collective here and now, for a task that is on a stream already.
+  void Execute(const Message& message, const std::function<void(Exchange&)>& body);
+
   // Ends the membership: what is running or still comes fails, here and where it needs this rank.
   void Close();
 
  private:
-  void Execute(const Message& message, const std::function<void(Exchange&)>& body);
-
   const std::shared_ptr<Segment> segment_;
   const std::string name_;
   const std::optional<std::chrono::seconds> timeout_;
@@ -68,6 +69,9 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
 
 // The live communicator of an argument; fails with HCCL_E_PTR or HCCL_E_PARA.
 std::shared_ptr<Communicator> CommunicatorArg(HcclComm handle);
+
+// The live communicator of this name in which this process is `rank`; null: there is none.
+std::shared_ptr<Communicator> Find(const std::string& name, uint32_t rank);
 
 // Makes the communicator known; returns its handle.
 HcclComm Register(std::shared_ptr<Communicator> communicator);

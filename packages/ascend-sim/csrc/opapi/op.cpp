@@ -92,7 +92,7 @@ void AddTouch(Touches& touches, const Tensor& tensor, bool write) {
   touches.push_back({tensor.storage().data(), tensor.storage().nbytes(), write});
 }
 
-int FinishPrepare(const char* name, Work run, Touches touches, uint64_t* workspace_size,
+int FinishPrepare(const char* name, Work run, bool waits, Touches touches, uint64_t* workspace_size,
                   aclOpExecutor** executor) noexcept {
   if (workspace_size == nullptr || executor == nullptr) {
     return Fail(kParamNull, name, "workspaceSize or executor is null");
@@ -101,6 +101,7 @@ int FinishPrepare(const char* name, Work run, Touches touches, uint64_t* workspa
   *executor = new aclOpExecutor;
   (*executor)->name = name;
   (*executor)->run = std::move(run);
+  (*executor)->waits = waits;
   if (!touches.empty()) {
     (*executor)->touches = std::make_shared<const Touches>(std::move(touches));
   }
@@ -134,8 +135,9 @@ int LaunchExecutor(const char* name, aclOpExecutor* executor, void* stream) noex
     std::unique_ptr<aclOpExecutor> owner(executor->repeatable ? nullptr : executor);
     Work body = owner ? std::move(executor->run) : executor->run;
     auto touches = executor->touches;
+    const bool waits = owner ? owner->waits : executor->waits;
     return Launch(stream, {name, TaskKind::kKernel, [body = std::move(body)] { RunBody(body); },
-                           std::move(touches)});
+                           std::move(touches), waits});
   } catch (const std::exception& error) {
     return Fail(kInnerError, name, Reason(error));
   }

@@ -24,6 +24,8 @@
 // checks its arguments (a thrown error is the caller's at once) and returns the function that the
 // stream is to run.
 //
+// ACLNN_COMMUNICATING_OP is one of these whose function waits for other ranks (rank_group.h).
+//
 // Parameters of a body and what they are in C (`Crossing` below):
 //
 //   const Tensor&, Tensor&        const aclTensor*        required input, required output
@@ -69,6 +71,7 @@ struct aclOpExecutor : ascend_sim::opapi::Handle<ascend_sim::opapi::HandleTag::k
   std::function<void()> run;
   std::shared_ptr<const ascend_sim::Touches> touches;  // null unless wanted
   bool repeatable = false;
+  bool waits = false;  // for other ranks
 };
 
 namespace ascend_sim::opapi {
@@ -87,6 +90,9 @@ using Scalars = std::vector<at::Scalar>;
 using Tensors = std::vector<at::Tensor>;
 using OptTensors = std::optional<Tensors>;
 using Work = std::function<void()>;
+struct Communication {  // work that waits for other ranks
+  Work run;
+};
 
 // An aclDataType passed by value.
 struct DType {
@@ -253,7 +259,7 @@ struct Crossing<DType> {
 };
 
 // The C side shared by all operators. Neither throws.
-int FinishPrepare(const char* name, Work run, Touches touches, uint64_t* workspace_size,
+int FinishPrepare(const char* name, Work run, bool waits, Touches touches, uint64_t* workspace_size,
                   aclOpExecutor** executor) noexcept;
 int LaunchExecutor(const char* name, aclOpExecutor* executor, void* stream) noexcept;
 int FailPrepare(const char* name) noexcept;  // inside a catch block: reports the current exception
@@ -322,6 +328,7 @@ struct Op<kBody, kName> {
  private:
   static int PrepareNow(typename Crossing<std::decay_t<Params>>::C... handles,
                         uint64_t* workspace_size, aclOpExecutor** executor) noexcept {
+    constexpr bool kWaits = std::is_same_v<Result, Communication>;
     try {
       c10::InferenceMode guard;
       auto arguments = [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
@@ -339,11 +346,13 @@ struct Op<kBody, kName> {
       Work run;
       if constexpr (std::is_void_v<Result>) {
         run = [arguments = std::move(arguments)]() mutable { std::apply(kBody, arguments); };
+      } else if constexpr (kWaits) {
+        run = std::apply(kBody, arguments).run;
       } else {
         run = std::apply(kBody, arguments);
       }
-      const int status =
-          FinishPrepare(kName.text, std::move(run), std::move(touches), workspace_size, executor);
+      const int status = FinishPrepare(kName.text, std::move(run), kWaits, std::move(touches),
+                                       workspace_size, executor);
       if (Recording()) [[unlikely]]
         Record(kName.text, {KindOf(handles)...});
       return status;
@@ -378,3 +387,5 @@ struct Op<kBody, kName> {
 
 #define ACLNN_OP(name, params) ACLNN_DECLARE_(void, name, params)
 #define ACLNN_PLANNED_OP(name, params) ACLNN_DECLARE_(::ascend_sim::opapi::Work, name, params)
+#define ACLNN_COMMUNICATING_OP(name, params) \
+  ACLNN_DECLARE_(::ascend_sim::opapi::Communication, name, params)

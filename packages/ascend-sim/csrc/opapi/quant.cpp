@@ -113,10 +113,6 @@ void CheckScale(const OptTensor& scale, const Tensor& x, int64_t axis, const cha
           x.size(axis), " elements, got ", scale->size(0));
 }
 
-void StoreIntegers(Tensor& y, const Tensor& values, bool int4) {
-  Store(y, int4 ? PackInt4(values.round().clamp(-8, 7)) : RoundTo(values, y.scalar_type()));
-}
-
 }  // namespace
 
 ACLNN_PLANNED_OP(aclnnDynamicQuantV2,

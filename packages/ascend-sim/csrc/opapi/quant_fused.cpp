@@ -29,11 +29,6 @@ void CheckNorm(const Tensor& x, const Tensor& gamma, const OptTensor& beta) {
         "gamma and beta must have x's dtype, ", x.scalar_type());
 }
 
-void StoreIntegers(Tensor& y, const Tensor& values) {
-  Store(y, y.scalar_type() == at::kInt ? PackInt4(values.round().clamp(-8, 7))
-                                       : RoundTo(values, at::kChar));
-}
-
 void StoreDynamic(Tensor& y, Tensor& scale, const Tensor& values, const OptTensor& smooth) {
   const bool int4 = y.scalar_type() == at::kInt;
   const auto quantised = QuantizeRows(smooth ? values * *smooth : values, int4 ? 7 : 127);
@@ -95,8 +90,8 @@ ACLNN_PLANNED_OP(aclnnRmsNormQuant,
   Limit(scale.scalar_type() == x.scalar_type() && offset.scalar_type() == at::kChar,
         "scale must have x's dtype, offset must be int8");
   return [=]() mutable {
-    StoreIntegers(y, RmsNorm(x, gamma.flatten(), beta.flatten(), epsilon) * scale.flatten() +
-                         offset.flatten());
+    const auto norm = RmsNorm(x, gamma.flatten(), beta.flatten(), epsilon);
+    StoreIntegers(y, norm * scale.flatten() + offset.flatten(), y.scalar_type() == at::kInt);
   };
 }
 
@@ -125,7 +120,7 @@ ACLNN_PLANNED_OP(aclnnAddRmsNormQuantV2,
     const auto quantise = [&](Tensor& y, const Tensor& scale, const OptTensor& zero_point) {
       auto values = div_mode ? norm / scale : norm * scale;
       if (zero_point) values += *zero_point;
-      StoreIntegers(y, values);
+      StoreIntegers(y, values, /*int4=*/false);
     };
     quantise(y1, scales1, zero_points1);
     if (scales2) quantise(y2, *scales2, zero_points2);

@@ -2,6 +2,7 @@
 #include "quantize.h"
 
 #include "op.h"
+#include "store.h"
 
 namespace ascend_sim::opapi {
 namespace {
@@ -53,6 +54,10 @@ Tensor UnpackInt4(const Tensor& packed) {
   const auto nibbles =
       packed.unsqueeze(-1).bitwise_right_shift(shifts).bitwise_and(0xF).flatten(-2);
   return ((nibbles + 8).bitwise_and(0xF) - 8).to(at::kChar);  // sign extension
+}
+
+void StoreIntegers(Tensor& y, const Tensor& values, bool int4) {
+  Store(y, int4 ? PackInt4(RoundWithin(values, -8, 7)) : RoundTo(values, y.scalar_type()));
 }
 
 }  // namespace ascend_sim::opapi

@@ -30,4 +30,7 @@ QuantizedAsymmetric QuantizeRowsAsymmetric(const at::Tensor& rows, int64_t small
 at::Tensor PackInt4(const at::Tensor& values);
 at::Tensor UnpackInt4(const at::Tensor& packed);
 
+// Rounds values into `y`: to its own integer type or, packed, to int4 in int32.
+void StoreIntegers(at::Tensor& y, const at::Tensor& values, bool int4);
+
 }  // namespace ascend_sim::opapi

@@ -13,9 +13,9 @@ __all__ = ["LIBRARIES", "library_path", "toolkit_path"]
 LIBRARIES = (
     "libc_sec.so",
     "libascendcl.so",
+    "libhccl.so",
     "libopapi.so",
     "libnnopbase.so",
-    "libhccl.so",
     "libhcomm.so",
     "libmspti.so",
     "libatb.so",

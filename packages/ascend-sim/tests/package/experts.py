@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A layer of experts on two ranks, for one of them: ``experts.py FILE``.
+
+The ranks meet in the file. Each sends its tokens to the ranks of their experts, which multiply them
+by a number of their own, and gets the results back. Rank 0 prints, as JSON, what both got.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch_npu
+
+__all__: list[str] = []
+
+RANK, WORLD = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+EXPERTS, K, HIDDEN, TOKENS = 6, 2, 32, 5
+LOCAL = EXPERTS // WORLD
+
+
+def inputs(seed: int) -> tuple[torch.Tensor, ...]:
+    """Tokens of this rank, their experts, and how much each expert counts."""
+    generator = torch.Generator().manual_seed(10 * seed + RANK)
+    x = torch.randint(-8, 8, (TOKENS, HIDDEN), generator=generator).bfloat16()
+    experts = torch.stack(
+        [torch.randperm(EXPERTS, generator=generator)[:K] for _ in range(TOKENS)]
+    ).int()
+    weights = torch.randint(1, 5, (TOKENS, K), generator=generator).float()
+    return x.npu(), experts.npu(), weights.npu()
+
+
+def group_name() -> str:
+    backend = dist.distributed_c10d._get_default_group()._get_backend(torch.device("npu"))
+    return backend.get_hccl_comm_name(RANK)
+
+
+def common() -> dict[str, Any]:
+    return {
+        "group_ep": group_name(),
+        "ep_world_size": WORLD,
+        "ep_rank_id": RANK,
+        "moe_expert_num": EXPERTS,
+    }
+
+
+def experts_of_this_rank(rows: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Expert e multiplies by e + 1; the work of all rows is done on the device."""
+    ends = counts.cumsum(0)
+    places = torch.arange(rows.size(0), device=rows.device)
+    owner = (places.unsqueeze(1) >= ends.unsqueeze(0)).sum(1)
+    return rows * (owner + RANK * LOCAL + 1).to(rows.dtype).unsqueeze(1)
+
+
+def layer(x, experts, weights, version, active=None, shared=None):
+    """One layer by the operators of a version."""
+    suffix = "" if version == 1 else "_v2"
+    dispatch = getattr(torch_npu, "npu_moe_distribute_dispatch" + suffix)
+    combine = getattr(torch_npu, "npu_moe_distribute_combine" + suffix)
+    rows, _, info, counts, received, *_ = dispatch(x, experts, **common(), x_active_mask=active)
+    rows = experts_of_this_rank(rows, counts)
+    more = {} if shared is None else {"shared_expert_x": shared}
+    return combine(rows, experts, info, received, weights, **common(), x_active_mask=active, **more)
+
+
+def report(version: int) -> dict[str, Any]:
+    x, experts, weights = inputs(0)
+    return {
+        "x": x.tolist(),
+        "experts": experts.tolist(),
+        "weights": weights.tolist(),
+        "out": layer(x, experts, weights, version).tolist(),
+    }
+
+
+def masked_and_shared() -> dict[str, Any]:
+    x, experts, weights = inputs(1)
+    active = torch.tensor([True] * 3 + [False] * 2).npu()
+    out = layer(x, experts, weights, 2, active, shared=x)
+    return {
+        "x": x.tolist(),
+        "experts": experts.tolist(),
+        "weights": weights.tolist(),
+        "out": out.tolist(),
+    }
+
+
+def received() -> dict[str, Any]:
+    """What arrives, quantised: rows, scales and how many each expert has."""
+    x, experts, _ = inputs(2)
+    rows, scales, _, counts, *_ = torch_npu.npu_moe_distribute_dispatch_v2(
+        x, experts, **common(), quant_mode=2
+    )
+    count = int(counts.sum())
+    return {
+        "x": x.tolist(),
+        "experts": experts.tolist(),
+        "rows": rows[:count].tolist(),
+        "scales": scales[:count].tolist(),
+        "counts": counts.tolist(),
+    }
+
+
+def graph() -> dict[str, Any]:
+    """Replays with other tokens: other rows go to other ranks."""
+    x, experts, weights = inputs(3)
+    layer(x, experts, weights, 2)
+    captured = torch.npu.NPUGraph()
+    with torch.npu.graph(captured):
+        out = layer(x, experts, weights, 2)
+    for tensor, other in zip((x, experts, weights), inputs(4), strict=True):
+        tensor.copy_(other)
+    captured.replay()
+    return {
+        "x": x.tolist(),
+        "experts": experts.tolist(),
+        "weights": weights.tolist(),
+        "out": out.tolist(),
+    }
+
+
+def refusal(x: torch.Tensor, experts: torch.Tensor, **change: Any) -> str:
+    """Return the text of a refused call."""
+    try:
+        torch_npu.npu_moe_distribute_dispatch_v2(x, experts, **(common() | change))
+        torch.npu.synchronize()
+    except RuntimeError as error:
+        return str(error)
+    return "taken"
+
+
+def refusals() -> list[str]:
+    x, experts, _ = inputs(0)
+    many = x[:1].repeat(257, 1), experts[:1].repeat(257, 1)
+    return [
+        refusal(x, experts, group_ep="nobody"),
+        refusal(x, experts, moe_expert_num=7),
+        refusal(x, experts, quant_mode=1),
+        refusal(x, experts, zero_expert_num=1),
+        refusal(x, experts, shared_expert_rank_num=1),
+        refusal(x.float(), experts),
+        refusal(x[:, :24].contiguous(), experts),
+        refusal(*many),
+        refusal(x, experts, moe_expert_num=1026),
+    ]
+
+
+def main() -> None:
+    torch.npu.set_device(RANK)
+    dist.init_process_group(
+        "hccl", init_method=f"file://{sys.argv[1]}", rank=RANK, world_size=WORLD
+    )
+    dist.all_reduce(torch.ones(1).npu())  # makes the communicator
+    results = {
+        "first": report(1),
+        "second": report(2),
+        "masked_and_shared": masked_and_shared(),
+        "received": received(),
+        "graph": graph(),
+        "refusals": refusals(),
+    }
+    gathered: list[Any] = [None] * WORLD
+    dist.all_gather_object(gathered, results)
+    if RANK == 0:
+        print(json.dumps(gathered))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
