@@ -38,6 +38,11 @@ void RunBody(const Work& body) {
   }
 }
 
+int LaunchBody(const char* name, Work body, std::shared_ptr<const Touches> touches, void* stream) {
+  return Launch(stream, {name, TaskKind::kKernel, [body = std::move(body)] { RunBody(body); },
+                         std::move(touches)});
+}
+
 // One line per operator: its name, then the kinds of its arguments. Built while the library loads.
 std::string& Descriptions() {
   static std::string lines;
@@ -118,12 +123,16 @@ int LaunchExecutor(const char* name, aclOpExecutor* executor, void* stream) noex
   try {
     std::unique_ptr<aclOpExecutor> owner(executor->repeatable ? nullptr : executor);
     Work body = owner ? std::move(executor->run) : executor->run;
-    auto touches = executor->touches;
-    return Launch(stream, {name, TaskKind::kKernel, [body = std::move(body)] { RunBody(body); },
-                           std::move(touches)});
+    return LaunchBody(name, std::move(body), executor->touches, stream);
   } catch (const std::exception& error) {
     return Fail(kInnerError, name, Reason(error));
   }
+}
+
+int LaunchKernel(const char* name, Work body, Touches touches, void* stream) noexcept {
+  return LaunchBody(name, std::move(body),
+                    touches.empty() ? nullptr : std::make_shared<const Touches>(std::move(touches)),
+                    stream);
 }
 
 }  // namespace ascend_sim::opapi

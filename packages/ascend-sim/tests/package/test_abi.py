@@ -83,7 +83,7 @@ def test_the_status_of_every_function_is_what_is_built(library: str) -> None:
 @pytest.mark.parametrize("library", [name.removesuffix(".so") for name in LIBRARIES])
 def test_every_exported_function_is_in_the_table(library: str) -> None:
     known = {function.name for function in functions() if function.library == library}
-    seam = ("_ZN10ascend_sim", "ascendSim")
+    seam = ("_ZN10ascend_sim", "_ZNK10ascend_sim", "ascendSim")
     exported = {PHASE.sub("", name) for name in built(library) if not name.startswith(seam)}
     assert exported - known == set()
 
@@ -148,7 +148,6 @@ def test_a_stub_is_needed_by_torch_npu() -> None:
         for symbol in dynamic_symbols(path)
         if not symbol.defined
     }
-    needed.add("aclopCompileAndExecuteV2")  # looked up; torch_npu fails without it, and worse
     assert {f.name for f in functions() if f.status == "stub"} - needed == set()
 
 
@@ -230,6 +229,7 @@ def test_operators_come_in_two_phases() -> None:
     assert "aclnnAdd" in found
     exported = {s.name for s in dynamic_symbols(library_path("libopapi.so")) if s.defined}
     parts = {name for name in exported if name.startswith("aclnn")} - set(found)
+    parts -= {"aclnnNpuFormatCastCalculateSizeAndFormat"}  # a question, not an operator
     assert {PHASE.sub("", name) for name in parts} == set(found)
 
 
