@@ -168,6 +168,32 @@ def test_copies_of_a_tensor_in_blocks():
     assert torch.equal(_storage(target, _blocks(x)), _blocks(x))
 
 
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda t: t.t(),
+        lambda t: t[:16],
+        lambda t: t[16:],
+        lambda t: t[:, 16:],
+        lambda t: t[3],
+        lambda t: t.view(2, 16, 48),
+        lambda t: t.chunk(2)[1],
+    ],
+    ids=["transposed", "first", "last", "columns", "row", "split", "chunk"],
+)
+def test_a_view_of_a_tensor_in_blocks_is_read_on_the_host(view):
+    x = values(32, 48, dtype=torch.float16)
+    assert torch.equal(view(_nz(x)).cpu(), view(x))
+
+
+def test_products_whose_left_matrix_is_in_blocks_go_by_name():
+    x, y = values(18, 24, dtype=torch.float16), values(24, 20, dtype=torch.float16, seed=1)
+    expected = x.float() @ y.float()
+    _close(_nz(x) @ y.npu(), expected)
+    _close(_nz(x) @ _nz(y), expected)
+    _close((_nz(y).t() @ _nz(x).t()).t(), expected)
+
+
 def test_a_float_weight_in_blocks_goes_by_name():
     # torch_npu takes the aclnn operators for 2-byte weights only.
     x, weight = values(5, 24), values(24, 40, seed=1)
