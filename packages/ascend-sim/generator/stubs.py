@@ -27,7 +27,6 @@ TEMPLATES = {
     "code": 'ASCEND_SIM_STUB_RETURN({id}, "{symbol}", "{name}", int, {error}, {error})',
     "size": 'ASCEND_SIM_STUB_RETURN({id}, "{symbol}", "{name}", std::size_t, 0, {error})',
     "pointer": 'ASCEND_SIM_STUB_RETURN({id}, "{symbol}", "{name}", void*, nullptr, {error})',
-    "operator": 'ASCEND_SIM_STUB_OPERATOR({id}, "{symbol}", "{name}", {error})',
     "void": 'ASCEND_SIM_STUB_VOID({id}, "{symbol}", "{name}", {error})',
     "throw": 'ASCEND_SIM_STUB_THROW({id}, "{symbol}", "{name}", {error})',
 }

@@ -103,6 +103,8 @@ at::Tensor FormattedTensor::Read() const {
 }
 
 void FormattedTensor::Write(const at::Tensor& value) const {
+  TORCH_CHECK(value.sizes() == sizes(), "the output has shape ", sizes(), ", the result ",
+              value.sizes());
   if (!fractal_) {
     storage_.copy_(value);
     return;

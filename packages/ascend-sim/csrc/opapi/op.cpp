@@ -38,6 +38,12 @@ void RunBody(const Work& body) {
   }
 }
 
+int LaunchBody(const char* name, Work body, std::shared_ptr<const Touches> touches, void* stream,
+               bool waits = false) {
+  return Launch(stream, {name, TaskKind::kKernel, [body = std::move(body)] { RunBody(body); },
+                         std::move(touches), waits});
+}
+
 // One line per operator: its name, then the kinds of its arguments. Built while the library loads.
 std::string& Descriptions() {
   static std::string lines;
@@ -132,15 +138,20 @@ int LaunchExecutor(const char* name, aclOpExecutor* executor, void* stream) noex
     return Fail(kParamInvalid, name, std::string("the executor was prepared by ") + executor->name);
   }
   try {
+    const bool waits = executor->waits;
+    auto touches = executor->touches;
     std::unique_ptr<aclOpExecutor> owner(executor->repeatable ? nullptr : executor);
     Work body = owner ? std::move(executor->run) : executor->run;
-    auto touches = executor->touches;
-    const bool waits = owner ? owner->waits : executor->waits;
-    return Launch(stream, {name, TaskKind::kKernel, [body = std::move(body)] { RunBody(body); },
-                           std::move(touches), waits});
+    return LaunchBody(name, std::move(body), std::move(touches), stream, waits);
   } catch (const std::exception& error) {
     return Fail(kInnerError, name, Reason(error));
   }
+}
+
+int LaunchKernel(const char* name, Work body, Touches touches, void* stream) noexcept {
+  return LaunchBody(name, std::move(body),
+                    touches.empty() ? nullptr : std::make_shared<const Touches>(std::move(touches)),
+                    stream);
 }
 
 }  // namespace ascend_sim::opapi

@@ -262,7 +262,12 @@ struct Crossing<DType> {
 int FinishPrepare(const char* name, Work run, bool waits, Touches touches, uint64_t* workspace_size,
                   aclOpExecutor** executor) noexcept;
 int LaunchExecutor(const char* name, aclOpExecutor* executor, void* stream) noexcept;
-int FailPrepare(const char* name) noexcept;  // inside a catch block: reports the current exception
+// Inside a catch block: reports the current exception.
+ASCEND_SIM_EXPORT int FailPrepare(const char* name) noexcept;
+
+// Puts a function on ATen tensors on the stream. `name` has static storage. Does not throw.
+ASCEND_SIM_EXPORT int LaunchKernel(const char* name, Work body, Touches touches,
+                                   void* stream) noexcept;
 
 // Notes an operator and the kinds of its arguments for ascendSimDescribeOperators.
 bool RegisterOperator(const char* name, std::initializer_list<const char*> kinds);
@@ -270,7 +275,7 @@ bool RegisterOperator(const char* name, std::initializer_list<const char*> kinds
 // Notes what the body does with a parameter of type `Param`: it may write what it gets by a
 // reference that is not const. The range of a tensor goes from its first to its last element, gaps
 // included.
-void AddTouch(Touches& touches, const Tensor& tensor, bool write);
+ASCEND_SIM_EXPORT void AddTouch(Touches& touches, const Tensor& tensor, bool write);
 
 template <class Param>
 void TouchParam(Touches& touches, const std::decay_t<Param>& value) {

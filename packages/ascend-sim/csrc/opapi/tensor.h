@@ -91,7 +91,7 @@ struct Handle {
 };
 
 // The torch dtype of an aclDataType code. Throws ParamError for codes that have none.
-at::ScalarType ScalarTypeOf(int32_t acl_type);
+ASCEND_SIM_EXPORT at::ScalarType ScalarTypeOf(int32_t acl_type);
 
 }  // namespace ascend_sim::opapi
 
@@ -146,6 +146,6 @@ const H& Alive(const H* handle, const char* what) {
 
 // A CPU tensor over the handle's device memory: no copy, not resizable, does not own the memory.
 // Refuses a view with an element outside its storage or outside memory that the device can reach.
-at::Tensor ViewOf(const aclTensor& handle);
+ASCEND_SIM_EXPORT at::Tensor ViewOf(const aclTensor& handle);
 
 }  // namespace ascend_sim::opapi

@@ -50,16 +50,6 @@ Result Refuse(const char* name, Result value, int code, std::atomic_flag& announ
   return ascend_sim::stubs::Refuse<type>(name, value, code, announced); \
   }
 
-// The first argument of the function is the name of an operator, which belongs into the error.
-#define ASCEND_SIM_STUB_OPERATOR(id, symbol, name, code)                                      \
-  extern "C" __attribute__((weak, visibility("default"))) int stub_##id(const char*) __asm__( \
-      symbol);                                                                                \
-  extern "C" int stub_##id(const char* op) {                                                  \
-    const std::string call = std::string(name) + "(" + (op == nullptr ? "" : op) + ")";       \
-    static std::atomic_flag announced;                                                        \
-    return ascend_sim::stubs::Refuse<int>(call.c_str(), code, code, announced);               \
-  }
-
 #define ASCEND_SIM_STUB_VOID(id, symbol, name, code)        \
   ASCEND_SIM_STUB_(id, symbol, void)                        \
   ascend_sim::stubs::Refuse<int>(name, 0, code, announced); \

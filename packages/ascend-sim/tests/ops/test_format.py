@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 import torch_npu
 from _oracle import run_and_wait, values
 
@@ -112,6 +113,28 @@ def test_products_with_a_weight_in_blocks(dtype, transposed):
     _close(torch.addmm(bias.npu(), x.npu(), packed), expected + bias.float())
 
 
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_a_linear_layer_with_its_weight_in_blocks(dtype):
+    x, weight, bias = (
+        values(2, 5, 24, dtype=dtype),
+        values(40, 24, dtype=dtype, seed=1),
+        values(40, dtype=dtype, seed=2),
+    )
+    expected = F.linear(x.float(), weight.float(), bias.float())
+    _close(F.linear(x.npu(), _nz(weight), bias.npu()), expected)
+    _close(torch_npu.npu_linear(x[0].npu(), _nz(weight), bias.npu()), expected[0])
+
+
+def test_a_batched_product_with_weights_in_blocks():
+    x, weight = values(3, 5, 24, dtype=torch.float16), values(3, 24, 20, dtype=torch.float16)
+    _close(torch.bmm(x.npu(), _nz(weight)), x.float() @ weight.float())
+
+
+def test_one_matrix_of_a_batch_in_blocks():
+    x, weight = values(5, 16, dtype=torch.float16), values(3, 16, 20, dtype=torch.float16)
+    _close(x.npu() @ _nz(weight)[1], x.float() @ weight[1].float())
+
+
 def test_a_captured_product_reads_the_weight_at_each_replay():
     x, weight = values(3, 16, dtype=torch.float16).npu(), values(16, 32, dtype=torch.float16)
     packed = _nz(weight)
@@ -128,3 +151,45 @@ def test_a_part_of_a_matrix_in_blocks_is_refused():
     packed = _nz(values(32, 32, dtype=torch.float16))
     with pytest.raises(RuntimeError, match="must be of whole matrices"):
         run_and_wait(torch.mm, values(3, 16, dtype=torch.float16).npu(), packed[:16])
+
+
+def test_copies_of_a_tensor_in_blocks():
+    x = values(20, 40, dtype=torch.float16)
+    packed = _nz(x)
+    assert torch.equal(packed.clone().cpu(), x)
+    assert torch.equal(packed.float().cpu(), x.float())
+    target = _nz(torch.zeros_like(x))
+    target.copy_(x.npu())
+    assert torch.equal(_storage(target, _blocks(x)), _blocks(x))
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda t: t.t(),
+        lambda t: t[:16],
+        lambda t: t[16:],
+        lambda t: t[:, 16:],
+        lambda t: t[3],
+        lambda t: t.view(2, 16, 48),
+        lambda t: t.chunk(2)[1],
+    ],
+    ids=["transposed", "first", "last", "columns", "row", "split", "chunk"],
+)
+def test_a_view_of_a_tensor_in_blocks_is_read_on_the_host(view):
+    x = values(32, 48, dtype=torch.float16)
+    assert torch.equal(view(_nz(x)).cpu(), view(x))
+
+
+def test_products_whose_left_matrix_is_in_blocks_go_by_name():
+    x, y = values(18, 24, dtype=torch.float16), values(24, 20, dtype=torch.float16, seed=1)
+    expected = x.float() @ y.float()
+    _close(_nz(x) @ y.npu(), expected)
+    _close(_nz(x) @ _nz(y), expected)
+    _close((_nz(y).t() @ _nz(x).t()).t(), expected)
+
+
+def test_a_float_weight_in_blocks_goes_by_name():
+    # torch_npu takes the aclnn operators for 2-byte weights only.
+    x, weight = values(5, 24), values(24, 40, seed=1)
+    torch.testing.assert_close((x.npu() @ _nz(weight)).cpu(), x @ weight, rtol=1e-5, atol=1e-5)

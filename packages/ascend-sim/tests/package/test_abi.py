@@ -149,7 +149,6 @@ def test_a_stub_is_needed_by_torch_npu() -> None:
         for symbol in dynamic_symbols(path)
         if not symbol.defined
     }
-    needed.add("aclopCompileAndExecuteV2")  # looked up; torch_npu fails without it, and worse
     stubs = {f.name for f in functions() if f.status == "stub" and not f.name.startswith("aclnn")}
     assert stubs - needed == set()
 
@@ -246,6 +245,7 @@ def test_operators_come_in_two_phases() -> None:
     symbols = dynamic_symbols(library_path("libopapi.so"))
     exported = {s.name for s in symbols if s.defined and not s.weak}
     parts = {name for name in exported if name.startswith("aclnn")} - set(found)
+    parts -= {"aclnnNpuFormatCastCalculateSizeAndFormat"}  # a question, not an operator
     assert {PHASE.sub("", name) for name in parts} == set(found)
 
 

@@ -5,7 +5,7 @@ import ctypes
 
 import pytest
 
-from ascend_sim import library_path
+from ascend_sim import activate, library_path
 
 SUCCESS = 0
 INVALID_PARAM = 100000
@@ -15,6 +15,7 @@ JIT_COMPILE, PRECISION_MODE = 10, 0
 
 @pytest.fixture(scope="module")
 def compiler() -> ctypes.CDLL:
+    activate()  # the library stands on torch's
     library = ctypes.CDLL(str(library_path("libacl_op_compiler.so")))
     library.aclGetCompileoptSize.restype = ctypes.c_size_t
     return library
@@ -52,6 +53,7 @@ def test_system_parameters_of_process_and_context_are_apart(python) -> None:
     python(
         """
         import ctypes, ascend_sim
+        ascend_sim.activate()
         load = lambda name: ctypes.CDLL(str(ascend_sim.library_path(name)))
         acl, library = load("libascendcl.so"), load("libacl_op_compiler.so")
         value = ctypes.c_int64(-1)
@@ -74,6 +76,7 @@ def test_a_context_parameter_needs_a_context(python) -> None:
     out = python(
         """
         import ctypes, ascend_sim
+        ascend_sim.activate()
         library = ctypes.CDLL(str(ascend_sim.library_path("libacl_op_compiler.so")))
         print(library.aclrtCtxSetSysParamOpt(0, ctypes.c_int64(1)))
         """

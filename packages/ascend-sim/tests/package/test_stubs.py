@@ -9,6 +9,7 @@ from ascend_sim._coverage import functions
 
 LOAD = """
 import ctypes, ascend_sim
+ascend_sim.activate()
 libraries = {name: ctypes.CDLL(str(ascend_sim.library_path(f"{name}.so"))) for name in
              ("libascendcl", "libacl_op_compiler", "libacl_tdt_channel", "libgraph")}
 acl = libraries["libascendcl"]
@@ -22,17 +23,17 @@ def test_a_stub_names_itself_once_and_returns_not_supported(python) -> None:
         + """
 import os
 os.dup2(1, 2)
-stub = libraries["libacl_op_compiler"].aclopSetAttrBool
+stub = libraries["libacl_op_compiler"].aclopStartDumpArgs
 print(stub(), stub(), flush=True)
 print(acl.aclGetRecentErrMsg().decode())
 """
     )
     assert "207000 207000" in out
-    assert out.count("[ascend-sim] aclopSetAttrBool is not implemented by ascend-sim") == 1
-    assert re.search(r"aclopSetAttrBool failed: .*not implemented.*207000", out)
+    assert out.count("[ascend-sim] aclopStartDumpArgs is not implemented by ascend-sim") == 1
+    assert re.search(r"aclopStartDumpArgs failed: .*not implemented.*207000", out)
 
 
-def test_the_stub_that_runs_operators_names_the_operator(python) -> None:
+def test_an_operator_by_name_that_is_not_there_is_named(python) -> None:
     out = python(
         LOAD
         + """
@@ -65,9 +66,7 @@ def test_a_stub_without_a_way_to_report_throws(python) -> None:
     assert "ge::Tensor::Tensor() is not implemented by ascend-sim" in error
 
 
-@pytest.mark.parametrize(
-    "name", ["aclopCompileAndExecute", "_ZN2ge6TensorC1Ev", "acltdtCreateDataset"]
-)
+@pytest.mark.parametrize("name", ["aclopStartDumpArgs", "_ZN2ge6TensorC1Ev", "acltdtCreateDataset"])
 def test_these_examples_are_stubs(name: str) -> None:
     (function,) = [f for f in functions() if f.name == name]
     assert function.status == "stub"
