@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // libacl_op_compiler, options: torch_npu reads the default of one (compile operators just in time)
-// when it starts and sets others. They are kept; nothing depends on them, because operators by name
-// cannot be run (see spec/abi.toml).
+// when it starts and sets others. They are kept; nothing depends on them, because nothing is
+// compiled: the name of an operator chooses a function (operators.h).
 #include <cstddef>
 #include <cstring>
 #include <map>
