@@ -9,10 +9,12 @@
 #include <mutex>
 #include <vector>
 
+#include "ascend_sim/launch.h"
+
 namespace ascend_sim::opapi {
 
 // Safe from any thread.
-class HandlePool {
+class ASCEND_SIM_EXPORT HandlePool {
  public:
   static constexpr size_t kSlotBytes = 256;
 

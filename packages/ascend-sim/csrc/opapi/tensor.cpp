@@ -139,6 +139,14 @@ at::ScalarType ScalarTypeOf(int32_t acl_type) {
   }
 }
 
+HandlePool& PoolOf(HandleTag tag) {
+  constexpr auto place = [](HandleTag tag) {
+    return static_cast<size_t>(tag) - static_cast<size_t>(kFirstTag);
+  };
+  static auto* const pools = new HandlePool[place(kLastTag) + 1];
+  return pools[place(tag)];
+}
+
 at::Tensor ViewOf(const aclTensor& handle) {
   Require(IsPlainFormat(handle.format), "a tensor has the private format ", handle.format,
           handle.format == kFormatNz ? " (FRACTAL_NZ)" : "",

@@ -67,6 +67,11 @@ enum class HandleTag : uint32_t {
   kScalarList = 0xA5C10007,
   kExecutor = 0xA5C10008,
 };
+inline constexpr auto kFirstTag = HandleTag::kTensor, kLastTag = HandleTag::kExecutor;
+
+// The pool of the handles with this tag: one for all libraries that take them. Never destroyed, as
+// others may exit later.
+ASCEND_SIM_EXPORT HandlePool& PoolOf(HandleTag tag);
 
 // The base of a handle: it lives in a pool of its type, where a pointer can be told from a handle
 // without following it.
@@ -77,17 +82,11 @@ struct Handle {
   ~Handle() { *const_cast<volatile HandleTag*>(&tag) = HandleTag{}; }
 
   static bool IsAlive(const void* handle) {
-    return Pool().Owns(handle) && static_cast<const Handle*>(handle)->tag == kTag;
+    return PoolOf(kTag).Owns(handle) && static_cast<const Handle*>(handle)->tag == kTag;
   }
 
-  static void* operator new(size_t size) { return Pool().Take(size); }
-  static void operator delete(void* handle) { Pool().Give(handle); }
-
- private:
-  static HandlePool& Pool() {
-    static auto* const pool = new HandlePool;  // never destroyed: others may exit later
-    return *pool;
-  }
+  static void* operator new(size_t size) { return PoolOf(kTag).Take(size); }
+  static void operator delete(void* handle) { PoolOf(kTag).Give(handle); }
 };
 
 // The torch dtype of an aclDataType code. Throws ParamError for codes that have none.

@@ -9,6 +9,7 @@ import ascend_sim
 ascend_sim.activate(ascend_sim.SimConfig(limits="off"))  # before torch is imported
 
 import pytest  # noqa: E402
+from _recording import *  # noqa: E402, F403
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests call operators with, and the table of it in the documentation.
 
-``pytest packages/ascend-sim/tests/ops --record-operators`` writes both: `operators.json`, which
-says of every operator with which dtypes, layouts and formats the tests that passed launched it, and
-`docs/operators.md`, which shows it.
+``pytest packages/ascend-sim/tests/SUITE --record-operators`` writes both: the suite's
+`operators.json`, which says of every operator with which dtypes, layouts and formats the tests that
+passed launched it, and `docs/operators.md`, which shows the records of all suites.
 """
 
 import ctypes
@@ -13,12 +13,15 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PAGE", "RECORD", "Recorder", "declared_operators", "render"]
+__all__ = ["PAGE", "TESTS", "Record", "Recorder", "declared_operators", "read_records", "render"]
 
-HERE = Path(__file__).parent
-RECORD = HERE / "operators.json"
-PAGE = HERE.parents[3] / "docs" / "operators.md"
-SPEC = HERE.parents[1] / "spec" / "operators.toml"
+TESTS = Path(__file__).parents[1]
+SUITES = ("ops", "unlimited", "models")
+PAGE = TESTS.parents[2] / "docs" / "operators.md"
+SPEC = TESTS.parent / "spec" / "operators.toml"
+
+Record = dict[str, dict[str, list[str]]]
+"""Operator -> "dtypes", "layouts", "limits", "tests" -> values."""
 
 # Of these files tests call operators without looking at what they compute.
 NOT_NUMERIC = {"test_errors.py", "test_signatures.py", "test_record.py"}
@@ -35,7 +38,7 @@ LAYOUTS = {"c": "dense", "s": "strided"}
 HEADING = """\
 # Operators
 
-Made by the tests of `ascend-sim` from what they launch (`pytest packages/ascend-sim/tests/ops
+Made by the tests of `ascend-sim` from what they launch (`pytest packages/ascend-sim/tests/SUITE
 --record-operators`): an operator is in this table with the dtypes and layouts with which a test that passed
 compares its results with PyTorch on the CPU or with a formula. *Strided* is a view that is not dense; *NZ* the
 fractal storage of matrices; limits are those of the device that a test sees enforced. Of all operators that
@@ -48,6 +51,21 @@ fractal storage of matrices; limits are those of the device that a test sees enf
 """  # noqa: E501
 
 
+def _record_of(suite: str) -> Path:
+    return TESTS / suite / "operators.json"
+
+
+def read_records() -> Record:
+    """Return what the records of all suites say together."""
+    together: Record = {}
+    for suite in SUITES:
+        for name, entry in json.loads(_record_of(suite).read_text(encoding="utf-8")).items():
+            into = together.setdefault(name, {})
+            for key, values in entry.items():
+                into[key] = sorted({*into.get(key, []), *values})
+    return dict(sorted(together.items()))
+
+
 def declared_operators() -> dict[str, list[str]]:
     """Return the kinds of the arguments of every operator of the simulator."""
     library = ctypes.CDLL("libopapi.so")
@@ -57,9 +75,10 @@ def declared_operators() -> dict[str, list[str]]:
 
 
 class Recorder:
-    """Collects what each test calls operators with."""
+    """Collects what each test of a suite, a folder of `TESTS`, calls operators with."""
 
-    def __init__(self) -> None:
+    def __init__(self, suite: str) -> None:
+        self._suite = suite
         self._library = ctypes.CDLL("libopapi.so")
         self._library.ascendSimTakeRecord.restype = ctypes.c_char_p
         self._library.ascendSimRecordOperators(ctypes.c_bool(True))
@@ -70,10 +89,10 @@ class Recorder:
         return self._library.ascendSimTakeRecord().decode().splitlines()
 
     def passed(self, test: str) -> None:
-        """Note what was recorded as the doing of a test that passed."""
-        self._calls[test].update(self.take())
+        """Note what was recorded as the doing of a test that passed, "FILE::NAME"."""
+        self._calls[f"{self._suite}/{test}"].update(self.take())
 
-    def result(self) -> dict[str, dict[str, list[str]]]:
+    def result(self) -> Record:
         """Return the content of `operators.json`."""
         operators: dict[str, dict[str, set[str]]] = {}
         uses: dict[str, set[str]] = defaultdict(set)  # test function -> operators
@@ -105,14 +124,13 @@ class Recorder:
         }
 
     def write(self) -> None:
-        """Write the record and the page."""
-        record = self.result()
-        rows = (f'"{name}": {json.dumps(entry)}' for name, entry in record.items())
-        RECORD.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
-        PAGE.write_text(render(record), encoding="utf-8")
+        """Write the record of the suite and the page of all."""
+        rows = (f'"{name}": {json.dumps(entry)}' for name, entry in self.result().items())
+        _record_of(self._suite).write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
+        PAGE.write_text(render(read_records()), encoding="utf-8")
 
 
-def render(record: dict[str, dict[str, list[str]]]) -> str:
+def render(record: Record) -> str:
     """Return the page of the documentation for a record."""
     facts: dict[str, dict[str, Any]] = tomllib.loads(SPEC.read_text(encoding="utf-8"))
     lines = [HEADING.format(count=len(record))]
@@ -125,7 +143,7 @@ def render(record: dict[str, dict[str, list[str]]]) -> str:
             ", ".join(entry.get("dtypes", [])),
             ", ".join(entry.get("layouts", [])),
             limits,
-            ", ".join(file.removesuffix(".py").removeprefix("test_") for file in files),
+            ", ".join(Path(file).stem.removeprefix("test_") for file in files),
         )
         lines.append(f"| {' | '.join(cells)} |\n")
     return "".join(lines)

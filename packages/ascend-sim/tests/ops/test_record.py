@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every operator is launched by a test that looks at its results, and the documentation says so."""
 
-import json
 import re
 
 import pytest
-from _record import HERE, PAGE, RECORD, declared_operators, render
+from _record import PAGE, TESTS, declared_operators, read_records, render
 
-AGAIN = "run: pytest packages/ascend-sim/tests/ops --record-operators"
+AGAIN = "run: pytest packages/ascend-sim/tests/SUITE --record-operators"
 
 
 @pytest.fixture(scope="module")
 def record():
-    return json.loads(RECORD.read_text(encoding="utf-8"))
+    return read_records()
 
 
 def test_every_declared_operator_has_a_numeric_test(record):
@@ -26,7 +25,7 @@ def test_nothing_is_recorded_that_is_not_declared(record):
 def test_the_tests_of_the_record_exist(record):
     for name in {test for entry in record.values() for test in entry["tests"]}:
         file, _, function = name.partition("::")
-        text = (HERE / file).read_text(encoding="utf-8")
+        text = (TESTS / file).read_text(encoding="utf-8")
         assert re.search(rf"^def {function}\(", text, re.MULTILINE), f"{name}: {AGAIN}"
 
 

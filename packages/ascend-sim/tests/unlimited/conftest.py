@@ -7,6 +7,7 @@ ascend_sim.activate(ascend_sim.SimConfig(limits="off"))  # before torch is impor
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from _recording import *  # noqa: E402, F403
 
 
 def pytest_configure(config: pytest.Config) -> None:
