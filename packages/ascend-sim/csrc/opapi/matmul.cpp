@@ -17,7 +17,10 @@ bool SameType(const Tensor& a, const Tensor& b, const Tensor& c) {
 // wider one.
 void MatmulInto(Tensor& out, const Tensor& self, const Tensor& other) {
   if (SameType(self, other, out)) {
-    at::matmul_out(out, self, other);
+    auto result = at::alias(out);  // ATen folds batches by resizing it to a matrix and back
+    at::matmul_out(result, self, other);
+    TORCH_CHECK(result.sizes() == out.sizes(), "out has shape ", out.sizes(),
+                ", the product has shape ", result.sizes());
   } else {
     const auto type = at::promote_types(self.scalar_type(), other.scalar_type());
     Store(out, at::matmul(self.to(type), other.to(type)));

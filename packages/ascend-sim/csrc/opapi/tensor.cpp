@@ -2,7 +2,6 @@
 #include "tensor.h"
 
 #include <algorithm>
-#include <limits>
 #include <memory>
 
 #include "ascend_sim/launch.h"
@@ -58,10 +57,23 @@ void Assign(Values& values, const T* data, uint64_t size, const char* what) {
   values.assign(data, data + size);
 }
 
+// A view that cannot be resized: an output with the wrong shape must be an error, never a resize
+// that leaves device memory unwritten and the caller with the old shape.
+class FixedView : public c10::TensorImpl {
+ public:
+  FixedView(c10::Storage&& storage, at::ScalarType type, at::IntArrayRef sizes,
+            at::IntArrayRef strides)
+      : TensorImpl(std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CPU),
+                   c10::scalarTypeToTypeMeta(type)) {
+    set_sizes_and_strides(sizes, strides);
+    allow_tensor_metadata_change_ = false;  // the setter of this name only ever sets true
+  }
+};
+
 // Elements from the first to the last one of a view, gaps included; 0 when it has none. All of them
 // are in the view's storage, and whatever ATen computes of sizes fits an int64.
 int64_t Extent(const aclTensor& view, int64_t item_size) {
-  constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+  constexpr int64_t kMax = int64_t{1} << 40;  // bytes: more than any device has
   int64_t extent = 1, elements = 1;
   bool empty = false, fits = view.offset >= 0;
   for (size_t i = 0; i < view.dims.size(); ++i) {
@@ -164,15 +176,7 @@ at::Tensor ViewOf(const aclTensor& handle) {
   c10::Storage storage(c10::Storage::use_byte_size_t(), extent * item_size,
                        c10::DataPtr(extent > 0 ? first : nullptr, c10::Device(at::kCPU)),
                        /*allocator=*/nullptr, /*resizable=*/false);
-  auto tensor = at::detail::make_tensor<c10::TensorImpl>(std::move(storage),
-                                                         c10::DispatchKeySet(c10::DispatchKey::CPU),
-                                                         c10::scalarTypeToTypeMeta(type));
-  auto* impl = tensor.unsafeGetTensorImpl();
-  impl->set_sizes_and_strides(handle.dims, handle.strides);
-  // An output with the wrong shape must be an error, never a resize that leaves device memory
-  // unwritten.
-  impl->set_allow_tensor_metadata_change(false);
-  return tensor;
+  return at::detail::make_tensor<FixedView>(std::move(storage), type, handle.dims, handle.strides);
 }
 
 }  // namespace ascend_sim::opapi

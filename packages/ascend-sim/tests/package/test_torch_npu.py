@@ -2,11 +2,13 @@
 """The unmodified torch_npu wheel on the simulator: quiet, on its CANN 9.1 paths, and right."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from ascend_sim._coverage import operators
 
+OPERATOR_TESTS = Path(__file__).parents[1] / "ops"
 PREAMBLE = "import ascend_sim; ascend_sim.activate()\n"
 
 
@@ -91,6 +93,24 @@ torch.npu.synchronize()
     assert "aclnnGridSampler2D" not in operators()
     assert "aclnnGridSampler2D failed: ascend-sim does not simulate this operator" in error
     assert "torch.ops.aten.grid_sampler_2d led to it" in error
+
+
+def test_an_output_of_another_shape_is_an_error_not_resized(python) -> None:
+    """ATen would resize an output whose memory suffices; the caller would not know."""
+    error = python(
+        PREAMBLE
+        + f"""
+import sys
+from pathlib import Path
+import torch
+sys.path.insert(0, {str(OPERATOR_TESTS)!r})
+from _aclnn import call
+column, out = torch.ones(3, 1, device="npu"), torch.zeros(3, 4, device="npu")
+call("aclnnAdd", column, column, 1, out)
+""",
+        status=1,
+    )
+    assert "set_sizes_contiguous is not allowed" in error
 
 
 def test_two_devices_have_tensors_streams_and_graphs_of_their_own(python) -> None:
