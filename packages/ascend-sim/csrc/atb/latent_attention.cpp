@@ -12,9 +12,10 @@ using opapi::Ints;
 using opapi::OptTensor;
 using opapi::Require;
 
-Ints HostLengths(const Tensor& lengths, const char* name) {
-  Require(lengths.scalar_type() == at::kInt, name, " must be an int32 tensor in host memory");
-  const auto flat = lengths.contiguous();
+Ints HostLengths(const HostTensor& lengths, const char* name) {
+  Require(lengths.values.scalar_type() == at::kInt, name,
+          " must be an int32 tensor in host memory");
+  const auto flat = lengths.values.contiguous();
   const auto* const values = flat.const_data_ptr<int32_t>();
   return {values, values + flat.numel()};
 }
@@ -35,10 +36,10 @@ Attended Merged(const Attended& now, const Tensor& before, const Tensor& log_sum
 // calc_type 2.
 ATB_FUNCTION(AtbMLA,
              (const Tensor& q_nope, const Tensor& q_rope, const Tensor& ctkv, const Tensor& k_rope,
-              const Tensor& block_tables, const Tensor& context_lens, const OptTensor& /*mask*/,
-              const OptTensor& query_lens, const OptTensor& qk_descale, const OptTensor& pv_descale,
-              int64_t heads, float scale, int64_t kv_heads, int mask_type, int calc_type,
-              int cache_mode, Tensor& out, OptTensor& lse)) {
+              const Tensor& block_tables, const HostTensor& context_lens, const OptTensor& /*mask*/,
+              const OptHostTensor& query_lens, const OptTensor& qk_descale,
+              const OptTensor& pv_descale, int64_t heads, float scale, int64_t kv_heads,
+              int mask_type, int calc_type, int cache_mode, Tensor& out, OptTensor& lse)) {
   Require(cache_mode == 1, "cache_mode ", cache_mode, " is not supported: krope_ctkv (1) is");
   Require(!qk_descale && !pv_descale, "quantised caches are not supported");
   Require(mask_type == 0 || mask_type == 1, "mask_type ", mask_type,
@@ -85,7 +86,7 @@ ATB_FUNCTION(AtbMLA,
 ATB_FUNCTION(AtbRingMLA,
              (const Tensor& q_nope, const Tensor& q_rope, const Tensor& k_nope,
               const Tensor& k_rope, const Tensor& value, const OptTensor& /*mask*/,
-              const Tensor& lengths, const OptTensor& before, const OptTensor& lse_before,
+              const HostTensor& lengths, const OptTensor& before, const OptTensor& lse_before,
               int64_t heads, int64_t kv_heads, float scale, int /*kernel_type*/, int mask_type,
               int /*input_layout*/, int calc_type, Tensor& out, Tensor& lse)) {
   RequireHalf(q_nope, "q_nope");
@@ -96,8 +97,8 @@ ATB_FUNCTION(AtbRingMLA,
           "[tokens, ",
           kv_heads, ", size], not ", k_nope.sizes());
   const auto numbers = HostLengths(lengths, "seqlen");
-  const bool one_row = lengths.dim() == 1;
-  Require(one_row || (lengths.dim() == 2 && lengths.size(0) == 2),
+  const bool one_row = lengths.values.dim() == 1;
+  Require(one_row || (lengths.values.dim() == 2 && lengths.values.size(0) == 2),
           "seqlen must be [batch], or [2, batch] for lengths of queries and keys");
   const auto batch = static_cast<int64_t>(numbers.size()) / (one_row ? 1 : 2);
   const Ints queries(numbers.begin(), numbers.begin() + batch);
@@ -128,8 +129,8 @@ ATB_FUNCTION(AtbRingMLA,
 // Attention of the new tokens of each sequence to a paged cache of all of them.
 ATB_FUNCTION(AtbSelfAttentionPrefixEncoder,
              (const Tensor& query, const Tensor& key, const Tensor& value,
-              const Tensor& block_tables, const OptTensor& /*mask*/, const Tensor& query_lens,
-              const Tensor& key_lens, const OptTensor& slopes, int mask_type, int64_t heads,
+              const Tensor& block_tables, const OptTensor& /*mask*/, const HostTensor& query_lens,
+              const HostTensor& key_lens, const OptTensor& slopes, int mask_type, int64_t heads,
               int64_t kv_heads, float scale, Tensor& out)) {
   Require((mask_type == 3 || mask_type == 9) && !slopes, "mask_type ", mask_type,
           " is not supported: mask_type_norm_compress (3) and mask_type_causal_mask (9) are");

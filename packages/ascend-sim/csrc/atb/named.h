@@ -6,14 +6,37 @@
 //   ATB_FUNCTION(AtbRingMLA, (const Tensor& q, float scale, Tensor& out)) { ...; return work; }
 //
 // exports AtbRingMLAGetWorkspaceSize(q, scale, out, workspace size, operation, context) and
-// AtbRingMLA(workspace, size, operation, context). Parameters cross as in aclnn (opapi/op.h); those
-// that are in host memory may be read in the body, which is the plan, and nowhere else.
+// AtbRingMLA(workspace, size, operation, context). Parameters cross as in aclnn (opapi/op.h), and
+//
+//   const HostTensor&, const OptHostTensor&    const aclTensor*    numbers in host memory
+//
+// which may be read in the body, the plan, and nowhere else.
 #pragma once
 
 #include <memory>
 #include <utility>
 
 #include "operation.h"
+
+namespace ascend_sim::atb {
+
+struct HostTensor {
+  at::Tensor values;
+};
+using OptHostTensor = std::optional<HostTensor>;
+
+struct ToHostTensor {
+  HostTensor operator()(const aclTensor& handle) const { return {opapi::HostViewOf(handle)}; }
+};
+
+}  // namespace ascend_sim::atb
+
+template <>
+struct ascend_sim::opapi::Crossing<ascend_sim::atb::HostTensor>
+    : RequiredHandle<aclTensor, ascend_sim::atb::HostTensor, ascend_sim::atb::ToHostTensor> {};
+template <>
+struct ascend_sim::opapi::Crossing<ascend_sim::atb::OptHostTensor>
+    : OptionalHandle<aclTensor, ascend_sim::atb::HostTensor, ascend_sim::atb::ToHostTensor> {};
 
 namespace ascend_sim::atb {
 

@@ -159,7 +159,7 @@ HandlePool& PoolOf(HandleTag tag) {
   return pools[place(tag)];
 }
 
-at::Tensor ViewOf(const aclTensor& handle) {
+at::Tensor HostViewOf(const aclTensor& handle) {
   Require(IsPlainFormat(handle.format), "a tensor has the private format ", handle.format,
           handle.format == kFormatNz ? " (FRACTAL_NZ)" : "",
           ", where the operator takes plain ones (ND) only; torch_npu.npu_format_cast changes it");
@@ -167,16 +167,20 @@ at::Tensor ViewOf(const aclTensor& handle) {
   const auto item_size = static_cast<int64_t>(c10::elementSize(type));
   const int64_t extent = Extent(handle, item_size);
   auto* first = static_cast<char*>(handle.data) + handle.offset * item_size;
-  if (extent > 0) {
-    if (handle.data == nullptr) throw ParamError(kParamNull, "a tensor has no data");
-    Require(DeviceCanReach(first, static_cast<size_t>(extent * item_size)), "the ", extent,
-            " elements from the first to the last of a tensor with shape ", handle.dims,
-            " are not all in device memory");
-  }
+  if (extent > 0 && handle.data == nullptr) throw ParamError(kParamNull, "a tensor has no data");
   c10::Storage storage(c10::Storage::use_byte_size_t(), extent * item_size,
                        c10::DataPtr(extent > 0 ? first : nullptr, c10::Device(at::kCPU)),
                        /*allocator=*/nullptr, /*resizable=*/false);
   return at::detail::make_tensor<FixedView>(std::move(storage), type, handle.dims, handle.strides);
+}
+
+at::Tensor ViewOf(const aclTensor& handle) {
+  auto view = HostViewOf(handle);
+  Require(DeviceCanReach(view.const_data_ptr(), view.storage().nbytes()), "the ",
+          view.storage().nbytes() / view.element_size(),
+          " elements from the first to the last of a tensor with shape ", handle.dims,
+          " are not all in device memory");
+  return view;
 }
 
 }  // namespace ascend_sim::opapi

@@ -147,4 +147,7 @@ const H& Alive(const H* handle, const char* what) {
 // Refuses a view with an element outside its storage or outside memory that the device can reach.
 ASCEND_SIM_EXPORT at::Tensor ViewOf(const aclTensor& handle);
 
+// Likewise of numbers that the caller keeps in host memory; they may go when the call returns.
+ASCEND_SIM_EXPORT at::Tensor HostViewOf(const aclTensor& handle);
+
 }  // namespace ascend_sim::opapi
