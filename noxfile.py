@@ -78,11 +78,24 @@ def conformance(session: nox.Session) -> None:
     session.run("python", "packages/ascend-sim/conformance", *session.posargs)
 
 
-@nox.session
+@nox.session(requires=["wheels"])
 def mutate(session: nox.Session) -> None:
-    """Break rules of the runtime on purpose, one at a time, and see its conformance suite fail."""
+    """Break rules of the runtime, or with `-- operators` arguments, and see the tests fail."""
+    what, *rest = session.posargs or [""]
+    folder = "packages/ascend-sim/conformance"
+    if what == "operators":
+        _install_product(session, *BUILD_TOOLS, *TEST_TOOLS)
+        session.run("python", f"{folder}/mutate_operators.py", *rest)
+        return
     session.install(*BUILD_TOOLS, TORCH, *TEST_TOOLS)
-    session.run("python", "packages/ascend-sim/conformance/mutate.py", *session.posargs)
+    session.run("python", f"{folder}/mutate.py", *session.posargs)
+
+
+@nox.session(requires=["wheels"])
+def fuzz(session: nox.Session) -> None:
+    """Call operators with anything at all: none may end the process; `-- --minutes 120`."""
+    _install_product(session, *TEST_TOOLS)
+    session.run("python", "packages/ascend-sim/fuzz", *session.posargs)
 
 
 @nox.session(requires=["wheels"])

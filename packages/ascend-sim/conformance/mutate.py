@@ -36,7 +36,7 @@ class Mutation:
 class Workshop:
     """A copy of the sources, built again after each change."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self._source, self._build = folder / "source", folder / "build"
         for name in SOURCES:
             original = HERE.parent / name
@@ -47,6 +47,7 @@ class Workshop:
             *("cmake", "-S", str(self._source), "-B", str(self._build), "-G", "Ninja"),
             *("-DCMAKE_BUILD_TYPE=Release", f"-DPython_EXECUTABLE={sys.executable}"),
             *("-DCMAKE_CXX_FLAGS_RELEASE=-O1", "-DSKBUILD_PROJECT_NAME=ascend_sim"),
+            *options,
         )
 
     def _run(self, *command: str) -> None:
@@ -55,10 +56,10 @@ class Workshop:
         if done.returncode != 0:
             raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr}")
 
-    def build(self) -> Path:
+    def build(self, target: str = "ascendcl") -> Path:
         """Return the path of the library made of the sources as they are."""
-        self._run("cmake", "--build", str(self._build), "--target", "ascendcl", "-j", "2")
-        return self._build / "libascendcl.so"
+        self._run("cmake", "--build", str(self._build), "--target", target, "-j", "2")
+        return self._build / f"lib{target}.so"
 
     def apply(self, mutation: Mutation) -> str | None:
         """Change the file and return its text before; None when the change does not apply."""

@@ -61,15 +61,18 @@ ACLNN_OP(aclnnInplaceBernoulliTensor,
 }
 ACLNN_OP(aclnnMultinomial, (const Tensor& self, int64_t num_samples, bool replacement, int64_t seed,
                             int64_t offset, Tensor& out)) {
+  RequireElements(out, num_samples * (self.dim() > 1 ? self.size(0) : 1), "numsamples");
   Store(out, at::multinomial(self, num_samples, replacement, GeneratorAt(seed, offset)));
 }
 ACLNN_OP(aclnnMultinomialTensor,
          (const Tensor& self, int64_t num_samples, bool replacement, const Tensor& seed,
           const Tensor& offset, int64_t offset_in_graph, Tensor& out)) {
+  RequireElements(out, num_samples * (self.dim() > 1 ? self.size(0) : 1), "numsamples");
   Store(out, at::multinomial(self, num_samples, replacement,
                              GeneratorAt(seed, offset, offset_in_graph)));
 }
 ACLNN_OP(aclnnRandperm, (int64_t n, int64_t seed, int64_t offset, Tensor& out)) {
+  RequireElements(out, n, "n numbers");
   Store(out, at::randperm(n, GeneratorAt(seed, offset), at::kLong));
 }
 ACLNN_OP(aclnnNormalFloatFloat,

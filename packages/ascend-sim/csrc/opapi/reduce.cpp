@@ -178,10 +178,13 @@ ACLNN_OP(aclnnLogSoftmaxBackward,
 
 ACLNN_OP(aclnnBincount,
          (const Tensor& self, const OptTensor& weights, int64_t min_length, Tensor& out)) {
+  TORCH_CHECK(min_length <= out.numel(), "minlength is ", min_length, ", but the output has ",
+              out.numel(), " elements");
   Store(out, at::bincount(self, weights, min_length));
 }
 ACLNN_OP(aclnnHistc,
          (const Tensor& self, int64_t bins, const Scalar& min, const Scalar& max, Tensor& out)) {
+  RequireElements(out, bins, "bins");
   Store(out, at::histc(self, bins, min, max));
 }
 

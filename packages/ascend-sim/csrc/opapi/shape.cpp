@@ -42,6 +42,9 @@ ACLNN_OP(aclnnLogSpace,
 ACLNN_OP(aclnnEye, (int64_t n, int64_t m, Tensor& out)) { at::eye_out(out, n, m); }
 ACLNN_OP(aclnnOneHot, (const Tensor& self, int64_t depth, const Tensor& on_value,
                        const Tensor& off_value, int64_t axis, Tensor& out)) {
+  TORCH_CHECK(axis >= -1 && axis <= self.dim(), "axis ", axis, " is not one of the result's");
+  TORCH_CHECK(depth >= 0 && depth <= out.numel() + 1, "numClasses is ", depth,
+              ", but the output has ", out.numel(), " elements");
   const auto classes = at::arange(depth, self.options());
   // The class dimension is `axis` of the result; -1 is the last.
   const auto dim = axis < 0 ? self.dim() : axis;
@@ -73,6 +76,12 @@ ACLNN_OP(aclnnRoll, (const Tensor& self, const Ints& shifts, const Ints& dims, T
   Store(out, at::roll(self, shifts, dims));
 }
 ACLNN_OP(aclnnRepeat, (const Tensor& self, const Ints& repeats, Tensor& out)) {
+  int64_t elements = self.numel();
+  for (const auto times : repeats) {
+    TORCH_CHECK(times >= 0 && !__builtin_mul_overflow(elements, times, &elements), "repeats are ",
+                repeats);
+  }
+  RequireElements(out, elements, "repeats");
   Store(out, self.repeat(repeats));
 }
 ACLNN_OP(aclnnTril, (const Tensor& self, int64_t diagonal, Tensor& out)) {
@@ -125,13 +134,16 @@ ACLNN_OP(aclnnRepeatInterleaveWithDim, (const Tensor& self, const Tensor& repeat
 }
 ACLNN_OP(aclnnRepeatInterleaveInt,
          (const Tensor& self, int64_t repeats, int64_t output_size, Tensor& out)) {
+  TORCH_CHECK(repeats >= 0 && repeats <= out.numel() + 1, "repeats are ", repeats);
   Store(out, at::repeat_interleave(self, repeats, std::nullopt, output_size));
 }
 ACLNN_OP(aclnnRepeatInterleaveIntWithDim,
          (const Tensor& self, int64_t repeats, int64_t dim, int64_t output_size, Tensor& out)) {
+  TORCH_CHECK(repeats >= 0 && repeats <= out.numel() + 1, "repeats are ", repeats);
   Store(out, at::repeat_interleave(self, repeats, dim, output_size));
 }
 ACLNN_OP(aclnnRepeatInterleaveTensor, (const Tensor& repeats, int64_t output_size, Tensor& out)) {
+  RequireElements(out, output_size, "repeats");
   Store(out, at::repeat_interleave(repeats, std::optional<int64_t>(output_size)));
 }
 

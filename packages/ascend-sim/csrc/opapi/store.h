@@ -35,4 +35,11 @@ inline void StoreIf(bool wanted, std::optional<at::Tensor>& out, const at::Tenso
   if (wanted && out.has_value()) Store(*out, result);
 }
 
+// For results whose size a number tells: refuses one that `out` does not hold before it is
+// computed.
+inline void RequireElements(const at::Tensor& out, int64_t elements, const char* what) {
+  TORCH_CHECK(elements == out.numel(), what, " make ", elements, " elements, but the output has ",
+              out.numel());
+}
+
 }  // namespace ascend_sim::opapi

@@ -32,6 +32,8 @@ def test_function_equals_cpu(name):
     "function",
     [
         lambda t: torch.rsub(t, t * 2, alpha=3),
+        lambda t: torch.sub(t, 2.5, alpha=3),
+        lambda t: torch.add(t, 2.5, alpha=3),
         lambda t: torch.remainder(7.5, t),
         lambda t: torch.xlogy(2.5, t),
         lambda t: torch.xlogy(t, 2.5),

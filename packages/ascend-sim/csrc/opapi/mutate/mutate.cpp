@@ -43,30 +43,40 @@ const Mutation* PlantedIn(const char* op) {
 
 void NoteMutated() { ++mutated; }
 
-void Misread(Mutation::Kind kind, at::Tensor& value) {
-  if (!value.defined()) return;
-  if (kind == Mutation::Kind::kStride && !value.is_contiguous() && value.numel() > 0) {
-    // Where the elements would lie were the view dense; as many as its memory has.
-    auto flat = value.as_strided(
-        {static_cast<int64_t>(value.storage().nbytes()) / value.element_size()}, {1}, 0);
-    const int64_t missing = value.numel() - flat.numel();
-    value = missing > 0 ? value.expand(value.sizes()).clone()
-                        : flat.slice(0, 0, value.numel()).view(value.sizes());
+bool Misread(Mutation::Kind kind, at::Tensor& value) {
+  if (!value.defined() || value.numel() == 0) return false;
+  if (kind == Mutation::Kind::kStride && !value.is_contiguous()) {
+    // Where the elements would lie were the view dense, as far as its memory goes.
+    const int64_t stored = static_cast<int64_t>(value.storage().nbytes()) / value.element_size();
+    value = stored < value.numel()
+                ? value.contiguous()
+                : value.as_strided({stored}, {1}, 0).slice(0, 0, value.numel()).view(value.sizes());
+    return true;
   }
   if (kind == Mutation::Kind::kDType) {
-    if (const auto other = MistakenFor(value.scalar_type())) value = value.view(*other);
+    const auto other = MistakenFor(value.scalar_type());
+    if (other) value = value.view(*other);
+    return other.has_value();
   }
+  return false;
 }
 
-void Misread(Mutation::Kind kind, at::Scalar& value) {
-  if (kind != Mutation::Kind::kValue) return;
+bool Misread(Mutation::Kind kind, at::Scalar& value) {
+  if (kind != Mutation::Kind::kValue || value.isComplex()) return false;
   if (value.isBoolean()) {
     value = !value.toBool();
   } else if (value.isIntegral(false)) {
     value = value.toLong() + 1;
-  } else if (value.isFloatingPoint()) {
+  } else {
     value = value.toDouble() * 2 + 1;
   }
+  return true;
+}
+
+bool Differ(const at::Tensor& one, const at::Tensor& other) { return !one.is_same(other); }
+
+bool Differ(const at::Scalar& one, const at::Scalar& other) {
+  return one.isComplex() || other.isComplex() || one.toDouble() != other.toDouble();
 }
 
 }  // namespace ascend_sim::opapi

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fuzz the C API of libopapi: no call, however wrong, may end the process or write elsewhere.
+
+``python packages/ascend-sim/fuzz --minutes 2 [--seed N] [--only WORD]``. Prints each finding as the
+smallest call that shows it; fails when there is one. ``--call JSON`` makes such a call again.
+"""
+
+import argparse
+import json
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from calls import calls
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Flaky
+
+__all__ = ["main"]
+
+WORKER = Path(__file__).with_name("worker.py")
+PATIENCE = 20.0  # seconds until a call counts as one that never ends
+BATCH = 400
+
+
+class FindingError(AssertionError):
+    """A call that did what no call may do."""
+
+
+class EndlessError(Exception):
+    """A call that did not end in time; not made smaller, which would take as long each time."""
+
+
+class Child:
+    """The worker, started again whenever it has ended."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the child
+        self.operators: dict[str, list[str]] = json.loads(self._start())
+
+    def _start(self) -> str:
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", str(WORKER)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+    def call(self, call: dict[str, Any]) -> str:
+        """Make a call; return the code of its first phase, or raise what it did instead."""
+        if self._process is None:
+            self._start()
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(call) + "\n")
+        process.stdin.flush()
+        ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
+        answer = process.stdout.readline().strip() if ready else ""
+        if answer and not answer.startswith("wrote"):
+            return answer
+        self.close()
+        if answer:
+            raise FindingError(answer)
+        if not ready:
+            raise EndlessError(f"it did not end within {PATIENCE:g} s")
+        code = process.returncode
+        why = signal.Signals(-code).name if code < 0 else f"code {code}"
+        raise FindingError(f"the process ended with {why}: {self._last_words()}")
+
+    def _last_words(self) -> str:
+        self._errors.seek(0)
+        lines = [line.strip() for line in self._errors if not line.startswith("[W")]
+        self._errors.truncate(0)
+        return " / ".join(lines[-3:])
+
+    def close(self) -> None:
+        """End the worker."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            process.wait(1)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Fuzzer:
+    """Draws calls until the time is up."""
+
+    def __init__(self, child: Child, operators: dict[str, list[str]], until: float) -> None:
+        self._child, self._operators, self._until = child, operators, until
+        self.codes: dict[str, int] = {}
+        self.findings: list[str] = []
+
+    def run(self, first_seed: int) -> None:
+        """Run batches; an operator with a finding is left out of the next ones."""
+        number = first_seed
+        while time.monotonic() < self._until and self._operators:
+            bad: list[tuple[dict[str, Any], FindingError]] = []
+
+            @seed(number)
+            @settings(
+                max_examples=BATCH,
+                database=None,
+                deadline=None,
+                phases=(Phase.generate, Phase.shrink),
+                suppress_health_check=list(HealthCheck),
+            )
+            @given(calls(dict(self._operators)))
+            def batch(call: dict[str, Any]) -> None:
+                if time.monotonic() > self._until and not bad:  # noqa: B023 - of this batch
+                    return
+                try:
+                    code = self._child.call(call)
+                except EndlessError as endless:
+                    if call["op"] in self._operators:
+                        self._report(call, endless)
+                    return
+                except FindingError as finding:
+                    bad.append((call, finding))  # noqa: B023
+                    raise
+                self.codes[code] = self.codes.get(code, 0) + 1
+
+            try:
+                batch()
+            except (FindingError, Flaky) as error:
+                call, finding = bad[-1]  # the smallest
+                self._report(call, finding, sure=not isinstance(error, Flaky))
+            number += 1
+
+    def _report(self, call: dict[str, Any], finding: Exception, *, sure: bool = True) -> None:
+        when = "" if sure else " (once, not when called again)"
+        self.findings.append(f"{finding}{when}: --call '{json.dumps(call)}'")
+        print(self.findings[-1], flush=True)
+        del self._operators[call["op"]]
+
+
+def main() -> int:
+    """Return 0 when nothing was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
+    parser.add_argument("--only", default="", help="operators with this word in their names")
+    parser.add_argument("--call", help="make this call, as it was printed")
+    options = parser.parse_args()
+    child = Child()
+    if options.call:
+        print(child.call(json.loads(options.call)))
+        return 0
+    operators = {n: kinds for n, kinds in child.operators.items() if options.only in n}
+    fuzzer = Fuzzer(child, operators, time.monotonic() + options.minutes * 60)
+    fuzzer.run(options.seed)
+    child.close()
+    total = sum(fuzzer.codes.values())
+    codes = ", ".join(f"{code}: {n}" for code, n in sorted(fuzzer.codes.items()))
+    print(f"seed {options.seed}: {total} calls of {len(operators)} operators ({codes})")
+    print(f"{len(fuzzer.findings)} finding(s)")
+    return int(bool(fuzzer.findings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
