@@ -85,7 +85,7 @@ def test_few_kinds_of_arguments_are_unknown():
 
 
 def test_an_operator_that_is_not_simulated_names_the_function_of_torch():
-    x, weight, bias = torch.ones(4, 1, 2).npu(), torch.ones(3, 2, 2).npu(), torch.ones(2).npu()
-    with pytest.raises(RuntimeError, match="aclnnConvTbc failed: ascend-sim does not") as error:
-        run_and_wait(torch.conv_tbc, x, weight, bias)
-    assert "torch.ops.aten.conv_tbc led to it" in str(error.value)
+    x, places = torch.ones(1, 1, 2, 2).npu(), torch.zeros(1, 1, 2, 2, dtype=torch.int64).npu()
+    with pytest.raises(RuntimeError, match="aclnnMaxUnpool2d failed: ascend-sim does not") as error:
+        run_and_wait(torch.ops.aten.max_unpool2d, x, places, [4, 4])
+    assert "torch.ops.aten.max_unpool2d led to it" in str(error.value)
