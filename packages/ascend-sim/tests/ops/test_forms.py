@@ -32,8 +32,12 @@ def test_function_equals_cpu(name):
     "function",
     [
         lambda t: torch.rsub(t, t * 2, alpha=3),
+        lambda t: torch.add(t, t.flip(0), alpha=3),
+        lambda t: torch.sub(t, t.flip(0), alpha=3),
         lambda t: torch.sub(t, 2.5, alpha=3),
         lambda t: torch.add(t, 2.5, alpha=3),
+        lambda t: t.clone().sub_(2.5, alpha=3),
+        lambda t: t.clone().add_(2.5, alpha=3),
         lambda t: torch.remainder(7.5, t),
         lambda t: torch.xlogy(2.5, t),
         lambda t: torch.xlogy(t, 2.5),

@@ -50,6 +50,8 @@ def test_of_a_tensor_and_a_number(name):
 
 def test_sum_scaled_by_alpha():
     assert_same(lambda a, b: a.add_(b, alpha=3), _between_0_and_1(6, 4), values(6, 4, seed=1))
+    assert_same(lambda a: a.add_(2.5, alpha=3), _between_0_and_1(6, 4))
+    assert_same(lambda a: a.sub_(2.5, alpha=3), _between_0_and_1(6, 4))
 
 
 @pytest.mark.parametrize("mode", ["trunc", "floor"])

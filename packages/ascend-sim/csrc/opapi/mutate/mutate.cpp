@@ -68,7 +68,7 @@ bool Misread(Mutation::Kind kind, at::Scalar& value) {
   } else if (value.isIntegral(false)) {
     value = value.toLong() + 1;
   } else {
-    value = value.toDouble() * 2 + 1;
+    value = value.toDouble() + 0.75;
   }
   return true;
 }

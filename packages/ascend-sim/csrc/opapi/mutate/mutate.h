@@ -40,7 +40,7 @@ bool Misread(Mutation::Kind kind, T& value) {
     if constexpr (std::is_same_v<T, bool>) {
       value = !value;
     } else {
-      value = std::is_floating_point_v<T> ? value * T{2} + T{1} : value + T{1};
+      value = value + static_cast<T>(std::is_floating_point_v<T> ? 0.75 : 1);
     }
     return true;
   } else {
