@@ -83,16 +83,15 @@ def test_an_operator_that_is_not_there_is_named_in_the_error(python) -> None:
         PREAMBLE
         + """
 import torch
-from torch.nn.functional import grid_sample
-image, grid = torch.zeros(1, 1, 4, 4, device="npu"), torch.zeros(1, 2, 2, 2, device="npu")
-grid_sample(image, grid, align_corners=False)
+image, places = torch.zeros(1, 1, 2, 2, device="npu"), torch.zeros(1, 1, 2, 2, device="npu")
+torch.ops.aten.max_unpool2d(image, places.long(), [4, 4])
 torch.npu.synchronize()
 """,
         status=1,
     )
-    assert "aclnnGridSampler2D" not in operators()
-    assert "aclnnGridSampler2D failed: ascend-sim does not simulate this operator" in error
-    assert "torch.ops.aten.grid_sampler_2d led to it" in error
+    assert "aclnnMaxUnpool2d" not in operators()
+    assert "aclnnMaxUnpool2d failed: ascend-sim does not simulate this operator" in error
+    assert "torch.ops.aten.max_unpool2d led to it" in error
 
 
 def test_an_output_of_another_shape_is_an_error_not_resized(python) -> None:
