@@ -80,7 +80,11 @@ def _handles(draw: st.DrawFn, kind: str, shape: list[int], dtype: int) -> dict[s
         return draw(bad_handles(kind))
     if kind == "tensor":
         return draw(tensors(shape, dtype))
+    scalar = st.builds(
+        lambda number: {"is": "scalar", "value": number, "dtype": 9}, st.integers(-9, 9)
+    )
     items: st.SearchStrategy[Any] = {
+        "scalars": st.one_of(scalar, scalar, bad_handles("scalar")),
         "tensors": st.one_of(tensors(shape, dtype), tensors(shape, dtype), bad_handles("tensor")),
         "ints": integers,
         "floats": st.floats(width=32),

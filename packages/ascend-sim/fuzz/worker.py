@@ -21,9 +21,10 @@ KINDS = {
 }  # fmt: skip
 CLASSES = {
     "tensor": "Tensor", "tensors": "TensorList", "scalar": "Scalar", "ints": "IntArray",
-    "floats": "FloatArray", "bools": "BoolArray",
+    "floats": "FloatArray", "bools": "BoolArray", "scalars": "ScalarList",
 }  # fmt: skip
 ELEMENTS = {"ints": ctypes.c_int64, "floats": ctypes.c_float, "bools": ctypes.c_bool}
+LISTS = ("tensors", "scalars")  # of handles, which they own
 HOST = ctypes.create_string_buffer(4096)
 
 
@@ -85,7 +86,7 @@ class Worker:
             return self._create(kind, *view, ctypes.c_void_p(self._memory["small"]))
         if kind == "scalar":
             return self._create(kind, one, 9)
-        if kind == "tensors":
+        if kind in LISTS:
             return self._create(kind, None, ctypes.c_uint64(0))
         return self._create(kind, (ELEMENTS[kind] * 1)(1), ctypes.c_uint64(1))
 
@@ -124,7 +125,7 @@ class Worker:
             ctypes.memmove(room, number, ctypes.sizeof(make))
             return self._create("scalar", room, value["dtype"])
         values = value["values"]
-        if what == "tensors":
+        if what in LISTS:
             before = len(self._handles)
             items = [self._handle(item) for item in values]
             owned = self._handles[before:]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Activations and their gradients.
+#include "halves.h"
 #include "op.h"
 #include "store.h"
 
@@ -104,12 +105,12 @@ ACLNN_OP(aclnnInplaceAddRelu, (Tensor & self, const Tensor& other, const Scalar&
 // One half times the gelu of the other, along `dim`.
 ACLNN_OP(aclnnGeGluV3, (const Tensor& self, int64_t dim, int64_t approximate, bool activate_left,
                         Tensor& out, Tensor& out_gelu)) {
-  const auto halves = self.chunk(2, dim);
+  const auto halves = Halves(self, dim);
   Store(out_gelu, at::gelu(halves[activate_left ? 0 : 1], GeluApproximation(approximate)));
   Store(out, halves[activate_left ? 1 : 0] * out_gelu);
 }
 ACLNN_OP(aclnnGeluMul, (const Tensor& self, const std::string& approximate, Tensor& out)) {
-  const auto halves = self.chunk(2, -1);
+  const auto halves = Halves(self, -1);
   Store(out, at::gelu(halves[0], GeluApproximation(approximate)) * halves[1]);
 }
 
@@ -200,7 +201,7 @@ ACLNN_OP(aclnnGluBackward,
 // Of silu(first half) * second half.
 ACLNN_OP(aclnnSwiGluGrad,
          (const Tensor& grad, const Tensor& self, int64_t dim, Tensor& grad_input)) {
-  const auto halves = self.to(at::kFloat).chunk(2, dim);
+  const auto halves = Halves(self.to(at::kFloat), dim);
   const auto by_result = grad.to(at::kFloat);
   Store(grad_input, at::cat({at::silu_backward(by_result * halves[1], halves[0]),
                              by_result * at::silu(halves[0])},

@@ -10,7 +10,10 @@ namespace {
 
 template <class Function>
 void ForEach(Tensors& outs, const Function& function) {
-  for (size_t i = 0; i < outs.size(); ++i) Store(outs[i], function(i));
+  for (size_t i = 0; i < outs.size(); ++i) {
+    TORCH_CHECK(outs[i].defined(), "a result of the list is null");
+    Store(outs[i], function(i));
+  }
 }
 
 // A number that torch_npu has copied to the device.
@@ -48,7 +51,7 @@ Tensor RoundOff(const Tensor& self, int64_t mode) {
 
 #define FOREACH_UNARY(Name, function)                                  \
   ACLNN_OP(aclnnForeach##Name, (const Tensors& self, Tensors& outs)) { \
-    ForEach(outs, [&](size_t i) { return function(self[i]); });        \
+    ForEach(outs, [&](size_t i) { return function(self.at(i)); });     \
   }
 
 FOREACH_UNARY(Abs, at::abs)
@@ -80,13 +83,13 @@ ACLNN_OP(aclnnForeachZeroInplace, (Tensors & self)) {
   for (auto& tensor : self) tensor.zero_();
 }
 ACLNN_OP(aclnnForeachRoundOffNumber, (const Tensors& self, const Tensor& mode, Tensors& outs)) {
-  ForEach(outs, [&](size_t i) { return RoundOff(self[i], NumberIn(mode).toLong()); });
+  ForEach(outs, [&](size_t i) { return RoundOff(self.at(i), NumberIn(mode).toLong()); });
 }
 ACLNN_OP(aclnnForeachRoundOffNumberV2, (const Tensors& self, const Scalar& mode, Tensors& outs)) {
-  ForEach(outs, [&](size_t i) { return RoundOff(self[i], mode.toLong()); });
+  ForEach(outs, [&](size_t i) { return RoundOff(self.at(i), mode.toLong()); });
 }
 ACLNN_OP(aclnnForeachNorm, (const Tensors& self, const Scalar& order, Tensors& outs)) {
-  ForEach(outs, [&](size_t i) { return at::linalg_vector_norm(self[i], order); });
+  ForEach(outs, [&](size_t i) { return at::linalg_vector_norm(self.at(i), order); });
 }
 
 // --- a list with a list, a number, or a number for each
@@ -95,31 +98,31 @@ ACLNN_OP(aclnnForeachNorm, (const Tensors& self, const Scalar& order, Tensors& o
 // With<Number>: the number is a tensor on the device, <Number>V2: it is not.
 #define FOREACH_BINARY(Name, function)                                                             \
   ACLNN_OP(aclnnForeach##Name##List, (const Tensors& self, const Tensors& other, Tensors& outs)) { \
-    ForEach(outs, [&](size_t i) { return function(self[i], other[i]); });                          \
+    ForEach(outs, [&](size_t i) { return function(self.at(i), other.at(i)); });                    \
   }                                                                                                \
   FOREACH_NUMBER(Name, function)
-#define FOREACH_NUMBER(Name, function)                                            \
-  ACLNN_OP(aclnnForeach##Name##Scalar,                                            \
-           (const Tensors& self, const Tensor& number, Tensors& outs)) {          \
-    ForEach(outs, [&](size_t i) { return function(self[i], NumberIn(number)); }); \
-  }                                                                               \
-  ACLNN_OP(aclnnForeach##Name##ScalarV2,                                          \
-           (const Tensors& self, const Scalar& number, Tensors& outs)) {          \
-    ForEach(outs, [&](size_t i) { return function(self[i], number); });           \
-  }                                                                               \
-  ACLNN_OP(aclnnForeach##Name##ScalarList,                                        \
-           (const Tensors& self, const Scalars& numbers, Tensors& outs)) {        \
-    ForEach(outs, [&](size_t i) { return function(self[i], numbers.at(i)); });    \
+#define FOREACH_NUMBER(Name, function)                                               \
+  ACLNN_OP(aclnnForeach##Name##Scalar,                                               \
+           (const Tensors& self, const Tensor& number, Tensors& outs)) {             \
+    ForEach(outs, [&](size_t i) { return function(self.at(i), NumberIn(number)); }); \
+  }                                                                                  \
+  ACLNN_OP(aclnnForeach##Name##ScalarV2,                                             \
+           (const Tensors& self, const Scalar& number, Tensors& outs)) {             \
+    ForEach(outs, [&](size_t i) { return function(self.at(i), number); });           \
+  }                                                                                  \
+  ACLNN_OP(aclnnForeach##Name##ScalarList,                                           \
+           (const Tensors& self, const Scalars& numbers, Tensors& outs)) {           \
+    ForEach(outs, [&](size_t i) { return function(self.at(i), numbers.at(i)); });    \
   }
-#define FOREACH_SUM(Name, function)                                                           \
-  ACLNN_OP(aclnnForeach##Name##List,                                                          \
-           (const Tensors& self, const Tensors& other, const Tensor& alpha, Tensors& outs)) { \
-    ForEach(outs, [&](size_t i) { return function(self[i], other[i], NumberIn(alpha)); });    \
-  }                                                                                           \
-  ACLNN_OP(aclnnForeach##Name##ListV2,                                                        \
-           (const Tensors& self, const Tensors& other, const Scalar& alpha, Tensors& outs)) { \
-    ForEach(outs, [&](size_t i) { return function(self[i], other[i], alpha); });              \
-  }                                                                                           \
+#define FOREACH_SUM(Name, function)                                                              \
+  ACLNN_OP(aclnnForeach##Name##List,                                                             \
+           (const Tensors& self, const Tensors& other, const Tensor& alpha, Tensors& outs)) {    \
+    ForEach(outs, [&](size_t i) { return function(self.at(i), other.at(i), NumberIn(alpha)); }); \
+  }                                                                                              \
+  ACLNN_OP(aclnnForeach##Name##ListV2,                                                           \
+           (const Tensors& self, const Tensors& other, const Scalar& alpha, Tensors& outs)) {    \
+    ForEach(outs, [&](size_t i) { return function(self.at(i), other.at(i), alpha); });           \
+  }                                                                                              \
   FOREACH_NUMBER(Name, function)
 
 FOREACH_SUM(Add, at::add)
@@ -132,32 +135,34 @@ FOREACH_BINARY(Minimum, Minimum)
 
 ACLNN_OP(aclnnForeachPowScalarAndTensor,
          (const Scalar& base, const Tensors& exponents, Tensors& outs)) {
-  ForEach(outs, [&](size_t i) { return at::pow(base, exponents[i]); });
+  ForEach(outs, [&](size_t i) { return at::pow(base, exponents.at(i)); });
 }
 
 // --- three lists
 // -----------------------------------------------------------------------------------
 
 // The numbers of a "ScalarList" come as one tensor here.
-#define FOREACH_PRODUCT(Name, function)                                                          \
-  ACLNN_OP(aclnnForeach##Name##Scalar,                                                           \
-           (const Tensors& self, const Tensors& tensors1, const Tensors& tensors2,               \
-            const Tensor& value, Tensors& outs)) {                                               \
-    ForEach(outs, [&](size_t i) {                                                                \
-      return function(self[i], tensors1[i], tensors2[i], NumberIn(value));                       \
-    });                                                                                          \
-  }                                                                                              \
-  ACLNN_OP(aclnnForeach##Name##ScalarV2,                                                         \
-           (const Tensors& self, const Tensors& tensors1, const Tensors& tensors2,               \
-            const Scalar& value, Tensors& outs)) {                                               \
-    ForEach(outs, [&](size_t i) { return function(self[i], tensors1[i], tensors2[i], value); }); \
-  }                                                                                              \
-  ACLNN_OP(aclnnForeach##Name##ScalarList,                                                       \
-           (const Tensors& self, const Tensors& tensors1, const Tensors& tensors2,               \
-            const Tensor& values, Tensors& outs)) {                                              \
-    ForEach(outs, [&](size_t i) {                                                                \
-      return function(self[i], tensors1[i], tensors2[i], NumberIn(values[i]));                   \
-    });                                                                                          \
+#define FOREACH_PRODUCT(Name, function)                                                 \
+  ACLNN_OP(aclnnForeach##Name##Scalar,                                                  \
+           (const Tensors& self, const Tensors& tensors1, const Tensors& tensors2,      \
+            const Tensor& value, Tensors& outs)) {                                      \
+    ForEach(outs, [&](size_t i) {                                                       \
+      return function(self.at(i), tensors1.at(i), tensors2.at(i), NumberIn(value));     \
+    });                                                                                 \
+  }                                                                                     \
+  ACLNN_OP(aclnnForeach##Name##ScalarV2,                                                \
+           (const Tensors& self, const Tensors& tensors1, const Tensors& tensors2,      \
+            const Scalar& value, Tensors& outs)) {                                      \
+    ForEach(outs, [&](size_t i) {                                                       \
+      return function(self.at(i), tensors1.at(i), tensors2.at(i), value);               \
+    });                                                                                 \
+  }                                                                                     \
+  ACLNN_OP(aclnnForeach##Name##ScalarList,                                              \
+           (const Tensors& self, const Tensors& tensors1, const Tensors& tensors2,      \
+            const Tensor& values, Tensors& outs)) {                                     \
+    ForEach(outs, [&](size_t i) {                                                       \
+      return function(self.at(i), tensors1.at(i), tensors2.at(i), NumberIn(values[i])); \
+    });                                                                                 \
   }
 
 FOREACH_PRODUCT(Addcmul, at::addcmul)
@@ -165,11 +170,11 @@ FOREACH_PRODUCT(Addcdiv, at::addcdiv)
 
 ACLNN_OP(aclnnForeachLerpList,
          (const Tensors& self, const Tensors& ends, const Tensors& weights, Tensors& outs)) {
-  ForEach(outs, [&](size_t i) { return at::lerp(self[i], ends[i], weights[i]); });
+  ForEach(outs, [&](size_t i) { return at::lerp(self.at(i), ends.at(i), weights.at(i)); });
 }
 ACLNN_OP(aclnnForeachLerpScalar,
          (const Tensors& self, const Tensors& ends, const Scalar& weight, Tensors& outs)) {
-  ForEach(outs, [&](size_t i) { return at::lerp(self[i], ends[i], weight); });
+  ForEach(outs, [&](size_t i) { return at::lerp(self.at(i), ends.at(i), weight); });
 }
 
 // Of the scaler of automatic mixed precision.

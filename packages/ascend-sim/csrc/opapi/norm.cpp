@@ -2,6 +2,7 @@
 //
 // Normalisation. Statistics and products are in float32; a result is rounded once, to its output's
 // dtype.
+#include "halves.h"
 #include "op.h"
 #include "simd.h"
 #include "store.h"
@@ -138,7 +139,7 @@ ACLNN_OP(aclnnGroupNorm,
 
 // silu(first half) * second half, along `dim`.
 ACLNN_OP(aclnnSwiGlu, (const Tensor& self, int64_t dim, Tensor& out)) {
-  const auto halves = self.chunk(2, dim);
+  const auto halves = Halves(self, dim);
   if (self.scalar_type() == at::kFloat) {
     at::silu_out(out, halves[0]);
     out.mul_(halves[1]);

@@ -3,6 +3,7 @@
 // Quantisation right after a norm or a gated activation. What is between is float32 and not
 // rounded.
 #include "groups.h"
+#include "halves.h"
 #include "op.h"
 #include "quantize.h"
 #include "store.h"
@@ -50,7 +51,7 @@ Tensor Apply(const Gate& gate, const Tensor& values) {
     activated = values.slice(-1, 0, INT64_MAX, 2);
     linear = values.slice(-1, 1, INT64_MAX, 2);
   } else {
-    const auto halves = values.chunk(2, -1);
+    const auto halves = Halves(values, -1);
     activated = halves[gate.activate_left ? 0 : 1];
     linear = halves[gate.activate_left ? 1 : 0];
   }

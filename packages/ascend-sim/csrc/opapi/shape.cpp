@@ -97,21 +97,31 @@ ACLNN_OP(aclnnConstantPadNd,
   Store(out, at::constant_pad_nd(self, pad, value));
 }
 
-#define PAD(Name, function)                                                                     \
-  ACLNN_OP(aclnn##Name, (const Tensor& self, const Ints& padding, Tensor& out)) {               \
-    at::function##_out(out, self, padding);                                                     \
-  }                                                                                             \
-  ACLNN_OP(aclnn##Name##Backward,                                                               \
-           (const Tensor& grad, const Tensor& self, const Ints& padding, Tensor& grad_input)) { \
-    Store(grad_input, at::function##_backward(grad, self, padding));                            \
+// ATen's gradients do not look whether there are as many dimensions as they pad.
+void RequirePadding(const Tensor& self, const Ints& padding, int64_t dimensions) {
+  Require(static_cast<int64_t>(padding.size()) == 2 * dimensions, "padding must have ",
+          2 * dimensions, " elements, got ", padding.size());
+  Require(self.dim() == dimensions + 1 || self.dim() == dimensions + 2, "self must have ",
+          dimensions + 1, " or ", dimensions + 2, " dimensions, got ", self.dim());
+}
+
+#define PAD(Name, function, dimensions)                                                        \
+  ACLNN_OP(aclnn##Name, (const Tensor& self, const Ints& padding, Tensor& out)) {              \
+    at::function##_out(out, self, padding);                                                    \
+  }                                                                                            \
+  ACLNN_PLANNED_OP(aclnn##Name##Backward, (const Tensor& grad, const Tensor& self,             \
+                                           const Ints& padding, Tensor& grad_input)) {         \
+    RequirePadding(self, padding, dimensions);                                                 \
+    Require(grad.dim() == self.dim(), "gradOutput must have as many dimensions as self");      \
+    return [=]() mutable { Store(grad_input, at::function##_backward(grad, self, padding)); }; \
   }
 
-PAD(ReflectionPad1d, reflection_pad1d)
-PAD(ReflectionPad2d, reflection_pad2d)
-PAD(ReflectionPad3d, reflection_pad3d)
-PAD(ReplicationPad1d, replication_pad1d)
-PAD(ReplicationPad2d, replication_pad2d)
-PAD(ReplicationPad3d, replication_pad3d)
+PAD(ReflectionPad1d, reflection_pad1d, 1)
+PAD(ReflectionPad2d, reflection_pad2d, 2)
+PAD(ReflectionPad3d, reflection_pad3d, 3)
+PAD(ReplicationPad1d, replication_pad1d, 1)
+PAD(ReplicationPad2d, replication_pad2d, 2)
+PAD(ReplicationPad3d, replication_pad3d, 3)
 
 ACLNN_OP(aclnnChannelShuffle, (const Tensor& self, int64_t groups, Tensor& out)) {
   Store(out, at::channel_shuffle(self, groups));
