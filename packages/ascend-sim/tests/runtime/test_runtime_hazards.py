@@ -58,9 +58,11 @@ HAZARDS = {
         "acl.sync(one)",
     ),
     "free while in use": (
-        STREAMS + "acl.fill(one, source, 1)\n{mend}\nacl.ok('aclrtFree', source)",
+        STREAMS
+        + "gate = acl.block(one)\nacl.fill(one, source, 1)\n{mend}\n"
+        + "acl.ok('aclrtFree', source)\ngate.open()",
         ("freed", "aclrtMemsetAsync on stream"),
-        "acl.sync(one)",
+        "gate.open(); acl.sync(one)",
     ),
     "one graph on two streams": (
         STREAMS + GRAPH + "acl.execute(graph, one)\n{mend}\nacl.execute(graph, two)",
