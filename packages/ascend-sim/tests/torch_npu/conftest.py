@@ -13,24 +13,7 @@ from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
-import torch  # noqa: E402
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    # torch_npu says so once per process, whenever an operator of its own asks for a private format.
-    config.addinivalue_line(
-        "filterwarnings", "ignore:Cannot create tensor with internal format:UserWarning"
-    )
-
-
-@pytest.fixture(autouse=True)
-def _stop_at_the_first_device_error(request: pytest.FixtureRequest):
-    """A failed task leaves the device in error, as on an NPU: later tests could only fail."""
-    yield
-    try:
-        torch.npu.synchronize()
-    except RuntimeError as error:
-        request.session.shouldfail = f"{request.node.name} left the device in error: {error}"
+from _device_suite import *  # noqa: E402, F403
 
 
 @pytest.fixture

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the conftest of every suite that runs torch on the device needs."""
+
+import pytest
+import torch
+
+__all__ = ["pytest_configure", "stop_at_the_first_device_error"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # torch_npu says so once per process, whenever an operator of its own asks for a private format.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:Cannot create tensor with internal format:UserWarning"
+    )
+
+
+@pytest.fixture(autouse=True)
+def stop_at_the_first_device_error(request: pytest.FixtureRequest):
+    """A failed task leaves the device in error, as on an NPU: later tests could only fail."""
+    yield
+    try:
+        torch.npu.synchronize()
+    except RuntimeError as error:
+        request.session.shouldfail = f"{request.node.name} left the device in error: {error}"
