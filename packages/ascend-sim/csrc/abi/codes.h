@@ -14,6 +14,8 @@ namespace ascend_sim {
   X(100000, kInvalidParam, "ACL_ERROR_INVALID_PARAM") \
   X(100002, kRepeatInitialize, "ACL_ERROR_REPEAT_INITIALIZE") \
   X(100037, kRepeatFinalize, "ACL_ERROR_REPEAT_FINALIZE") \
+  X(100042, kProfilingRunning, "ACL_ERROR_PROF_ALREADY_RUN") \
+  X(100043, kProfilingNotRunning, "ACL_ERROR_PROF_NOT_RUN") \
   X(107000, kRtParamInvalid, "ACL_ERROR_RT_PARAM_INVALID") \
   X(107001, kInvalidDeviceId, "ACL_ERROR_RT_INVALID_DEVICEID") \
   X(107002, kContextNull, "ACL_ERROR_RT_CONTEXT_NULL") \

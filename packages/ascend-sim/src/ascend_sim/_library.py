@@ -13,11 +13,13 @@ __all__ = ["LIBRARIES", "library_path", "toolkit_path"]
 LIBRARIES = (
     "libc_sec.so",
     "libascendcl.so",
+    "libascend_hal.so",
     "libhccl.so",
     "libopapi.so",
     "libnnopbase.so",
     "libhcomm.so",
     "libmspti.so",
+    "libmsprofiler.so",
     "libatb.so",
     "libacl_op_compiler.so",
     "libacl_tdt_channel.so",

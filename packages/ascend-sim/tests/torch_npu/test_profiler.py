@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""torch.profiler with the NPU's kernels in it."""
+"""torch.profiler with the NPU's kernels in it; torch_npu.profiler with what the host did."""
 
 import json
 from pathlib import Path
@@ -60,3 +60,36 @@ def test_kernels_of_a_replay_are_in_the_trace(trace) -> None:
 
     names = [event["name"] for event in trace(replay)["kernel"]]
     assert names.count("aclnnExp") == 3
+
+
+def test_the_driver_answers_so_that_no_operator_of_a_profile_warns(program) -> None:
+    done = program("""
+        import torch
+        with torch.profiler.profile():
+            torch.ones(4, device="npu").relu().cpu()
+    """)
+    assert done.returncode == 0, done.stderr
+    assert "Exception in RecordFunction callback" not in done.stderr
+
+
+@pytest.mark.parametrize("device_too", [False, True], ids=["host", "host and device"])
+def test_the_profiler_of_torch_npu_has_the_operators_of_the_host(
+    program, tmp_path, device_too
+) -> None:
+    done = program(f"""
+        import torch, torch_npu
+        from torch_npu import profiler
+        activities = [profiler.ProfilerActivity.CPU]
+        if {device_too}:
+            activities.append(profiler.ProfilerActivity.NPU)
+        x = torch.ones(4, 4, device="npu")
+        handler = profiler.tensorboard_trace_handler({str(tmp_path)!r})
+        with profiler.profile(activities=activities, on_trace_ready=handler):
+            (x @ x).relu().cpu()
+    """)
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("*/ASCEND_PROFILER_OUTPUT/trace_view.json")
+    names = [event["name"] for event in json.loads(path.read_text())]
+    assert {"aten::matmul", "aten::relu", "aclnnMatmul", "Dequeue@aclnnMatmul"} <= set(names)
+    said = "nothing of the device is collected" in done.stderr
+    assert said == device_too  # who asks for the device is told
