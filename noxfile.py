@@ -141,18 +141,21 @@ def sanitize(session: nox.Session) -> None:
         for name in SANITIZED:
             shutil.copy(build / f"lib{name}.so", installed)
         runtimes = [_library_of_gcc(session, name) for name in (RUNTIMES[kind], "libstdc++")]
+        huge = "allocator_may_return_null=1"  # as malloc does, when bad input asks for too much
         environment = {
             "LD_PRELOAD": " ".join(runtimes),
-            "TSAN_OPTIONS": f"exitcode=66:suppressions={source}/sanitize/thread.supp",
-            "ASAN_OPTIONS": "detect_leaks=0",  # CPython's own; `nox -s leaks` counts ours
+            "PYTHONMALLOC": "malloc",  # a sanitizer must see where CPython uses memory again
+            "TSAN_OPTIONS": f"exitcode=66:{huge}:suppressions={source}/sanitize/thread.supp",
+            "ASAN_OPTIONS": f"{huge}:detect_leaks=0",  # CPython's own; `nox -s leaks` counts ours
             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
         }
         for suite in ("conformance", "tests/runtime", "tests/hccl"):
             # Without randomised addresses, which ThreadSanitizer of GCC 12 cannot always cope with.
             command = ("setarch", "-R", "python", "-m", "pytest", str(source / suite))
+            shown = "--capture=sys"  # the descriptor that a sanitizer reports to is left alone
             # It measures memory, of which a sanitizer keeps what is freed.
             without = ("--deselect", f"{source}/tests/runtime/test_runtime_leaks.py")
-            session.run(*command, *without, env=environment, external=True)
+            session.run(*command, shown, *without, env=environment, external=True)
 
 
 @nox.session

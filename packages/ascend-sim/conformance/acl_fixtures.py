@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from acl_abi import Acl, NoKernelLauncherError
 
-__all__ = ["_runtime", "acl", "hardware_queues", "library", "process", "software_queues"]
+__all__ = ["_runtime", "acl", "hardware_queues", "library", "process", "program", "software_queues"]
 
 
 @pytest.fixture(scope="session")
@@ -53,9 +53,12 @@ def software_queues() -> None:
         pytest.skip("needs software queues")
 
 
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
 @pytest.fixture
-def process(library: Path) -> Callable[..., str]:
-    """Run a program in a process of its own and return what it printed.
+def program(library: Path) -> Program:
+    """Run a program in a process of its own, which must succeed.
 
     A process has one configuration: that of the tests (ASCEND_SIM_CONFIG) and over it the one given
     here. The program finds ``acl``, with device 0 set unless ``device`` is false.
@@ -67,11 +70,13 @@ def process(library: Path) -> Callable[..., str]:
         acl = Acl(Path({str(library)!r}))
     """
 
-    def run(code: str, config: str = "{}", *, device: bool = True, timeout: float = 120) -> str:
+    def run(
+        code: str, config: str = "{}", *, device: bool = True, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
         set_device = 'acl.ok("aclrtSetDevice", 0)\n' if device else ""
-        program = textwrap.dedent(prelude) + set_device + textwrap.dedent(code)
+        source = textwrap.dedent(prelude) + set_device + textwrap.dedent(code)
         result = subprocess.run(
-            [sys.executable, "-W", "error", "-c", program],
+            [sys.executable, "-W", "error", "-c", source],
             env=os.environ | {"ASCEND_SIM_CONFIG": _merged(config)},
             capture_output=True,
             text=True,
@@ -81,9 +86,15 @@ def process(library: Path) -> Callable[..., str]:
         if NoKernelLauncherError.__name__ in result.stderr:
             raise NoKernelLauncherError
         assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
-        return result.stdout
+        return result
 
     return run
+
+
+@pytest.fixture
+def process(program: Program) -> Callable[..., str]:
+    """Run a program in a process of its own and return what it printed; see `program`."""
+    return lambda *arguments, **keywords: program(*arguments, **keywords).stdout
 
 
 def hardware_queues() -> bool:

@@ -67,6 +67,20 @@ const Tensor& OnlyOne(const Tensors& list, const char* name) {
     .sparse_mode = sparse_mode, .block_size = block_size, .log_sum_exp = lse_flag ? lse : Tensor() \
   }
 
+// What V4 and V5 take beyond V3.
+#define INFER_ROPE_TENSORS                                                             \
+  const OptTensor &query_rope, const OptTensor &key_rope,                              \
+      const OptTensor &key_rope_antiquant_scale, const OptTensor &dequant_scale_query, \
+      const OptTensor &learnable_sink
+
+#define INFER_ROPE_ARGUMENTS(arguments)                             \
+  INFER_ARGUMENTS(arguments);                                       \
+  RequireAbsent(key_rope_antiquant_scale, "keyRopeAntiquantScale"); \
+  RequireAbsent(dequant_scale_query, "dequantScaleQuery");          \
+  arguments.query_rope = query_rope;                                \
+  arguments.key_rope = key_rope;                                    \
+  arguments.sink = learnable_sink
+
 ACLNN_PLANNED_OP(aclnnFusedInferAttentionScoreV2,
                  (INFER_TENSORS, INFER_ATTRIBUTES, Tensor& out, const Tensor& lse)) {
   INFER_ARGUMENTS(arguments);
@@ -83,32 +97,18 @@ ACLNN_PLANNED_OP(aclnnFusedInferAttentionScoreV3,
   return PlanInference(std::move(arguments));
 }
 ACLNN_PLANNED_OP(aclnnFusedInferAttentionScoreV4,
-                 (INFER_TENSORS, const OptTensor& query_rope, const OptTensor& key_rope,
-                  const OptTensor& key_rope_antiquant_scale, const OptTensor& dequant_scale_query,
-                  const OptTensor& learnable_sink, INFER_ATTRIBUTES, int64_t /*query_quant_mode*/,
+                 (INFER_TENSORS, INFER_ROPE_TENSORS, INFER_ATTRIBUTES, int64_t /*query_quant_mode*/,
                   Tensor& out, const Tensor& lse)) {
-  INFER_ARGUMENTS(arguments);
-  RequireAbsent(key_rope_antiquant_scale, "keyRopeAntiquantScale");
-  RequireAbsent(dequant_scale_query, "dequantScaleQuery");
-  arguments.query_rope = query_rope;
-  arguments.key_rope = key_rope;
-  arguments.sink = learnable_sink;
+  INFER_ROPE_ARGUMENTS(arguments);
   return PlanInference(std::move(arguments));
 }
 ACLNN_PLANNED_OP(aclnnFusedInferAttentionScoreV5,
-                 (INFER_TENSORS, const OptTensor& query_rope, const OptTensor& key_rope,
-                  const OptTensor& key_rope_antiquant_scale, const OptTensor& dequant_scale_query,
-                  const OptTensor& learnable_sink, const OptTensor& q_start_index,
+                 (INFER_TENSORS, INFER_ROPE_TENSORS, const OptTensor& q_start_index,
                   const OptTensor& kv_start_index, INFER_ATTRIBUTES, int64_t /*query_quant_mode*/,
                   int64_t /*pse_type*/, Tensor& out, const Tensor& lse)) {
-  INFER_ARGUMENTS(arguments);
-  RequireAbsent(key_rope_antiquant_scale, "keyRopeAntiquantScale");
-  RequireAbsent(dequant_scale_query, "dequantScaleQuery");
   RequireAbsent(q_start_index, "qStartIdx");
   RequireAbsent(kv_start_index, "kvStartIdx");
-  arguments.query_rope = query_rope;
-  arguments.key_rope = key_rope;
-  arguments.sink = learnable_sink;
+  INFER_ROPE_ARGUMENTS(arguments);
   return PlanInference(std::move(arguments));
 }
 

@@ -2,9 +2,10 @@
 """Attention written out: softmax(scale q k^T) v of one sequence, and what tests need around it."""
 
 import torch
+import torch_npu
 from _oracle import values
 
-__all__ = ["TRIANGLE", "assert_near", "attend", "hidden", "paged", "rows_of"]
+__all__ = ["TRIANGLE", "assert_near", "attend", "hidden", "over_pages", "paged", "rows_of"]
 
 _LIMIT = {torch.float32: 1e-5, torch.bfloat16: 1.6e-2, torch.float16: 2e-3}
 
@@ -63,6 +64,80 @@ def paged(lengths, block, *shapes, dtype=torch.float32):
 def rows_of(cache, table, length):
     """Collect the tokens of a sequence from the blocks that a row of the table names."""
     return cache[table.long()].flatten(0, 1)[:length]
+
+
+def over_pages(
+    queries,
+    keys,
+    *,
+    heads=(4, 2),
+    size=16,
+    block=16,
+    dtype=torch.float32,
+    mode=3,
+    window=(None, None),
+    sink=None,
+    arrange=lambda cache: cache.flatten(2),
+):
+    """Attend packed queries over pages; return what came and what should, each with log-sum-exps.
+
+    Parameters
+    ----------
+    queries, keys
+        Tokens of each sequence.
+    mode, window
+        The sparse mode, and with mode 4 the tokens before and after.
+    sink
+        See `attend`; only the second version of the operator takes it, and gives no log-sum-exp.
+    arrange
+        Makes the pages that the operator gets of caches [blocks, block, heads, size].
+    """
+    n, kv = heads
+    key, value, table = paged(keys, block, (kv, size), (kv, size), dtype=dtype)
+    query = values(sum(queries), n, size, dtype=dtype)
+    ends = torch.tensor(queries).cumsum(0).tolist()
+    arguments = {
+        "atten_mask": TRIANGLE.npu(),
+        "block_table": table.npu(),
+        "block_size": block,
+        "num_key_value_heads": kv,
+        "input_layout": "TND",
+        "sparse_mode": mode,
+    }
+    if mode == 4:
+        arguments |= {"pre_tokens": window[0], "next_tokens": window[1]}
+    tensors = (query.npu(), arrange(key).npu(), arrange(value).npu())
+    if sink is None:
+        actual = torch_npu.npu_fused_infer_attention_score(
+            *tensors,
+            num_heads=n,
+            scale=0.125,
+            actual_seq_lengths=ends,
+            actual_seq_lengths_kv=keys,
+            softmax_lse_flag=True,
+            **arguments,
+        )
+    else:
+        actual = torch_npu.npu_fused_infer_attention_score_v2(
+            *tensors,
+            num_query_heads=n,
+            softmax_scale=0.125,
+            actual_seq_qlen=ends,
+            actual_seq_kvlen=keys,
+            learnable_sink=sink.npu(),
+            **arguments,
+        )
+    expected = [
+        attend(
+            q,
+            rows_of(key, table[i], keys[i]),
+            rows_of(value, table[i], keys[i]),
+            hidden(queries[i], keys[i], mode, *window),
+            sink=sink,
+        )
+        for i, q in enumerate(query.split(queries))
+    ]
+    return actual, tuple(map(torch.cat, zip(*expected, strict=True)))
 
 
 def assert_near(actual, expected):

@@ -36,6 +36,16 @@ def function(name: str) -> Callable[..., Any]:
     return getattr(torch, name, None) or getattr(F, name)
 
 
+def cases(table: dict[str, dict[str, str]]) -> list[tuple[str, str, str]]:
+    """Return (name, domain of the numbers, kind of dtypes) of each function of a table."""
+    return [
+        (name, domain, kind)
+        for domain, kinds in table.items()
+        for kind, names in kinds.items()
+        for name in names.split()
+    ]
+
+
 # --- of one element -------------------------------------------------------------------------------
 
 UNARY = {
@@ -59,15 +69,9 @@ DTYPES = {
     "everything": EVERYTHING,
     "integers": [*INTS, torch.bool],
 }
-UNARY_CASES = [
-    (name, domain, kind)
-    for domain, kinds in UNARY.items()
-    for kind, names in kinds.items()
-    for name in names.split()
-]
 
 
-@pytest.mark.parametrize(("name", "domain", "kind"), UNARY_CASES)
+@pytest.mark.parametrize(("name", "domain", "kind"), cases(UNARY))
 @quick
 @given(st.data())
 def test_function_of_one_element(name, domain, kind, data):
@@ -102,15 +106,9 @@ BINARY = {
         "numbers": "div true_divide floor_divide remainder fmod pow",
     },
 }
-BINARY_CASES = [
-    (name, domain, kind)
-    for domain, kinds in BINARY.items()
-    for kind, names in kinds.items()
-    for name in names.split()
-]
 
 
-@pytest.mark.parametrize(("name", "domain", "kind"), BINARY_CASES)
+@pytest.mark.parametrize(("name", "domain", "kind"), cases(BINARY))
 @quick
 @given(st.data())
 def test_function_of_two_elements(name, domain, kind, data):
@@ -128,7 +126,7 @@ TAKES_A_NUMBER = """
 
 
 @pytest.mark.parametrize(
-    ("name", "domain", "kind"), [case for case in BINARY_CASES if case[0] in TAKES_A_NUMBER]
+    ("name", "domain", "kind"), [case for case in cases(BINARY) if case[0] in TAKES_A_NUMBER]
 )
 @quick
 @given(st.data())

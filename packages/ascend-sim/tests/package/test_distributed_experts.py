@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Experts on two ranks: npu_moe_distribute_dispatch and combine over the simulated HCCL."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from _ranks import run_on_two_ranks
 
 PROGRAM = Path(__file__).with_name("experts.py")
 EXPERTS = 6
@@ -19,26 +16,7 @@ Results = list[dict[str, Any]]
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """What both ranks report."""
-    store = tmp_path_factory.mktemp("store") / "store"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ASCEND_", "LD_"))}
-    run = [Path(sys.executable).with_name("ascend-sim"), "run", "--devices", "2", "--"]
-    ranks = [
-        subprocess.Popen(
-            [*run, sys.executable, PROGRAM, store],
-            env=environment | {"RANK": str(rank), "WORLD_SIZE": "2"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        told = [process.communicate(timeout=300) for process in ranks]
-    finally:
-        for process in ranks:
-            process.kill()
-    assert [process.returncode for process in ranks] == [0, 0], told
-    return json.loads(told[0][0].splitlines()[-1])
+    return run_on_two_ranks(PROGRAM, tmp_path_factory.mktemp("store") / "store")
 
 
 def expected_outputs(told: dict[str, Any], tokens: int | None = None) -> np.ndarray:

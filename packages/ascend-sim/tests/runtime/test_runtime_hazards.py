@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hazards are named whatever the schedule did; programs without one are not accused."""
 
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
-import acl_abi
 import pytest
 
 CHECK = '{"check": "hazards"}'
@@ -86,27 +83,9 @@ HAZARDS = {
 
 
 @pytest.fixture
-def report(library: Path) -> Callable[..., str]:
+def report(program: Callable[..., Any]) -> Callable[..., str]:
     """Run a program with a configuration; return what it wrote to stderr."""
-
-    def run(code: str, config: str = CHECK) -> str:
-        prelude = (
-            f"import sys; sys.path.insert(0, {str(Path(acl_abi.__file__).parent)!r})\n"
-            "from pathlib import Path\nfrom acl_abi import *\n"
-            f"acl = Acl(Path({str(library)!r}))\nacl.ok('aclrtSetDevice', 0)\n"
-        )
-        result = subprocess.run(
-            [sys.executable, "-c", prelude + code],
-            env={"ASCEND_SIM_CONFIG": config},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr
-        return result.stderr
-
-    return run
+    return lambda code, config=CHECK: program(code, config).stderr
 
 
 @pytest.mark.parametrize("name", HAZARDS)

@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch_npu
-from _attention import TRIANGLE, assert_near, attend, hidden, paged, rows_of
+from _attention import TRIANGLE, assert_near, attend, hidden, over_pages, paged, rows_of
 from _oracle import values
 
 BLOCK = 16
@@ -15,44 +15,6 @@ def _ends(lengths):
     return torch.tensor(lengths).cumsum(0).tolist()
 
 
-def _packed(queries, keys, *, mode, sink=None, window=(None, None), heads=(4, 2), size=16):
-    """Run packed queries over pages with a sparse mode; return it and what it should be."""
-    key, value, table = paged(keys, BLOCK, (heads[1], size), (heads[1], size))
-    query = values(sum(queries), heads[0], size)
-    arguments = {}
-    if mode == 4:
-        arguments = {"pre_tokens": window[0], "next_tokens": window[1]}
-    if sink is not None:
-        arguments["learnable_sink"] = sink.npu()
-    actual, _ = torch_npu.npu_fused_infer_attention_score_v2(
-        query.npu(),
-        key.flatten(2).npu(),
-        value.flatten(2).npu(),
-        atten_mask=TRIANGLE.npu(),
-        actual_seq_qlen=_ends(queries),
-        actual_seq_kvlen=keys,
-        block_table=table.npu(),
-        num_query_heads=heads[0],
-        num_key_value_heads=heads[1],
-        softmax_scale=SCALE,
-        input_layout="TND",
-        sparse_mode=mode,
-        block_size=BLOCK,
-        **arguments,
-    )
-    expected = [
-        attend(
-            q,
-            rows_of(key, table[i], keys[i]),
-            rows_of(value, table[i], keys[i]),
-            hidden(queries[i], keys[i], mode, *window),
-            sink=sink,
-        )[0]
-        for i, q in enumerate(query.split(queries))
-    ]
-    return actual, torch.cat(expected)
-
-
 @pytest.mark.parametrize(
     ("queries", "keys"),
     [([1, 1], [9, 90]), ([2, 1, 4], [40, 3, 21]), ([40, 1], [60, 17])],
@@ -61,14 +23,19 @@ def _packed(queries, keys, *, mode, sink=None, window=(None, None), heads=(4, 2)
 class TestPackedQueries:
     def test_sliding_window(self, queries, keys):
         """Each query sees itself and the eight keys before it."""
-        assert_near(*_packed(queries, keys, mode=4, window=(8, 0)))
+        (actual, _), (expected, _) = over_pages(queries, keys, mode=4, window=(8, 0))
+        assert_near(actual, expected)
 
     def test_sink(self, queries, keys):
         """Each head has one more score, which takes its part of the softmax and no value."""
-        assert_near(*_packed(queries, keys, mode=3, sink=values(4, seed=7)))
+        (actual, _), (expected, _) = over_pages(queries, keys, sink=values(4, seed=7))
+        assert_near(actual, expected)
 
     def test_sink_and_sliding_window(self, queries, keys):
-        assert_near(*_packed(queries, keys, mode=4, window=(8, 0), sink=values(4, seed=7)))
+        (actual, _), (expected, _) = over_pages(
+            queries, keys, mode=4, window=(8, 0), sink=values(4, seed=7)
+        )
+        assert_near(actual, expected)
 
 
 @pytest.mark.parametrize("layout", ["TND", "TND_NTD", "NTD_TND", "NTD"])

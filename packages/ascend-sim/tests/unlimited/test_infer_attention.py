@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch_npu
 from _aclnn import call
-from _attention import TRIANGLE, assert_near, attend, hidden, paged, rows_of
+from _attention import TRIANGLE, assert_near, attend, hidden, over_pages, paged
 from _oracle import FLOATS, values
 
 BLOCK = 16
@@ -22,37 +22,13 @@ SCALE = 0.125
 )
 def test_packed_queries_over_pages(queries, keys, pages, heads, dtype):
     """Given TND queries, pages and sparse_mode 3, each query sees the keys up to its own."""
-    (n, kv), size = heads, 32
-    key, value, table = paged(keys, BLOCK, (kv, size), (kv, size), dtype=dtype)
-    query = values(sum(queries), n, size, dtype=dtype)
-    as_pages = (
+    arrange = (
         (lambda t: t.flatten(2)) if pages == "3-d" else (lambda t: t.transpose(1, 2).contiguous())
     )
-    actual, _ = torch_npu.npu_fused_infer_attention_score(
-        query.npu(),
-        as_pages(key).npu(),
-        as_pages(value).npu(),
-        atten_mask=TRIANGLE.npu(),
-        actual_seq_lengths=torch.tensor(queries).cumsum(0).tolist(),
-        actual_seq_lengths_kv=keys,
-        block_table=table.npu(),
-        num_heads=n,
-        num_key_value_heads=kv,
-        scale=SCALE,
-        input_layout="TND",
-        sparse_mode=3,
-        block_size=BLOCK,
+    (actual, _), (expected, _) = over_pages(
+        queries, keys, heads=heads, size=32, dtype=dtype, arrange=arrange
     )
-    expected = [
-        attend(
-            q,
-            rows_of(key, table[i], keys[i]),
-            rows_of(value, table[i], keys[i]),
-            hidden(queries[i], keys[i], 3),
-        )[0]
-        for i, q in enumerate(query.split(queries))
-    ]
-    assert_near(actual, torch.cat(expected))
+    assert_near(actual, expected)
 
 
 @pytest.mark.parametrize("layout", ["BSH", "BSND", "BNSD", "BNSD_BSND"])
@@ -170,34 +146,8 @@ def test_lengths_of_single_queries_are_not_looked_at():
 @pytest.mark.parametrize("queries", [[1, 2], [40, 3]], ids=str)
 def test_log_sum_exp_is_returned_on_request(queries):
     keys = [20, 50] if queries[0] == 1 else [40, 50]
-    key, value, table = paged(keys, BLOCK, (2, 16), (2, 16), dtype=torch.float32)
-    query = values(sum(queries), 4, 16)
-    _, lse = torch_npu.npu_fused_infer_attention_score(
-        query.npu(),
-        key.flatten(2).npu(),
-        value.flatten(2).npu(),
-        atten_mask=TRIANGLE.npu(),
-        actual_seq_lengths=torch.tensor(queries).cumsum(0).tolist(),
-        actual_seq_lengths_kv=keys,
-        block_table=table.npu(),
-        num_heads=4,
-        num_key_value_heads=2,
-        scale=SCALE,
-        input_layout="TND",
-        sparse_mode=3,
-        block_size=BLOCK,
-        softmax_lse_flag=True,
-    )
-    expected = [
-        attend(
-            q,
-            rows_of(key, table[i], keys[i]),
-            rows_of(value, table[i], keys[i]),
-            hidden(queries[i], keys[i], 3),
-        )[1]
-        for i, q in enumerate(query.split(queries))
-    ]
-    assert_near(lse.squeeze(-1), torch.cat(expected))
+    (_, actual), (_, expected) = over_pages(queries, keys)
+    assert_near(actual.squeeze(-1), expected)
 
 
 def test_padded_sequences_get_zeros_and_change_nothing():
