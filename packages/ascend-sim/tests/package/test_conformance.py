@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conformance suite holds all of the numbered cases."""
+"""The conformance suite holds all of the numbered cases, and its mutations fit the sources."""
 
 import ast
 import importlib.util
+import tomllib
 from pathlib import Path
 
-SUITE = Path(__file__).parents[2] / "conformance"
+PACKAGE = Path(__file__).parents[2]
+SUITE = PACKAGE / "conformance"
 
 
 def test_every_case_has_a_test() -> None:
@@ -22,3 +24,11 @@ def test_every_case_has_a_test() -> None:
         for case in rules.cases(mark.args[0].value)
     }
     assert rules.CASES - tested == set()
+
+
+def test_every_mutation_still_has_its_place() -> None:
+    mutations = tomllib.loads((SUITE / "mutations.toml").read_text())["mutation"]
+    assert len(mutations) >= 10
+    for mutation in mutations:
+        source = (PACKAGE / "csrc" / mutation["file"]).read_text()
+        assert source.count(mutation["old"]) == 1, mutation["rule"]
