@@ -60,3 +60,48 @@ def test_a_destroyed_context_is_an_invalid_handle(acl: Acl) -> None:
     assert acl.aclrtSetCurrentContext(context) == 107017
     assert acl.aclrtSynchronizeStream(stream) == 107017
     acl.ok("aclrtSetCurrentContext", primary)
+
+
+@rule("section 5", "torch_npu's reading of ASCEND_RT_VISIBLE_DEVICES (npu/__init__.py)")
+@pytest.mark.parametrize(
+    ("visible", "number"),
+    [("1", 1), ("0,2", 2), ("1,9,2", 1), ("1,x,2", 1), ("0;1", 1), ("2,1", 0), ("9", 0), ("", 0)],
+)
+def test_a_process_has_the_devices_that_are_visible(
+    process: Callable[..., str], visible: str, number: int
+) -> None:
+    """What follows a device that does not exist, or another character, is not read."""
+    process(
+        f"""
+        import os
+        from ctypes import c_int32, c_uint32
+        os.environ["ASCEND_RT_VISIBLE_DEVICES"] = {visible!r}
+        count = c_uint32()
+        acl.ok("aclrtGetDeviceCount", byref(count))
+        assert count.value == {number}
+        assert acl.aclrtSetDevice({number}) == 107001
+        """,
+        '{"devices": 4}',
+        device=False,
+    )
+
+
+@rule("section 5", "api_impl.cc")
+def test_a_visible_device_is_zero_in_its_process_and_itself_on_the_machine(
+    process: Callable[..., str],
+) -> None:
+    process(
+        """
+        import os
+        from ctypes import c_int32, c_uint32
+        os.environ["ASCEND_RT_VISIBLE_DEVICES"] = "2"
+        acl.ok("aclrtSetDevice", 0)
+        device = c_int32(-1)
+        acl.ok("aclrtGetDevice", byref(device))
+        assert device.value == 0
+        acl.ok("aclrtGetLogicDevIdByUserDevId", 0, byref(device))
+        assert device.value == 2
+        """,
+        '{"devices": 4}',
+        device=False,
+    )

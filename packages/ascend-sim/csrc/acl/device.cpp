@@ -18,6 +18,7 @@
 #include "acl/soc.h"
 #include "acl/stream.h"
 #include "acl/timeline.h"
+#include "acl/visible_devices.h"
 #include "acl/wait.h"
 #include "ascend_sim/observe.h"
 
@@ -81,7 +82,7 @@ void SynchronizeDevice(const Deadline& deadline) {
 
 void ObserveTasks(TaskObserver observer) noexcept { task_observer.store(observer); }
 
-Device::Device(int id) : id_(id), ledger_(id) {}
+Device::Device(int id, int machine_id) : id_(id), machine_id_(machine_id), ledger_(machine_id) {}
 
 std::shared_ptr<Context> Device::Open() {
   const std::lock_guard lock(mutex_);
@@ -158,7 +159,9 @@ const std::vector<std::unique_ptr<Device>>& Devices() {
   static const auto* const devices = [] {
     TheMachine();  // a ledger that this process cannot share is an error of the first call
     auto made = std::make_unique<std::vector<std::unique_ptr<Device>>>();
-    for (int id = 0; id < GetConfig().devices; ++id) made->push_back(std::make_unique<Device>(id));
+    for (const int machine_id : VisibleDevices(static_cast<int>(GetConfig().devices))) {
+      made->push_back(std::make_unique<Device>(static_cast<int>(made->size()), machine_id));
+    }
     return made.release();
   }();
   return *devices;
@@ -171,6 +174,13 @@ Device& DeviceAt(int64_t id) {
                                 std::to_string(devices.size()));
   }
   return *devices[id];
+}
+
+Device& DeviceOnMachine(int machine_id) {
+  for (const auto& device : Devices()) {
+    if (device->MachineId() == machine_id) return *device;
+  }
+  return CurrentContext()->OnDevice();
 }
 
 }  // namespace ascend_sim
@@ -217,7 +227,7 @@ ASCEND_SIM_ABI aclError aclrtGetPrimaryCtxState(int32_t device, uint32_t* flags,
 ASCEND_SIM_ABI aclError aclrtGetLogicDevIdByUserDevId(int32_t user, int32_t* logic) {
   return Abi("aclrtGetLogicDevIdByUserDevId", [&] {
     RequirePtr(logic, "logicDevId");
-    *logic = DeviceAt(user).Id();
+    *logic = DeviceAt(user).MachineId();
   });
 }
 

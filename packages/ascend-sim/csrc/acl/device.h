@@ -21,9 +21,12 @@ class Context;
 // threads and handles may refer to it at any time.
 class Device {
  public:
-  explicit Device(int id);
+  // `id` is its number in this process, `machine_id` that among all devices of the machine, which
+  // ASCEND_RT_VISIBLE_DEVICES makes another one.
+  Device(int id, int machine_id);
 
   int Id() const { return id_; }
+  int MachineId() const { return machine_id_; }
   Ledger& Resources() { return ledger_; }
 
   // aclrtSetDevice: one more user; the first one makes the primary context.
@@ -53,6 +56,7 @@ class Device {
 
  private:
   const int id_;
+  const int machine_id_;
   Ledger ledger_;
   mutable std::mutex mutex_;
   int users_ = 0;
@@ -67,5 +71,9 @@ const std::vector<std::unique_ptr<Device>>& Devices();
 
 // Fails with 107001 for an id that does not exist.
 Device& DeviceAt(int64_t id);
+
+// The device that another process means by its number on the machine; the current one when this
+// process does not see it.
+Device& DeviceOnMachine(int machine_id);
 
 }  // namespace ascend_sim

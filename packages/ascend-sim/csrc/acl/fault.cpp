@@ -248,7 +248,7 @@ class Registry {
 
   void OnCall(std::string_view call, Device* device) {
     const std::lock_guard lock(mutex_);
-    const int id = device == nullptr ? -1 : device->Id();
+    const int id = device == nullptr ? -1 : device->MachineId();
     for (const auto& fault : faults_) {
       if (fault->OfTasks() || fault->bytes > 0 || !fault->Targets(call)) continue;
       if (fault->device >= 0 && fault->device != id) continue;
@@ -259,7 +259,7 @@ class Registry {
 
   void OnAllocation(size_t bytes, Device* device) {
     const std::lock_guard lock(mutex_);
-    const int id = device == nullptr ? -1 : device->Id();
+    const int id = device == nullptr ? -1 : device->MachineId();
     for (const auto& fault : faults_) {
       if (fault->bytes == 0 || bytes < fault->bytes || !fault->Targets(CurrentCall())) continue;
       if (fault->device >= 0 && fault->device != id) continue;
@@ -272,7 +272,8 @@ class Registry {
     for (size_t i = 0; i < faults_.size(); ++i) {
       const auto fault = faults_[i];
       if (!fault->OfTasks() || !fault->Targets(task.name)) continue;
-      if ((fault->device >= 0 && fault->device != device.Id()) || !fault->Strikes()) continue;
+      if ((fault->device >= 0 && fault->device != device.MachineId()) || !fault->Strikes())
+        continue;
       if (fault->action == Action::kBreak) Strike(*fault, &device, kAicoreException);
       WaitUntil(lock, changed_, std::nullopt, [&] { return fault->removed; });
       return;
@@ -288,7 +289,7 @@ class Registry {
         return;
       case Action::kLose:
         Require(device != nullptr, kContextNull, "a device is to be lost, but the thread has none");
-        lost_.insert({fault.id, device->Id()});
+        lost_.insert({fault.id, device->MachineId()});
         device->RecordFailure(kLostHeartbeat, "the device was lost (fault \"" + fault.text + "\")");
         return;
       default:
@@ -313,7 +314,7 @@ class Registry {
 
   bool Lost(const Device& device) const {
     for (const auto& [fault, id] : lost_) {
-      if (id == device.Id()) return true;
+      if (id == device.MachineId()) return true;
     }
     return false;
   }
@@ -325,8 +326,8 @@ class Registry {
   }
 
   [[noreturn]] static void RaiseLost(const Device& device) {
-    Raise(kLostHeartbeat,
-          "device " + std::to_string(device.Id()) + " does not answer any more: it was lost");
+    Raise(kLostHeartbeat, "device " + std::to_string(device.MachineId()) +
+                              " does not answer any more: it was lost");
   }
 
   std::mutex mutex_;

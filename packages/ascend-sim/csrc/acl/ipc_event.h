@@ -23,7 +23,6 @@ class IpcEvent {
   IpcEvent& operator=(const IpcEvent&) = delete;
 
   ExportKey Key() const { return key_; }
-  int DeviceId() const { return entry_.device; }
 
   // A record is called; returns its version, which is reached later.
   uint64_t Begin();

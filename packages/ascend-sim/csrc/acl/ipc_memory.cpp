@@ -59,7 +59,7 @@ ExportKey Export(const void* address, size_t size, bool for_all) {
   Require(arena.File() >= 0, kNotSupported, "a fork cannot share memory");
   const MemoryInfo block = Describe(address);
   auto made = std::make_unique<MemoryExport>(arena.File(), arena.OffsetOf(address), size,
-                                             block.device, for_all);
+                                             DeviceAt(block.device).MachineId(), for_all);
   const ExportKey key = made->Key();
   Ipc& ipc = TheIpc();
   const std::lock_guard lock(ipc.mutex);
@@ -80,12 +80,12 @@ Import Map(const OpenedMemory& memory) {
   madvise(pages, import.page_bytes, MADV_DONTFORK);
   import.pages = static_cast<char*>(pages);
   import.block = import.pages + lead;
-  EnterMemory(import.block, memory.size, MemoryKind::kDevice, memory.device);
+  EnterMemory(import.block, memory.size, MemoryKind::kDevice, DeviceOnMachine(memory.device).Id());
   return import;
 }
 
 void* ImportByKey(const ExportKey& key, bool from_peers) {
-  const int device = CurrentContext()->OnDevice().Id();
+  const int device = CurrentContext()->OnDevice().MachineId();
   Ipc& ipc = TheIpc();
   const std::lock_guard lock(ipc.mutex);
   if (const auto known = ipc.imports.find(key.Packed()); known != ipc.imports.end()) {

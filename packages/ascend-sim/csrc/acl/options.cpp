@@ -40,7 +40,7 @@ ASCEND_SIM_ABI aclError aclrtDeviceGetUuid(int32_t device, void* uuid) {
   return Abi("aclrtDeviceGetUuid", [&] {
     RequirePtr(uuid, "uuid");
     char text[17];
-    std::snprintf(text, sizeof text, "ascend-sim-%05d", DeviceAt(device).Id());
+    std::snprintf(text, sizeof text, "ascend-sim-%05d", DeviceAt(device).MachineId());
     std::memcpy(uuid, text, 16);
   });
 }

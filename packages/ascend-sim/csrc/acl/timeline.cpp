@@ -174,7 +174,7 @@ Span::Span(const char* name, const char* category, uint32_t graph)
 Span::~Span() { RecordSpan(name_, category_, graph_, begin_); }
 
 std::string TrackName(const Device& device, const char* kind, int64_t number) {
-  return "NPU " + std::to_string(device.Id()) + " " + kind + " " + std::to_string(number);
+  return "NPU " + std::to_string(device.MachineId()) + " " + kind + " " + std::to_string(number);
 }
 
 const char* CategoryOf(TaskKind kind) {

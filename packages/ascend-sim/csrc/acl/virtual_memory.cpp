@@ -45,7 +45,7 @@ class Physical {
   }
   // Of another process, which accounts for it.
   explicit Physical(const OpenedMemory& opened)
-      : device_(&DeviceAt(opened.device)),
+      : device_(&DeviceOnMachine(opened.device)),
         size_(opened.size),
         imported_(true),
         file_(opened.file) {}
@@ -68,7 +68,8 @@ class Physical {
     Require(device_ != nullptr && !imported_, kNotSupported,
             "only device memory of this process can be shared");
     const std::lock_guard lock(mutex_);
-    if (!shared_) shared_ = std::make_unique<MemoryExport>(file_, 0, size_, DeviceId(), for_all);
+    if (!shared_)
+      shared_ = std::make_unique<MemoryExport>(file_, 0, size_, device_->MachineId(), for_all);
     return *shared_;
   }
   MemoryExport* Shared() {

@@ -27,7 +27,7 @@ class Run:
         self.library, self.ledger, self.config = library, ledger, config
         self.processes: list[subprocess.Popen[str]] = []
 
-    def start(self) -> "Process":
+    def start(self, **variables: str) -> "Process":
         prelude = f"""
             import os, signal, sys; sys.path.insert(0, {str(Path(acl_abi.__file__).parent)!r})
             from ctypes import byref, c_void_p
@@ -44,7 +44,7 @@ class Run:
             "ASCEND_SIM_CONFIG": json.dumps(self.config),
             "ASCEND_SIM_LEDGER": str(self.ledger),
         }
-        process = Process(textwrap.dedent(prelude), environ)
+        process = Process(textwrap.dedent(prelude), environ | variables)
         self.processes.append(process.process)
         return process
 

@@ -26,16 +26,17 @@ EXCLUDED |= {"aclrtGetLastError", "aclrtPeekAtLastError"}  # give codes of calls
 EXCLUDED |= {"aclmdlRIAddCondTask"}  # takes a structure: see test_conditionals.py
 
 
-def declarations() -> dict[str, list[str]]:
-    """The types of the arguments of every implemented function of libascendcl."""
+def declarations() -> dict[str, tuple[str, list[str]]]:
+    """What every implemented function of libascendcl returns, and the types of its arguments."""
     table = tomllib.loads((ROOT / "spec/abi.toml").read_text())["libascendcl"]["functions"]
     wanted = {n for n, row in table.items() if row["status"] in ("implemented", "approximate")}
     found = {}
     for path in (ROOT / "csrc").glob("*/*.cpp"):
-        for _, name, arguments in DECLARATION.findall(path.read_text()):
+        for returns, name, arguments in DECLARATION.findall(path.read_text()):
             if name in wanted:
                 types = [" ".join(a.split()) for a in arguments.split(",") if a.strip()]
-                found[name] = [re.sub(r"(?<=[\s*])[a-z]\w*$", "", t).strip() for t in types]
+                bare = [re.sub(r"(?<=[\s*])[a-z]\w*$", "", t).strip() for t in types]
+                found[name] = (returns, bare)
     assert wanted - found.keys() == set(), "no declaration was found"
     return found
 
@@ -129,7 +130,7 @@ def test_no_call_with_bad_input_ends_the_process(process: Callable[..., str], se
 def try_all(acl: Acl, seed: int) -> int:
     """Call every function with wrong arguments; return the number of calls that failed."""
     failed = 0
-    for name, types in sorted(declarations().items()):
+    for name, (returns, types) in sorted(declarations().items()):
         if name in EXCLUDED or "..." in types or "Synchronize" in name:
             continue
         values = Values(acl)
@@ -142,7 +143,7 @@ def try_all(acl: Acl, seed: int) -> int:
             acl.message()
             code = getattr(acl, name)(*arguments)
             text = acl.message()
-            if isinstance(code, int) and 100000 <= code < 600000:
+            if "*" not in returns and 100000 <= code < 600000:
                 failed += 1
                 assert text or name == "aclrtGetDevice", f"{name} -> {code} without a text"
         acl.ok("aclrtResetDeviceForce", 0)

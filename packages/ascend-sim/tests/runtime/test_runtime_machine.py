@@ -36,6 +36,15 @@ def test_devices_are_accounted_each_by_itself(begin: Callable[..., Run]) -> None
     assert (one.free(), other.free()) == (99, 100)
 
 
+def test_a_visible_device_is_accounted_as_the_one_of_the_machine(begin: Callable[..., Run]) -> None:
+    run = begin()
+    one, other = run.start(ASCEND_RT_VISIBLE_DEVICES="1"), run.start()
+    one.do("stream = acl.stream()")
+    assert (one.free(), other.free()) == (99, 100)
+    other.do('acl.ok("aclrtSetDevice", 1)')
+    assert other.free() == 99
+
+
 @pytest.mark.parametrize("end", ["kill", "exit"])
 def test_a_process_that_ends_gives_back_what_it_held(begin: Callable[..., Run], end: str) -> None:
     run = begin()
