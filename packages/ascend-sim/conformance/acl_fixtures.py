@@ -61,7 +61,8 @@ def program(library: Path) -> Program:
     """Run a program in a process of its own, which must succeed.
 
     A process has one configuration: that of the tests (ASCEND_SIM_CONFIG) and over it the one given
-    here. The program finds ``acl``, with device 0 set unless ``device`` is false.
+    here, as it has the environment of the tests and the variables given here. The program finds
+    ``acl``, with device 0 set unless ``device`` is false.
     """
     prelude = f"""
         import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
@@ -71,13 +72,18 @@ def program(library: Path) -> Program:
     """
 
     def run(
-        code: str, config: str = "{}", *, device: bool = True, timeout: float = 120
+        code: str,
+        config: str = "{}",
+        *,
+        device: bool = True,
+        timeout: float = 120,
+        **variables: str,
     ) -> subprocess.CompletedProcess[str]:
         set_device = 'acl.ok("aclrtSetDevice", 0)\n' if device else ""
         source = textwrap.dedent(prelude) + set_device + textwrap.dedent(code)
         result = subprocess.run(
             [sys.executable, "-W", "error", "-c", source],
-            env=os.environ | {"ASCEND_SIM_CONFIG": _merged(config)},
+            env=os.environ | variables | {"ASCEND_SIM_CONFIG": _merged(config)},
             capture_output=True,
             text=True,
             timeout=timeout,

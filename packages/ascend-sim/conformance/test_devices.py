@@ -73,9 +73,7 @@ def test_a_process_has_the_devices_that_are_visible(
     """What follows a device that does not exist, or another character, is not read."""
     process(
         f"""
-        import os
-        from ctypes import c_int32, c_uint32
-        os.environ["ASCEND_RT_VISIBLE_DEVICES"] = {visible!r}
+        from ctypes import byref, c_uint32
         count = c_uint32()
         acl.ok("aclrtGetDeviceCount", byref(count))
         assert count.value == {number}
@@ -83,6 +81,7 @@ def test_a_process_has_the_devices_that_are_visible(
         """,
         '{"devices": 4}',
         device=False,
+        ASCEND_RT_VISIBLE_DEVICES=visible,
     )
 
 
@@ -92,9 +91,7 @@ def test_a_visible_device_is_zero_in_its_process_and_itself_on_the_machine(
 ) -> None:
     process(
         """
-        import os
-        from ctypes import c_int32, c_uint32
-        os.environ["ASCEND_RT_VISIBLE_DEVICES"] = "2"
+        from ctypes import byref, c_int32
         acl.ok("aclrtSetDevice", 0)
         device = c_int32(-1)
         acl.ok("aclrtGetDevice", byref(device))
@@ -104,4 +101,5 @@ def test_a_visible_device_is_zero_in_its_process_and_itself_on_the_machine(
         """,
         '{"devices": 4}',
         device=False,
+        ASCEND_RT_VISIBLE_DEVICES="2",
     )
