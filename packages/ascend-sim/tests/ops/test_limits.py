@@ -142,9 +142,9 @@ def _mrope(size: int, rotary: int) -> Any:
     )
 
 
-def _apply_rotary(size: int, layout: str = "BSND") -> Any:
-    x, angles = _npu(1, 2, 2, size), _npu(1, 2, 1, size)
-    return torch_npu.npu_apply_rotary_pos_emb(x, x.clone(), angles, angles, layout)
+def _apply_rotary(size: int, layout: str = "BSND", mode: str = "half", heads: int = 1) -> Any:
+    x, angles = _npu(1, 2, 2, size), _npu(1, 2, heads, size)
+    return torch_npu.npu_apply_rotary_pos_emb(x, x.clone(), angles, angles, layout, mode)
 
 
 def _finalize(scales: torch.dtype, index: torch.dtype = torch.int32) -> Any:
@@ -174,6 +174,10 @@ REFUSED = [
             lambda: F.conv3d(_npu(1, 1, 2, 2, 2), _npu(1, 1, 1, 1, 1), stride=64)),
     Refused("window of a transposed one", "weight must have a window of at most 255",
             lambda: F.conv_transpose2d(_npu(1, 1, 1, 1), _npu(1, 1, 256, 1))),
+    Refused("groups of a convolution", "groups must be from 1 to 65535, got 65536",
+            lambda: F.conv1d(_npu(1, 65536, 1), _npu(65536, 1, 1), groups=65536)),
+    Refused("length of a convolution", "must have dimensions of at most 1000000",
+            lambda: F.conv1d(_npu(1, 1, 1000001), _npu(1, 1, 1))),
     Refused("dilated maxima", "dilation must be 1, got 2",
             lambda: F.max_pool2d(_npu(1, 1, 5, 5), 2, dilation=2)),
     Refused("mean in fp64", "self must be float16, float32 or bfloat16, got float64",
@@ -185,6 +189,12 @@ REFUSED = [
     Refused("size of rotary_mul", "must be even and less than 896, got 896",
             lambda: torch_npu.npu_rotary_mul(_npu(1, 2, 2, 896), _npu(1, 2, 1, 896),
                                              _npu(1, 2, 1, 896))),
+    Refused("angles of rotary_mul", "cos must have x's last dimension, got 4",
+            lambda: torch_npu.npu_rotary_mul(_npu(1, 2, 2, 8), _npu(1, 2, 1, 4), _npu(1, 2, 1, 4))),
+    Refused("mode of apply_rotary_pos_emb", "rotaryMode must be 'half', got 'interleave'",
+            lambda: _apply_rotary(64, mode="interleave")),
+    Refused("angles of every head", "cos and sin must have one head, got 2",
+            lambda: _apply_rotary(64, heads=2)),
     Refused("size of apply_rotary_pos_emb", "must be 64 or 128, got 32",
             lambda: _apply_rotary(32)),
     Refused("layout of apply_rotary_pos_emb", r"layout must be BSND .1. or TND .4., got 3",
@@ -218,3 +228,61 @@ def test_a_product_of_halves_has_no_other_precision(dtype, math_type):
     status, text = refusal("aclnnMm", matrix, matrix, matrix.clone(), math_type)
     assert status == INVALID
     assert f"cubeMathType must not be {math_type}" in text
+
+
+@pytest.mark.parametrize(
+    ("sizes", "text"),
+    [
+        ({"ranks": 1}, "epWorldSize must be from 2 to 768, got 1"),
+        ({"experts": 1025}, "moeExpertNum must be at most 1024, got 1025"),
+        ({"h": 1000}, "H must be from 1024 to 8192, got 1000"),
+        ({"tokens": 513}, "BS must be from 1 to 512, got 513"),
+        ({"k": 9}, "K must be at most 8, got 9"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_limits_of_combine_add_rms_norm(sizes, text):
+    """`npu_moe_distribute_combine_add_rms_norm.md`; between ranks: `tests/package`."""
+    s = {"ranks": 2, "experts": 16, "h": 1024, "tokens": 1, "k": 2} | sizes
+    tokens, h, k = s["tokens"], s["h"], s["k"]
+    one = torch.zeros(1, dtype=I32, device="npu")
+    tensors = [
+        torch.zeros(tokens * k, h, dtype=BF16, device="npu"),
+        torch.zeros(tokens, k, dtype=I32, device="npu"),
+        one,
+        one,
+        torch.zeros(tokens, k, device="npu"),
+        torch.zeros(tokens, 1, h, dtype=BF16, device="npu"),
+        torch.zeros(h, dtype=BF16, device="npu"),
+    ]
+    results = [torch.zeros_like(tensors[5]), torch.zeros(tokens, 1, 1, device="npu")]
+    status, message = refusal(
+        "aclnnMoeDistributeCombineAddRmsNormV2",
+        *tensors,
+        *[None] * 12,
+        *(
+            b"group",
+            s["ranks"],
+            0,
+            s["experts"],
+            b"",
+            0,
+            0,
+            0,
+            1,
+            0,
+            0,
+            0,
+            0,
+            0,
+            b"",
+            1e-6,
+            0,
+            0,
+            0,
+        ),
+        *results,
+        torch.zeros_like(tensors[5]),
+    )
+    assert status == INVALID
+    assert text in message
