@@ -21,7 +21,6 @@ opapi::FormattedTensor OperandOf(const aclTensorDesc* desc, const aclDataBuffer*
   if (desc == nullptr || buffer == nullptr) {
     throw ParamError(kInvalidParam, "the description or the data of an operand is null");
   }
-  Require(desc->placement == 0, "operands in host memory are not supported");
   aclTensor handle;
   handle.dims.assign(desc->sizes.begin(), desc->sizes.end());
   handle.strides = c10::contiguous_strides(handle.dims);
@@ -32,16 +31,32 @@ opapi::FormattedTensor OperandOf(const aclTensorDesc* desc, const aclDataBuffer*
   return opapi::FormattedTensor(handle);
 }
 
-// An input that the caller leaves out has no dtype.
-Operands OperandsOf(int count, const aclTensorDesc* const descs[],
-                    const aclDataBuffer* const buffers[]) {
-  Operands operands;
-  for (int i = 0; i < count; ++i) {
-    if (descs[i] != nullptr && descs[i]->data_type == -1) continue;
-    operands.push_back(OperandOf(descs[i], buffers[i]));
-  }
-  return operands;
+bool InHostMemory(const aclTensorDesc* desc) { return desc != nullptr && desc->placement != 0; }
+
+template <class T>
+std::vector<int64_t> ValuesOf(const aclDataBuffer& buffer, int64_t count) {
+  Require(buffer.data != nullptr && buffer.bytes >= count * sizeof(T),
+          "an operand in host memory is smaller than described");
+  const auto* values = static_cast<const T*>(buffer.data);
+  return {values, values + count};
 }
+
+std::vector<int64_t> NumbersOf(const aclTensorDesc& desc, const aclDataBuffer* buffer) {
+  if (buffer == nullptr) throw ParamError(kInvalidParam, "the data of an operand is null");
+  const auto count = c10::multiply_integers(desc.sizes);
+  Require(count >= 0, "an operand has a negative size");
+  switch (opapi::ScalarTypeOf(desc.data_type)) {
+    case at::kInt:
+      return ValuesOf<int32_t>(*buffer, count);
+    case at::kLong:
+      return ValuesOf<int64_t>(*buffer, count);
+    default:
+      throw ParamError(opapi::kParamInvalid, "operands in host memory must be int32 or int64");
+  }
+}
+
+// An operand that the caller leaves out has no dtype.
+bool IsAbsent(const aclTensorDesc* desc) { return desc != nullptr && desc->data_type == -1; }
 
 int Execute(const char* call, const char* name, int input_count,
             const aclTensorDesc* const input_descs[], const aclDataBuffer* const inputs[],
@@ -57,19 +72,33 @@ int Execute(const char* call, const char* name, int input_count,
     return Fail(kNotSupported, what.c_str(), why);
   }
   try {
-    auto in = OperandsOf(input_count, input_descs, inputs);
-    auto out = OperandsOf(output_count, output_descs, outputs);
-    Require(in.size() >= op->inputs && out.size() == 1, "expected ", op->inputs,
-            " inputs and one output, not ", in.size(), " and ", out.size());
+    NamedCall operands;
+    for (int i = 0; i < input_count; ++i) {
+      if (IsAbsent(input_descs[i])) continue;
+      if (InHostMemory(input_descs[i])) {
+        operands.numbers.push_back(NumbersOf(*input_descs[i], inputs[i]));
+      } else {
+        operands.inputs.push_back(OperandOf(input_descs[i], inputs[i]));
+      }
+    }
+    for (int i = 0; i < output_count; ++i) {
+      Require(!InHostMemory(output_descs[i]), "outputs in host memory are not supported");
+      if (!IsAbsent(output_descs[i])) {
+        operands.outputs.push_back(OperandOf(output_descs[i], outputs[i]));
+      }
+    }
+    const auto in = operands.inputs.size(), lists = operands.numbers.size(),
+               out = operands.outputs.size();
+    Require(in >= op->inputs && lists == op->numbers && out == 1, "expected ", op->inputs,
+            " inputs, ", op->numbers, " in host memory and one output, not ", in, ", ", lists,
+            " and ", out);
     Touches touches;
     if (TouchesWanted()) {
-      for (const auto& tensor : in) opapi::AddTouch(touches, tensor.storage(), false);
-      for (const auto& tensor : out) opapi::AddTouch(touches, tensor.storage(), true);
+      for (const auto& tensor : operands.inputs) opapi::AddTouch(touches, tensor.storage(), false);
+      for (const auto& tensor : operands.outputs) opapi::AddTouch(touches, tensor.storage(), true);
     }
-    auto given = attributes == nullptr ? aclopAttr{} : *attributes;
-    auto body = [op, in = std::move(in), out = std::move(out), given = std::move(given)] {
-      op->body(in, out, given);
-    };
+    if (attributes != nullptr) operands.attributes = *attributes;
+    auto body = [op, operands = std::move(operands)] { op->body(operands); };
     return opapi::LaunchKernel(op->name, std::move(body), std::move(touches), stream);
   } catch (...) {
     return opapi::FailPrepare(what.c_str());

@@ -9,33 +9,59 @@ namespace {
 using at::Tensor;
 
 // Also converts the dtype, to that of the output.
-void Copy(const Operands& inputs, const Operands& outputs, const aclopAttr&) {
-  outputs[0].Write(inputs[0].Read());
-}
+void Copy(const NamedCall& call) { call.outputs[0].Write(call.inputs[0].Read()); }
 
 Tensor Adjoined(const Tensor& matrix, bool transposed) {
   return transposed ? matrix.transpose(-1, -2) : matrix;
 }
 
 // x1 @ x2 [+ bias]; the two generations of the operator name their attributes differently.
-void Multiply(const Operands& inputs, const Operands& outputs, const aclopAttr& attributes) {
+void Multiply(const NamedCall& call) {
   const auto flag = [&](const char* a, const char* b) {
-    return attributes.Get(a, false) || attributes.Get(b, false);
+    return call.attributes.Get(a, false) || call.attributes.Get(b, false);
   };
-  auto product = at::matmul(Adjoined(inputs[0].Read(), flag("transpose_x1", "adj_x1")),
-                            Adjoined(inputs[1].Read(), flag("transpose_x2", "adj_x2")));
-  if (inputs.size() > 2) product = product + inputs[2].Read();
-  outputs[0].Write(product);
+  auto product = at::matmul(Adjoined(call.inputs[0].Read(), flag("transpose_x1", "adj_x1")),
+                            Adjoined(call.inputs[1].Read(), flag("transpose_x2", "adj_x2")));
+  if (call.inputs.size() > 2) product = product + call.inputs[2].Read();
+  call.outputs[0].Write(product);
+}
+
+// The gradient where what ReLU had, or gave, exceeds the threshold.
+void PassWhereAbove(const NamedCall& call) {
+  const double threshold = call.attributes.Get("threshold", 0.0f);
+  call.outputs[0].Write(
+      at::threshold_backward(call.inputs[0].Read(), call.inputs[1].Read(), threshold));
+}
+
+void Transpose(const NamedCall& call) {
+  call.outputs[0].Write(call.inputs[0].Read().permute(call.numbers[0]));
+}
+
+void Slice(const NamedCall& call) {
+  auto part = call.inputs[0].Read();
+  const auto &begins = call.numbers[0], &sizes = call.numbers[1];
+  TORCH_CHECK(begins.size() == sizes.size() && static_cast<int64_t>(begins.size()) == part.dim(),
+              "Slice: x has ", part.dim(), " dimensions, offsets and size have ", begins.size(),
+              " and ", sizes.size(), " elements");
+  for (size_t i = 0; i < begins.size(); ++i) {
+    const auto dim = static_cast<int64_t>(i);
+    part = part.narrow(dim, begins[i], sizes[i] == -1 ? part.size(dim) - begins[i] : sizes[i]);
+  }
+  call.outputs[0].Write(part);
 }
 
 const std::array kOperators{
-    NamedOperator{"Identity", 1, Copy},
-    NamedOperator{"TransData", 1, Copy},
-    NamedOperator{"Cast", 1, Copy},
-    NamedOperator{"MatMul", 2, Multiply},
-    NamedOperator{"MatMulV2", 2, Multiply},
-    NamedOperator{"BatchMatMul", 2, Multiply},
-    NamedOperator{"BatchMatMulV2", 2, Multiply},
+    NamedOperator{"Identity", 1, 0, Copy},
+    NamedOperator{"TransData", 1, 0, Copy},
+    NamedOperator{"Cast", 1, 0, Copy},
+    NamedOperator{"MatMul", 2, 0, Multiply},
+    NamedOperator{"MatMulV2", 2, 0, Multiply},
+    NamedOperator{"BatchMatMul", 2, 0, Multiply},
+    NamedOperator{"BatchMatMulV2", 2, 0, Multiply},
+    NamedOperator{"ReluGrad", 2, 0, PassWhereAbove},
+    NamedOperator{"ThresholdGradV2D", 2, 0, PassWhereAbove},
+    NamedOperator{"Transpose", 1, 1, Transpose},
+    NamedOperator{"Slice", 1, 2, Slice},
 };
 
 }  // namespace

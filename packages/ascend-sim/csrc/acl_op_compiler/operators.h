@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Operators by name, the way before aclnn. torch_npu takes it where a tensor has a private format:
-// copies, casts between formats, and products.
+// Operators by name, the way before aclnn. torch_npu takes it where a tensor has a private format
+// (copies, casts between formats, products, the gradient of ReLU) and for a few of its own
+// functions (npu_transpose, npu_slice).
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string_view>
 #include <vector>
@@ -15,13 +17,19 @@ namespace ascend_sim {
 
 using Operands = std::vector<opapi::FormattedTensor>;
 
+struct NamedCall {
+  Operands inputs, outputs;
+  std::vector<std::vector<int64_t>> numbers;  // inputs in host memory, read at the call
+  aclopAttr attributes;
+};
+
 // What the operator does when the stream comes to it.
-using NamedBody = std::function<void(const Operands& inputs, const Operands& outputs,
-                                     const aclopAttr& attributes)>;
+using NamedBody = std::function<void(const NamedCall&)>;
 
 struct NamedOperator {
   const char* name;
-  size_t inputs;  // at least
+  size_t inputs;   // at least
+  size_t numbers;  // lists in host memory
   NamedBody body;
 };
 

@@ -326,20 +326,6 @@ bool IsPlainCausal(const AttentionCall& call, const AttentionSequence& sequence)
          (!band.align_end || sequence.query_length == sequence.kv_length);
 }
 
-// bool [queries, keys], true where a query may not see a key; undefined if all see all.
-at::Tensor HiddenPairs(const AttentionCall& call, const AttentionSequence& sequence,
-                       const at::Tensor& mask) {
-  if (call.band.before < 0 && call.band.after < 0) return mask;
-  const auto queries = sequence.query_length, keys = sequence.kv_length;
-  auto hidden = at::ones({queries, keys}, at::kBool);
-  bool* row = hidden.data_ptr<bool>();
-  for (int64_t i = 0; i < queries; ++i, row += keys) {
-    const auto range = VisibleKeys(call.band, sequence, i);
-    if (range.begin < range.end) std::fill(row + range.begin, row + range.end, false);
-  }
-  return mask.defined() ? hidden.logical_or_(mask) : hidden;
-}
-
 void AttendLongQuery(const AttentionCall& call, const AttentionSequence& sequence) {
   const auto group = call.heads / call.kv_heads;
   const auto q = RowsOf(call.q, call.q_strides, sequence, call.heads, group, call.key_size);
@@ -362,7 +348,7 @@ void AttendLongQuery(const AttentionCall& call, const AttentionSequence& sequenc
     return rows.size(-1) == size ? rows : at::constant_pad_nd(rows, {0, size - rows.size(-1)});
   };
   const bool causal = IsPlainCausal(call, sequence);
-  const auto hidden = causal ? at::Tensor() : HiddenPairs(call, sequence, MaskOf(call, sequence));
+  const auto hidden = causal ? at::Tensor() : HiddenPairs(call, sequence);
   std::optional<at::Tensor> addend;  // what the kernel adds to scores, float
   if (hidden.defined()) {
     addend = at::zeros(hidden.sizes(), at::kFloat)
@@ -400,6 +386,19 @@ AttentionCall Gathered(const AttentionCall& call, const AttentionSequence& seque
 }
 
 }  // namespace
+
+at::Tensor HiddenPairs(const AttentionCall& call, const AttentionSequence& sequence) {
+  const auto mask = MaskOf(call, sequence);
+  if (call.band.before < 0 && call.band.after < 0) return mask;
+  const auto queries = sequence.query_length, keys = sequence.kv_length;
+  auto hidden = at::ones({queries, keys}, at::kBool);
+  bool* row = hidden.data_ptr<bool>();
+  for (int64_t i = 0; i < queries; ++i, row += keys) {
+    const auto range = VisibleKeys(call.band, sequence, i);
+    if (range.begin < range.end) std::fill(row + range.begin, row + range.end, false);
+  }
+  return mask.defined() ? hidden.logical_or_(mask) : hidden;
+}
 
 void Attend(const AttentionCall& call) {
   if (call.gather) {

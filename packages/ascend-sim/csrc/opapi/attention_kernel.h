@@ -80,4 +80,8 @@ struct AttentionCall {
 // exist.
 void Attend(const AttentionCall& call);
 
+// bool [queries, keys] of a sequence, true where the band or the mask hides a key; undefined if all
+// queries see all keys.
+at::Tensor HiddenPairs(const AttentionCall& call, const AttentionSequence& sequence);
+
 }  // namespace ascend_sim::opapi

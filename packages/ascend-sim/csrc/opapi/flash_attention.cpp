@@ -1,28 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The attention of training, which npu_fusion_attention and scaled_dot_product_attention run:
-// forward only, without dropout.
-#include "attention_call.h"
+// The attention of training, which npu_fusion_attention and scaled_dot_product_attention run,
+// without dropout.
+#include "flash_attention.h"
+
 #include "attention_layout.h"
 #include "attention_limits.h"
 
 namespace ascend_sim::opapi {
 namespace {
-
-struct ScoreArguments {
-  Tensor query, key, value;
-  OptTensor query_rope, key_rope;  // further elements of queries and keys
-  OptTensor mask, sink;
-  OptInts query_ends, kv_ends;  // cumulative lengths, for the packed layout only
-  double scale, keep_probability;
-  int64_t pre_tokens, next_tokens, heads;
-  std::string layout;
-  int64_t sparse_mode;
-  // Of the statistics in the packed layout: "" is [heads, tokens], "same_as_input" [tokens, heads].
-  std::string softmax_layout;
-  Tensor row_max, row_sum;  // [..., 8]: every statistic eight times, or empty
-  Tensor out;
-};
 
 // Sequences at the end that do not take part have an end of 0.
 Ints WithoutTail(const OptInts& ends, const char* name) {
@@ -56,7 +42,9 @@ void AttendWithStatistics(AttentionCall call, Tensor& row_max, Tensor& row_sum) 
   row_sum.fill_(1);
 }
 
-Work PlanScore(const ScoreArguments& a) {
+}  // namespace
+
+AttentionCall ScoreCall(const ScoreArguments& a) {
   Require(a.keep_probability == 1.0, "keepProb must be 1: dropout is not supported");
   Require(a.key.scalar_type() == a.query.scalar_type() &&
               a.value.scalar_type() == a.query.scalar_type() &&
@@ -76,18 +64,9 @@ Work PlanScore(const ScoreArguments& a) {
           "key has the wrong shape");
   CheckScoreLimits(q, k, v, a.mask, packed && a.query_ends ? a.query_ends->size() : 0);
 
-  Tensor q_rope, k_rope;
-  if (a.query_rope || a.key_rope) {
-    Require(a.query_rope && a.key_rope, "queryRope and keyRope must be given together");
-    q_rope = RowsIn(a.layout, *a.query_rope, a.heads, "queryRope");
-    k_rope = RowsIn(a.layout, *a.key_rope, k.size(2), "keyRope");
-  }
-  Require(!a.sink || a.sink->numel() == a.heads, "sink must have one element per head");
-
   AttentionCall call;
   SetQueries(call, q, out);
   SetKeys(call, k, v);
-  if (q_rope.defined()) call.key_size += q_rope.size(3);
   call.scale = a.scale;
   // Without a mask the sparse mode has no effect (npu_fusion_attention.md).
   SetSparsity(call, a.mask ? a.sparse_mode : 0, a.mask, a.pre_tokens, a.next_tokens);
@@ -102,6 +81,22 @@ Work PlanScore(const ScoreArguments& a) {
   call.log_sum_exp_strides = !packed ? RowStrides{a.heads * q.size(1), 1, q.size(1)}
                              : a.softmax_layout == "same_as_input" ? RowStrides{0, a.heads, 1}
                                                                    : RowStrides{0, 1, q.size(1)};
+  return call;
+}
+
+namespace {
+
+Work PlanScore(const ScoreArguments& a) {
+  auto call = ScoreCall(a);
+  const bool packed = IsPacked(a.layout);
+  Tensor q_rope, k_rope;
+  if (a.query_rope || a.key_rope) {
+    Require(a.query_rope && a.key_rope, "queryRope and keyRope must be given together");
+    q_rope = RowsIn(a.layout, *a.query_rope, a.heads, "queryRope");
+    k_rope = RowsIn(a.layout, *a.key_rope, call.kv_heads, "keyRope");
+    call.key_size += q_rope.size(3);
+  }
+  Require(!a.sink || a.sink->numel() == a.heads, "sink must have one element per head");
   const bool statistics = a.row_max.numel() > 0 && a.row_sum.numel() > 0;
   return [=, row_max = a.row_max, row_sum = a.row_sum, sink = a.sink]() mutable {
     auto now = call;
@@ -121,32 +116,15 @@ Work PlanScore(const ScoreArguments& a) {
   };
 }
 
-// All versions have these in one order; what later ones inserted stands between.
-#define SCORE_MASKS                                                                \
-  const OptTensor &pse, const OptTensor &drop_mask, const OptTensor &padding_mask, \
-      const OptTensor &mask
-#define SCORE_ATTRIBUTES                                                                         \
-  double scale, double keep_probability, int64_t pre_tokens, int64_t next_tokens, int64_t heads, \
-      const std::string &layout, int64_t /*inner_precise*/, int64_t sparse_mode
 #define SCORE_RESULTS \
   Tensor &softmax_max, Tensor &softmax_sum, const OptTensor & /*softmax_out: reserved*/, Tensor &out
-#define SCORE_ARGUMENTS(arguments)                                                              \
-  RequireAbsent(pse, "realShift");                                                              \
-  RequireAbsent(drop_mask, "dropMask");                                                         \
-  RequireAbsent(padding_mask, "paddingMask");                                                   \
-  ScoreArguments arguments {                                                                    \
-    .query = query, .key = key, .value = value, .mask = mask, .scale = scale,                   \
-    .keep_probability = keep_probability, .pre_tokens = pre_tokens, .next_tokens = next_tokens, \
-    .heads = heads, .layout = layout, .sparse_mode = sparse_mode, .row_max = softmax_max,       \
-    .row_sum = softmax_sum, .out = out                                                          \
-  }
 
 }  // namespace
 
 ACLNN_PLANNED_OP(aclnnFlashAttentionScore,
                  (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
                   const OptInts& /*prefix*/, SCORE_ATTRIBUTES, SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments);
+  SCORE_ARGUMENTS(arguments, out);
   return PlanScore(arguments);
 }
 ACLNN_PLANNED_OP(aclnnFlashAttentionScoreV2,
@@ -154,7 +132,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionScoreV2,
                   const OptInts& /*prefix*/, const OptInts& /*q_start*/,
                   const OptInts& /*kv_start*/, SCORE_ATTRIBUTES, int64_t /*pse_type*/,
                   SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments);
+  SCORE_ARGUMENTS(arguments, out);
   return PlanScore(arguments);
 }
 ACLNN_PLANNED_OP(aclnnFlashAttentionScoreV3,
@@ -162,7 +140,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionScoreV3,
                   const OptTensor& sink, const OptInts& /*prefix*/, const OptInts& /*q_start*/,
                   const OptInts& /*kv_start*/, SCORE_ATTRIBUTES, int64_t /*pse_type*/,
                   SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments);
+  SCORE_ARGUMENTS(arguments, out);
   arguments.sink = sink;
   return PlanScore(arguments);
 }
@@ -172,7 +150,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScore,
                  (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
                   const OptInts& /*prefix*/, const OptInts& query_ends, const OptInts& kv_ends,
                   SCORE_ATTRIBUTES, SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments);
+  SCORE_ARGUMENTS(arguments, out);
   arguments.query_ends = query_ends;
   arguments.kv_ends = kv_ends;
   return PlanScore(arguments);
@@ -182,7 +160,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScoreV2,
                   const OptInts& /*prefix*/, const OptInts& query_ends, const OptInts& kv_ends,
                   const OptInts& /*q_start*/, const OptInts& /*kv_start*/, SCORE_ATTRIBUTES,
                   int64_t /*pse_type*/, SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments);
+  SCORE_ARGUMENTS(arguments, out);
   arguments.query_ends = query_ends;
   arguments.kv_ends = kv_ends;
   return PlanScore(arguments);
@@ -193,7 +171,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScoreV3,
                   const OptInts& /*prefix*/, const OptInts& query_ends, const OptInts& kv_ends,
                   const OptInts& /*q_start*/, const OptInts& /*kv_start*/, SCORE_ATTRIBUTES,
                   int64_t /*pse_type*/, SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments);
+  SCORE_ARGUMENTS(arguments, out);
   arguments.query_rope = query_rope;
   arguments.key_rope = key_rope;
   arguments.query_ends = query_ends;
@@ -204,7 +182,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScoreV4,
                  (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
                   const OptInts& /*prefix*/, const OptInts& query_ends, const OptInts& kv_ends,
                   SCORE_ATTRIBUTES, const std::string& softmax_layout, SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments);
+  SCORE_ARGUMENTS(arguments, out);
   arguments.query_ends = query_ends;
   arguments.kv_ends = kv_ends;
   arguments.softmax_layout = softmax_layout;
@@ -217,7 +195,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScoreV5,
                   const OptInts& kv_ends, const OptInts& /*q_start*/, const OptInts& /*kv_start*/,
                   SCORE_ATTRIBUTES, int64_t /*pse_type*/, const std::string& softmax_layout,
                   SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments);
+  SCORE_ARGUMENTS(arguments, out);
   arguments.query_rope = query_rope;
   arguments.key_rope = key_rope;
   arguments.sink = sink;

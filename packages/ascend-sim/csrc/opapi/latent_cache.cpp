@@ -2,24 +2,13 @@
 //
 // The cache of multi-head latent attention (MLA): a normalised latent vector and a rotated part of
 // the key for every token.
-#include "op.h"
+#include "latent_cache.h"
+
 #include "rope.h"
 #include "store.h"
 
 namespace ascend_sim::opapi {
 namespace {
-
-// Where the rows of a call go.
-enum class CacheMode {
-  kNorm,         // [batch, 1, length, size]; the index is a place in the batch
-  kPaged,        // [blocks, block_size, 1, size]; the index is a slot
-  kPagedBlocks,  // likewise; the index is the first slot of every block
-};
-
-struct Target {
-  CacheMode mode;
-  bool fractal;  // the memory of a block holds [size / c, block_size, c]
-};
 
 Target TargetOf(const std::string& cache_mode) {
   if (cache_mode == "Norm") return {CacheMode::kNorm, false};
@@ -30,19 +19,6 @@ Target TargetOf(const std::string& cache_mode) {
   throw ParamError(kParamInvalid, "cacheMode '" + cache_mode +
                                       "' must be Norm, PA, PA_BNSD, PA_NZ, PA_BLK_BNSD or "
                                       "PA_BLK_NZ");
-}
-
-// RMS norm in float32, not rounded.
-Tensor Normalised(const Tensor& x, const Tensor& gamma, double epsilon) {
-  const auto values = x.to(at::kFloat);
-  const auto mean = values.square().mean(-1, /*keepdim=*/true);
-  return values / (mean + epsilon).sqrt() * gamma.to(at::kFloat);
-}
-
-// As the cache stores it: rounded to its dtype, or quantised.
-Tensor Stored(const Tensor& rows, const OptTensor& scale, const Tensor& cache) {
-  if (!scale) return rows.to(cache.scalar_type());
-  return (rows * *scale).round().clamp(-128, 127).to(at::kChar);
 }
 
 // Slots of the tokens [batch, tokens] in a paged cache.
@@ -56,7 +32,19 @@ Tensor SlotsOf(const Tensor& index, CacheMode mode, int64_t batch, int64_t token
                    block.div(block_size, "floor") * block_size + position.remainder(block_size));
 }
 
-// Writes rows [batch, tokens, size] to a cache.
+}  // namespace
+
+Tensor Stored(const Tensor& rows, const OptTensor& scale, const Tensor& cache) {
+  if (!scale) return rows.to(cache.scalar_type());
+  return (rows * *scale).round().clamp(-128, 127).to(at::kChar);
+}
+
+Tensor Normalised(const Tensor& x, const Tensor& gamma, double epsilon) {
+  const auto values = x.to(at::kFloat);
+  const auto mean = values.square().mean(-1, /*keepdim=*/true);
+  return values / (mean + epsilon).sqrt() * gamma.to(at::kFloat);
+}
+
 void Scatter(const Tensor& rows, const Tensor& index, const Target& target, const Tensor& cache) {
   const auto batch = rows.size(0), tokens = rows.size(1), size = rows.size(2);
   const auto positions = index.to(at::kLong);
@@ -87,6 +75,8 @@ void Scatter(const Tensor& rows, const Tensor& index, const Target& target, cons
       .index_put_({block, place}, values.unflatten(1, {size / c, c}));
 }
 
+namespace {
+
 // What all versions have in common: two kinds of rows, [batch, 1, tokens, size] in float32, and
 // where they go.
 struct Rows {
@@ -115,9 +105,6 @@ void CheckArguments(const CacheArguments& a, const OptTensor& rope_offset,
   Require(a.rope_cache.scalar_type() == expected && a.latent_cache.scalar_type() == expected,
           "kCache and ckvCache must be ", expected);
   // npu_kv_rmsnorm_rope_cache.md, parameters.
-  Limit(a.kv.scalar_type() == at::kHalf || a.kv.scalar_type() == at::kBFloat16,
-        "kv must be float16 or bfloat16, not ", a.kv.scalar_type());
-  Limit(a.index.scalar_type() == at::kLong, "index must be int64, not ", a.index.scalar_type());
   Limit(a.cos.size(3) == 64, "the size of cos and sin must be 64, not ", a.cos.size(3));
 }
 

@@ -9,6 +9,7 @@
 #include "ascend_sim/rank_group.h"
 #include "op.h"
 #include "quantize.h"
+#include "store.h"
 
 namespace ascend_sim::opapi {
 namespace {
@@ -99,14 +100,18 @@ void StoreHead(const Tensor& out, const Tensor& head) {
   out.narrow(0, 0, head.size(0)).copy_(head);
 }
 
-void CheckTokens(const Tensor& expert_ids, const OptTensor& active, const Experts& e, int64_t h) {
+void RequireTokens(const Tensor& expert_ids, const OptTensor& active, int64_t h) {
   Require(expert_ids.dim() == 2 && expert_ids.scalar_type() == at::kInt,
           "expertIds must be an int32 matrix");
   Require(!active || active->sizes() == expert_ids.sizes() ||
               active->sizes() == expert_ids.sizes().slice(0, 1),
           "xActiveMask must be [BS] or [BS, K]");
   Require(h > 0, "H must be positive");
-  // The values of the A2 with comm_alg "fullmesh".
+}
+
+// The values of the A2 with comm_alg "fullmesh".
+void CheckTokens(const Tensor& expert_ids, const OptTensor& active, const Experts& e, int64_t h) {
+  RequireTokens(expert_ids, active, h);
   const auto ranks = e.ranks;
   Limit((ranks >= 2 && ranks <= 8) || (ranks <= 256 && ranks >= 16 && (ranks & (ranks - 1)) == 0),
         "epWorldSize must be 2 to 8, 16, 32, 64, 128 or 256, got ", ranks);
@@ -148,7 +153,6 @@ Communication PlanDispatch(const Dispatch& d) {
           "scales must be [moeExpertNum, H]");
   Require(d.token_nums_type == 0 || d.token_nums_type == 1,
           "expertTokenNumsType must be 0 or 1, got ", d.token_nums_type);
-  Limit(type == at::kHalf || type == at::kBFloat16, "x must be float16 or bfloat16, got ", type);
   const auto group = GroupOf(d.experts);
   CheckTokens(d.expert_ids, d.active, d.experts, d.x.size(1));
   return {[d, group] {
@@ -191,19 +195,18 @@ struct Combine {
   Tensor expand_x, expert_ids, expert_scales;
   OptTensor active, shared_expert_x;
   Experts experts;
-  Tensor out;
 };
 
-Communication PlanCombine(const Combine& c) {
+// `store` takes the sums of the tokens, [BS, H] in float32.
+Communication PlanCombine(const Combine& c, std::function<void(const Tensor&)> store) {
   Require(c.expand_x.dim() == 2 && at::isFloatingType(c.expand_x.scalar_type()),
           "expandX must be a matrix of floating-point numbers");
   Require(c.expert_scales.sizes() == c.expert_ids.sizes(), "expertScales must be [BS, K]");
-  Require(!c.shared_expert_x || c.shared_expert_x->sizes() == c.out.sizes(),
+  const std::vector<int64_t> sizes{c.expert_ids.size(0), c.expand_x.size(1)};
+  Require(!c.shared_expert_x || c.shared_expert_x->sizes() == at::IntArrayRef(sizes),
           "sharedExpertX must be [BS, H]");
-  Limit(c.expand_x.scalar_type() != at::kFloat, "expandX must be float16 or bfloat16");
   const auto group = GroupOf(c.experts);
-  CheckTokens(c.expert_ids, c.active, c.experts, c.expand_x.size(1));
-  return {[c, group] {
+  return {[c, group, sizes, store = std::move(store)] {
     const auto k = c.expert_ids.size(1), ranks = c.experts.ranks;
     const auto rows = RowsByExpert(c.expert_ids, c.active, c.experts.experts);
     const auto counts = CountsFromRanks(*group, rows.counts, ranks);
@@ -211,15 +214,14 @@ Communication PlanCombine(const Combine& c) {
     const auto order = OrderByExpert(counts);
     auto by_rank = at::empty({order.size(0), c.expand_x.size(1)}, c.expand_x.options());
     by_rank.index_copy_(0, order, c.expand_x.narrow(0, 0, order.size(0)));
-    const auto sizes = counts.sum(1);
+    const auto by_source = counts.sum(1);
     const auto parts = at::split_with_sizes(
-        by_rank, {sizes.const_data_ptr<int64_t>(), static_cast<size_t>(ranks)});
+        by_rank, {by_source.const_data_ptr<int64_t>(), static_cast<size_t>(ranks)});
     const auto results = at::cat(Exchange(*group, parts)).to(at::kFloat);
     const auto weights = c.expert_scales.reshape(-1).index_select(0, rows.places).unsqueeze(1);
-    auto sum =
-        at::zeros(c.out.sizes(), at::kFloat).index_add_(0, rows.Tokens(k), results * weights);
+    auto sum = at::zeros(sizes, at::kFloat).index_add_(0, rows.Tokens(k), results * weights);
     if (c.shared_expert_x) sum += *c.shared_expert_x;
-    const_cast<Tensor&>(c.out).copy_(sum);
+    store(sum);
   }};
 }
 
@@ -272,13 +274,15 @@ ACLNN_COMMUNICATING_OP(aclnnMoeDistributeDispatchV4,
   PLAN_DISPATCH();
 }
 
-#define PLAN_COMBINE(shared)                                             \
-  RequireNone(tp_ranks, shard_type, shared_ranks);                       \
-  Require(!activation_scale && !weight_scale && !group_list,             \
-          "activationScale, weightScale and groupList must be absent");  \
-  Require(quant_mode == 0, "commQuantMode must be 0, got ", quant_mode); \
-  return PlanCombine(                                                    \
-      {expand_x, expert_ids, expert_scales, active, shared, {group, ranks, rank, experts}, out})
+#define PLAN_COMBINE(shared)                                                       \
+  RequireNone(tp_ranks, shard_type, shared_ranks);                                 \
+  Require(!activation_scale && !weight_scale && !group_list,                       \
+          "activationScale, weightScale and groupList must be absent");            \
+  Require(quant_mode == 0, "commQuantMode must be 0, got ", quant_mode);           \
+  const Experts among{group, ranks, rank, experts};                                \
+  CheckTokens(expert_ids, active, among, expand_x.size(-1));                       \
+  return PlanCombine({expand_x, expert_ids, expert_scales, active, shared, among}, \
+                     [out](const Tensor& sum) { const_cast<Tensor&>(out).copy_(sum); })
 
 ACLNN_COMMUNICATING_OP(
     aclnnMoeDistributeCombine,
@@ -311,6 +315,52 @@ ACLNN_COMMUNICATING_OP(
               copy_experts == 0 && const_experts == 0,
           "zero, copy and constant experts are not supported");
   PLAN_COMBINE(shared_expert_x);
+}
+
+// x = combined + residual, rounded to its dtype; y = RmsNorm(x). For the A3 only.
+ACLNN_COMMUNICATING_OP(
+    aclnnMoeDistributeCombineAddRmsNormV2,
+    (const Tensor& expand_x, const Tensor& expert_ids, const Tensor& /*expand_idx*/,
+     const Tensor& /*ep_send_counts*/, const Tensor& expert_scales, const Tensor& residual,
+     const Tensor& gamma, const OptTensor& /*tp_send_counts: reserved*/, const OptTensor& active,
+     const OptTensor& activation_scale, const OptTensor& weight_scale, const OptTensor& group_list,
+     const OptTensor& /*expand_scales*/, const OptTensor& shared_expert_x,
+     const OptTensor& elastic_info, const OptTensor& original_x, const OptTensor& const_alpha1,
+     const OptTensor& const_alpha2, const OptTensor& const_value, const std::string& group,
+     int64_t ranks, int64_t rank, int64_t experts, const std::string& /*group_tp*/,
+     int64_t tp_ranks, int64_t /*tp_rank*/, int64_t shard_type, int64_t /*shared_experts*/,
+     int64_t shared_ranks, int64_t /*global_bs*/, int64_t /*out_dtype*/, int64_t quant_mode,
+     int64_t /*group_list_type*/, const std::string& /*comm_alg: speed*/, float epsilon,
+     int64_t zero_experts, int64_t copy_experts, int64_t const_experts, Tensor& y, Tensor& rstd,
+     Tensor& x)) {
+  RequireNone(tp_ranks, shard_type, shared_ranks);
+  Require(!activation_scale && !weight_scale && !group_list && !elastic_info,
+          "activationScale, weightScale, groupList and elasticInfo must be absent");
+  Require(!original_x && !const_alpha1 && !const_alpha2 && !const_value && zero_experts == 0 &&
+              copy_experts == 0 && const_experts == 0,
+          "zero, copy and constant experts are not supported");
+  Require(quant_mode == 0, "commQuantMode must be 0, got ", quant_mode);
+  const Experts among{group, ranks, rank, experts};
+  const auto h = expand_x.size(-1);
+  RequireTokens(expert_ids, active, h);
+  Require(residual.sizes() == at::IntArrayRef({expert_ids.size(0), 1, h}) && gamma.numel() == h,
+          "residualX must be [BS, 1, H] and gamma [H]");
+  // npu_moe_distribute_combine_add_rms_norm.md
+  Limit(ranks >= 2 && ranks <= 768, "epWorldSize must be from 2 to 768, got ", ranks);
+  Limit(experts <= 1024, "moeExpertNum must be at most 1024, got ", experts);
+  Limit(h >= 1024 && h <= 8192, "H must be from 1024 to 8192, got ", h);
+  Limit(expert_ids.size(0) > 0 && expert_ids.size(0) <= 512, "BS must be from 1 to 512, got ",
+        expert_ids.size(0));
+  Limit(expert_ids.size(1) <= 8, "K must be at most 8, got ", expert_ids.size(1));
+  return PlanCombine({expand_x, expert_ids, expert_scales, active, shared_expert_x, among},
+                     [=](const Tensor& sum) mutable {
+                       Store(x, sum.unsqueeze(1) + residual);
+                       const auto values = x.to(at::kFloat);
+                       const auto factor =
+                           at::rsqrt(values.square().mean(-1, /*keepdim=*/true) + epsilon);
+                       Store(rstd, factor);
+                       Store(y, values * factor * gamma.to(at::kFloat));
+                     });
 }
 
 }  // namespace ascend_sim::opapi

@@ -218,6 +218,46 @@ ACLNN_PLANNED_OP(aclnnMoeInitRoutingV3,
   return [routing] { Route(routing); };
 }
 
+// Quantised, with counts in int32: of the rows of every expert (countMode 2) or where they end (1)
+// or, with dropPadMode 1, of those before any were dropped.
+ACLNN_PLANNED_OP(aclnnMoeInitRoutingQuantV2,
+                 (const Tensor& x, const Tensor& expert_idx, const OptTensor& scale,
+                  const OptTensor& offset, int64_t active_num, int64_t expert_capacity,
+                  int64_t expert_num, int64_t drop_pad_mode, int64_t count_mode,
+                  bool before_capacity, int64_t quant_mode, Tensor& expanded_x,
+                  Tensor& expanded_row_idx, const OptTensor& counts,
+                  const OptTensor& counts_before_capacity, const OptTensor& expanded_scale)) {
+  Require(quant_mode == kStaticQuant || quant_mode == kDynamicQuant,
+          "quantMode must be 0 or 1, got ", quant_mode);
+  Require(count_mode >= 0 && count_mode <= 2,
+          "expertTokensCountOrCumsumFlag must be 0, 1 or 2, got ", count_mode);
+  Require(quant_mode == kStaticQuant || expanded_scale,
+          "dynamicQuantScaleOut must be given with quantMode 1");
+  const bool drops = drop_pad_mode == 1;
+  const auto wanted = drops ? (before_capacity ? counts_before_capacity : OptTensor())
+                            : (count_mode > 0 ? counts : OptTensor());
+  const Routing routing{x,
+                        expert_idx,
+                        scale,
+                        offset,
+                        active_num,
+                        expert_capacity,
+                        expert_num,
+                        drop_pad_mode,
+                        drops || count_mode == 2 ? kCounts : kCumulative,
+                        wanted.has_value(),
+                        quant_mode,
+                        /*first_expert=*/0,
+                        expert_num,
+                        /*row_idx_type=*/0,
+                        expanded_x,
+                        expanded_row_idx,
+                        wanted.value_or(Tensor()),
+                        expanded_scale.value_or(Tensor())};
+  CheckRouting(routing);
+  return [routing] { Route(routing); };
+}
+
 // Where the rows of every expert end.
 ACLNN_PLANNED_OP(aclnnMoeComputeExpertTokens,
                  (const Tensor& sorted_experts, int64_t num_experts, Tensor& out)) {

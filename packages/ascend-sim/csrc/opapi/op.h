@@ -58,6 +58,7 @@
 
 #include "ascend_sim/call.h"
 #include "format.h"
+#include "operator_limits.h"
 #include "record.h"
 #include "tensor.h"
 #ifdef ASCEND_SIM_MUTATE
@@ -299,6 +300,21 @@ void TouchParam(Touches& touches, const std::decay_t<Param>& value) {
   }
 }
 
+// What limits are checked of (operator_limits.h).
+inline LimitedArgument Limited(const Tensor& value) { return {.tensor = &value}; }
+inline LimitedArgument Limited(const OptTensor& value) {
+  return {.tensor = value ? &*value : nullptr};
+}
+inline LimitedArgument Limited(const Ints& value) { return {.numbers = &value}; }
+inline LimitedArgument Limited(const OptInts& value) {
+  return {.numbers = value ? &*value : nullptr};
+}
+inline LimitedArgument Limited(int64_t value) { return {.number = value}; }
+template <class T>
+LimitedArgument Limited(const T&) {
+  return {};
+}
+
 template <size_t kLength>
 struct Name {
   char text[kLength];
@@ -340,6 +356,15 @@ struct Op<kBody, kName> {
         return std::tuple<std::decay_t<Params>...>{
             Crossing<std::decay_t<Params>>::Take(handles, kIndex)...};
       }(std::index_sequence_for<Params...>{});
+      static const OperatorLimits* const limits = FindLimits(kName.text);
+      if (limits != nullptr && DeviceLimits()) {
+        std::apply(
+            [&](const auto&... values) {
+              const LimitedArgument limited[] = {Limited(values)...};
+              CheckLimits(*limits, limited);
+            },
+            arguments);
+      }
       Touches touches;
       if (TouchesWanted()) {
         std::apply([&](const auto&... values) { (TouchParam<Params>(touches, values), ...); },

@@ -137,6 +137,38 @@ void RopeWithCache(const Tensor& positions, const Tensor& query, const Tensor& k
   RotateInto(key, angles, head_size, neox, key_out);
 }
 
+// npu_mrope.md
+void CheckRopeWithCache(const Tensor& query, const Tensor& cache, int64_t head_size) {
+  const int64_t alignment = query.scalar_type() == at::kFloat ? 16 : 32;
+  Limit(head_size > 0 && head_size % alignment == 0, "headSize must be a multiple of ", alignment,
+        " with ", query.scalar_type(), ", got ", head_size);
+  Limit(cache.size(-1) % alignment == 0 && cache.size(-1) <= head_size,
+        "cosSinCache must have a multiple of ", alignment, " columns up to headSize, got ",
+        cache.size(-1));
+}
+
+// transformer/posembedding/rotary_position_embedding/docs/aclnnRotaryPositionEmbedding.md
+void CheckRotary(const Tensor& x, const Tensor& cos) {
+  constexpr int64_t kMostSize = 896;
+  Limit(x.size(-1) < kMostSize && x.size(-1) % 2 == 0,
+        "x's last dimension must be even and less than 896, got ", x.size(-1));
+  Limit(cos.size(-1) == x.size(-1), "cos must have x's last dimension, got ", cos.size(-1));
+}
+
+// apply_rotary_pos_emb.md
+void CheckApplyRotary(const Tensor& query, const Tensor& key, const Tensor& cos, int64_t layout) {
+  constexpr int64_t kBsnd = 1, kTnd = 4;
+  Limit(layout == kBsnd || layout == kTnd, "layout must be BSND (1) or TND (4), got ", layout);
+  for (const auto* tensor : {&query, &key, &cos}) {
+    const auto size = tensor->size(-1);
+    Limit(size == 64 || size == 128,
+          "the last dimension of queryRef, keyRef, cos and sin must be "
+          "64 or 128, got ",
+          size);
+  }
+  Limit(cos.size(-2) == 1, "cos and sin must have one head, got ", cos.size(-2));
+}
+
 }  // namespace
 
 Tensor InterleaveRope(const Tensor& x, const Tensor& cos, const Tensor& sin) {
@@ -144,40 +176,51 @@ Tensor InterleaveRope(const Tensor& x, const Tensor& cos, const Tensor& sin) {
   return Embedded(halves, cos, sin, Pairing::kHalf);
 }
 
-ACLNN_OP(aclnnRopeWithSinCosCache,
-         (const Tensor& positions, const Tensor& query, const Tensor& key, const Tensor& cache,
-          const Ints& sections, int64_t head_size, bool neox, Tensor& query_out, Tensor& key_out)) {
-  RopeWithCache(positions, query, key, cache, sections, head_size, neox, false, query_out, key_out);
+ACLNN_PLANNED_OP(aclnnRopeWithSinCosCache,
+                 (const Tensor& positions, const Tensor& query, const Tensor& key,
+                  const Tensor& cache, const Ints& sections, int64_t head_size, bool neox,
+                  Tensor& query_out, Tensor& key_out)) {
+  CheckRopeWithCache(query, cache, head_size);
+  return [=]() mutable {
+    RopeWithCache(positions, query, key, cache, sections, head_size, neox, false, query_out,
+                  key_out);
+  };
 }
-ACLNN_OP(aclnnRopeWithSinCosCacheV2,
-         (const Tensor& positions, const Tensor& query, const Tensor& key, const Tensor& cache,
-          const Ints& sections, int64_t head_size, bool neox, int64_t cache_mode, Tensor& query_out,
-          Tensor& key_out)) {
-  RopeWithCache(positions, query, key, cache, sections, head_size, neox, cache_mode == 1, query_out,
-                key_out);
+ACLNN_PLANNED_OP(aclnnRopeWithSinCosCacheV2,
+                 (const Tensor& positions, const Tensor& query, const Tensor& key,
+                  const Tensor& cache, const Ints& sections, int64_t head_size, bool neox,
+                  int64_t cache_mode, Tensor& query_out, Tensor& key_out)) {
+  CheckRopeWithCache(query, cache, head_size);
+  return [=]() mutable {
+    RopeWithCache(positions, query, key, cache, sections, head_size, neox, cache_mode == 1,
+                  query_out, key_out);
+  };
 }
 
 // cos and sin broadcast against x and span its last dimension.
-ACLNN_OP(aclnnRotaryPositionEmbedding,
-         (const Tensor& x, const Tensor& cos, const Tensor& sin, int64_t mode, Tensor& out)) {
-  Store(out, Embedded(x, cos, sin, PairingOf(mode)));
+ACLNN_PLANNED_OP(aclnnRotaryPositionEmbedding, (const Tensor& x, const Tensor& cos,
+                                                const Tensor& sin, int64_t mode, Tensor& out)) {
+  CheckRotary(x, cos);
+  return [=]() mutable { Store(out, Embedded(x, cos, sin, PairingOf(mode))); };
 }
-ACLNN_OP(aclnnRotaryPositionEmbeddingV2, (const Tensor& x, const Tensor& cos, const Tensor& sin,
-                                          int64_t mode, const OptTensor& rotate, Tensor& out)) {
-  if (!rotate.has_value()) {
-    Store(out, Embedded(x, cos, sin, PairingOf(mode)));
-    return;
-  }
-  const auto values = x.to(at::kFloat);  // the rotation is given as a matrix
-  Store(out, values * cos + at::matmul(values, rotate->to(at::kFloat)) * sin);
+ACLNN_PLANNED_OP(aclnnRotaryPositionEmbeddingV2,
+                 (const Tensor& x, const Tensor& cos, const Tensor& sin, int64_t mode,
+                  const OptTensor& rotate, Tensor& out)) {
+  CheckRotary(x, cos);
+  return [=]() mutable {
+    if (!rotate.has_value()) {
+      Store(out, Embedded(x, cos, sin, PairingOf(mode)));
+      return;
+    }
+    const auto values = x.to(at::kFloat);  // the rotation is given as a matrix
+    Store(out, values * cos + at::matmul(values, rotate->to(at::kFloat)) * sin);
+  };
 }
 ACLNN_PLANNED_OP(aclnnInterleaveRope,
                  (const Tensor& x, const Tensor& cos, const Tensor& sin, Tensor& out)) {
   Require(x.dim() == 4 && cos.dim() == 4 && cos.sizes() == sin.sizes() && cos.size(3) == x.size(3),
           "x, cos and sin must be [batch, heads, tokens, size]");
   // npu_interleave_rope.md, parameters and constraints.
-  Limit(x.scalar_type() == at::kHalf || x.scalar_type() == at::kBFloat16,
-        "x must be float16 or bfloat16, not ", x.scalar_type());
   Limit(x.size(3) == 64, "the size of x must be 64, not ", x.size(3));
   Limit(cos.size(1) == 1, "cos and sin must have one head, not ", cos.size(1));
   Limit(x.is_contiguous() && cos.is_contiguous() && sin.is_contiguous(),
@@ -185,19 +228,26 @@ ACLNN_PLANNED_OP(aclnnInterleaveRope,
   return [=]() mutable { Store(out, InterleaveRope(x, cos, sin)); };
 }
 // In place. The layouts differ in the order of dimensions, over which cos and sin broadcast.
-ACLNN_OP(aclnnApplyRotaryPosEmb,
-         (Tensor & query, Tensor& key, const Tensor& cos, const Tensor& sin, int64_t /*layout*/)) {
-  query.copy_(Embedded(query, cos, sin, Pairing::kHalf));
-  key.copy_(Embedded(key, cos, sin, Pairing::kHalf));
+ACLNN_PLANNED_OP(aclnnApplyRotaryPosEmb, (Tensor & query, Tensor& key, const Tensor& cos,
+                                          const Tensor& sin, int64_t layout)) {
+  CheckApplyRotary(query, key, cos, layout);
+  return [=]() mutable {
+    query.copy_(Embedded(query, cos, sin, Pairing::kHalf));
+    key.copy_(Embedded(key, cos, sin, Pairing::kHalf));
+  };
 }
-ACLNN_OP(aclnnApplyRotaryPosEmbV2,
-         (Tensor & query, Tensor& key, const Tensor& cos, const Tensor& sin, int64_t /*layout*/,
-          const std::string& rotary_mode)) {
-  TORCH_CHECK(rotary_mode == "half" || rotary_mode == "interleave", "rotaryMode '", rotary_mode,
-              "' is not supported: only 'half' and 'interleave' are");
+ACLNN_PLANNED_OP(aclnnApplyRotaryPosEmbV2,
+                 (Tensor & query, Tensor& key, const Tensor& cos, const Tensor& sin, int64_t layout,
+                  const std::string& rotary_mode)) {
+  Require(rotary_mode == "half" || rotary_mode == "interleave", "rotaryMode '", rotary_mode,
+          "' is not supported: only 'half' and 'interleave' are");
+  Limit(rotary_mode == "half", "rotaryMode must be 'half', got '", rotary_mode, "'");
+  CheckApplyRotary(query, key, cos, layout);
   const auto pairing = rotary_mode == "half" ? Pairing::kHalf : Pairing::kInterleaved;
-  query.copy_(Embedded(query, cos, sin, pairing));
-  key.copy_(Embedded(key, cos, sin, pairing));
+  return [=]() mutable {
+    query.copy_(Embedded(query, cos, sin, pairing));
+    key.copy_(Embedded(key, cos, sin, pairing));
+  };
 }
 
 }  // namespace ascend_sim::opapi

@@ -72,16 +72,12 @@ void Sample(const Tensor& logits, const Tensor& top_k, const Tensor& top_p, cons
   }
 }
 
-// npu_top_k_top_p_sample.md, the constraints.
 void CheckSample(const Tensor& logits, const Tensor& top_k, const Tensor& top_p) {
   Require(logits.dim() == 2 && logits.numel() > 0, "logits must be [batch, vocabulary], got ",
           logits.sizes());
   Require(top_k.numel() == logits.size(0) && top_p.numel() == logits.size(0),
           "top_k and top_p must have one number for each of ", logits.size(0), " rows, got ",
           top_k.numel(), " and ", top_p.numel());
-  Limit(top_k.scalar_type() == at::kInt, "top_k must be int32, got ", top_k.scalar_type());
-  Limit(top_p.scalar_type() == logits.scalar_type(), "top_p must have the dtype of logits, ",
-        logits.scalar_type(), ", got ", top_p.scalar_type());
 }
 
 }  // namespace

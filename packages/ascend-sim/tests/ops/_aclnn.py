@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from _record import declared_operators
 
-__all__ = ["call"]
+__all__ = ["call", "refusal"]
 
 ACL_TYPES = {
     torch.float32: 0, torch.float16: 1, torch.int8: 2, torch.int32: 3, torch.uint8: 4,
@@ -64,6 +64,14 @@ class _Handles:
     def ints(self, value: list[int]) -> ctypes.c_void_p:
         return self._create("IntArray", _ints(value), ctypes.c_uint64(len(value)))
 
+    def floats(self, value: list[float]) -> ctypes.c_void_p:
+        array = (ctypes.c_float * len(value))(*value)
+        return self._create("FloatArray", array, ctypes.c_uint64(len(value)))
+
+    def bools(self, value: list[bool]) -> ctypes.c_void_p:
+        array = (ctypes.c_bool * len(value))(*value)
+        return self._create("BoolArray", array, ctypes.c_uint64(len(value)))
+
     def scalar(self, value: float) -> ctypes.c_void_p:
         if isinstance(value, int):
             return self._create("Scalar", ctypes.byref(ctypes.c_int64(value)), 9)
@@ -74,25 +82,44 @@ class _Handles:
             getattr(self._library, f"aclDestroy{kind}")(handle)
 
 
-def call(name: str, *arguments: Any) -> None:
-    """Run an operator on torch's current stream; None is a null handle."""
-    library = ctypes.CDLL("libopapi.so")
-    handles = _Handles(library)
-    makers: dict[str, Callable[[Any], ctypes.c_void_p]] = {
-        kind: getattr(handles, kind) for kind in ("tensor", "tensors", "ints", "scalar")
-    }
+def _prepare(
+    library: ctypes.CDLL, handles: _Handles, name: str, arguments: tuple[Any, ...]
+) -> tuple[int, ctypes.c_uint64, ctypes.c_void_p]:
+    """First phase: its status, the size of the workspace and the executor."""
     kinds = declared_operators()[name]
     passed = [
-        ctypes.c_void_p() if value is None else (makers.get(kind) or PLAIN[kind])(value)
+        ctypes.c_void_p() if value is None else _makers(handles)[kind](value)
         for kind, value in zip(kinds, arguments, strict=True)
     ]
     torch.npu.synchronize()  # what torch_npu has queued comes first
     size, executor = ctypes.c_uint64(), ctypes.c_void_p()
-    status = getattr(library, f"{name}GetWorkspaceSize")(
-        *passed, ctypes.byref(size), ctypes.byref(executor)
-    )
+    prepare = getattr(library, f"{name}GetWorkspaceSize")
+    return prepare(*passed, ctypes.byref(size), ctypes.byref(executor)), size, executor
+
+
+def _makers(handles: _Handles) -> dict[str, Callable[[Any], Any]]:
+    of_handles = ("tensor", "tensors", "ints", "floats", "bools", "scalar")
+    return PLAIN | {kind: getattr(handles, kind) for kind in of_handles}
+
+
+def call(name: str, *arguments: Any) -> None:
+    """Run an operator on torch's current stream; None is a null handle."""
+    library = ctypes.CDLL("libopapi.so")
+    handles = _Handles(library)
+    status, size, executor = _prepare(library, handles, name, arguments)
     assert status == 0, f"{name}: {status}"
     stream = ctypes.c_void_p(torch.npu.current_stream().npu_stream)
     assert getattr(library, name)(None, size, executor, stream) == 0
     handles.destroy()
     torch.npu.synchronize()
+
+
+def refusal(name: str, *arguments: Any) -> tuple[int, str]:
+    """Return the status of the first phase of a call that is refused, and the error's text."""
+    library = ctypes.CDLL("libopapi.so")
+    handles = _Handles(library)
+    status, *_ = _prepare(library, handles, name, arguments)
+    handles.destroy()
+    last_error = ctypes.CDLL("libascendcl.so").aclGetRecentErrMsg
+    last_error.restype = ctypes.c_char_p
+    return status, (last_error() or b"").decode()

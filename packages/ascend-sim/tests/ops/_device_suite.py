@@ -4,7 +4,7 @@
 import pytest
 import torch
 
-__all__ = ["pytest_configure", "stop_at_the_first_device_error"]
+__all__ = ["internal_formats", "pytest_configure", "stop_at_the_first_device_error"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,3 +22,11 @@ def stop_at_the_first_device_error(request: pytest.FixtureRequest):
         torch.npu.synchronize()
     except RuntimeError as error:
         request.session.shouldfail = f"{request.node.name} left the device in error: {error}"
+
+
+@pytest.fixture
+def internal_formats():
+    """Let tensors have FRACTAL_NZ."""
+    torch.npu.config.allow_internal_format = True
+    yield
+    torch.npu.config.allow_internal_format = False

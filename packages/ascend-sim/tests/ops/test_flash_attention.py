@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attention of training, which takes fp32 on a device too: forward only."""
+"""Attention of training, which takes fp32 on a device too."""
 
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
 from _attention import TRIANGLE, assert_near, attend, hidden
-from _oracle import FLOATS, assert_same, values
+from _oracle import FLOATS, assert_same, values, with_gradients
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
@@ -200,3 +200,92 @@ def _attend_and_wait(query, mask, heads):
         query, query, query, head_num=heads, input_layout="BSND", atten_mask=mask
     )
     torch.npu.synchronize()
+
+
+# --- gradients -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize(
+    ("queries", "keys", "causal"), [(1, 9, False), (5, 5, True), (40, 40, True)]
+)
+def test_gradients_of_scaled_dot_product_attention(dtype, queries, keys, causal):
+    q, k, v = (
+        values(2, 4, queries, 16, dtype=dtype),
+        values(2, 4, keys, 16, dtype=dtype, seed=1),
+        values(2, 4, keys, 16, dtype=dtype, seed=2),
+    )
+    assert_same(
+        with_gradients(lambda *t: F.scaled_dot_product_attention(*t, is_causal=causal)),
+        q, k, v, scale=4,
+    )  # fmt: skip
+
+
+def test_gradients_with_grouped_heads_and_a_mask():
+    mask = values(2, 1, 7, 9, seed=5) > 0
+    mask[..., 0] = True
+    q, k, v = values(2, 4, 7, 16), values(2, 2, 9, 16, seed=1), values(2, 2, 9, 16, seed=2)
+    assert_same(
+        with_gradients(
+            lambda q, k, v, m: F.scaled_dot_product_attention(
+                q, k, v, attn_mask=m, enable_gqa=True
+            )
+        ),
+        q, k, v, mask, scale=2,
+    )  # fmt: skip
+
+
+def _differentiate(attention, tensors, weights):
+    """Gradients of `attention` by `tensors`, its results weighted by `weights`."""
+    leaves = [tensor.detach().clone().requires_grad_() for tensor in tensors]
+    attention(*leaves).backward(weights)
+    return [leaf.grad for leaf in leaves]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("sparse_mode", [0, 2, 3])
+def test_gradients_in_every_layout(layout, sparse_mode):
+    tensors = values(2, 5, 4, 16), values(2, 9, 2, 16, seed=1), values(2, 9, 2, 16, seed=2)
+    weights = values(2, 5, 4, 16, seed=3)
+    arrange, restore = LAYOUTS[layout]
+    masked = hidden(5, 9, sparse_mode)
+
+    def fused(q, k, v):
+        mask = masked if sparse_mode == 0 else TRIANGLE
+        return torch_npu.npu_fusion_attention(
+            q, k, v, 4, layout, scale=0.125, sparse_mode=sparse_mode, atten_mask=mask.npu()
+        )[0]
+
+    def written_out(q, k, v):
+        return torch.stack([attend(*rows, masked)[0] for rows in zip(q, k, v, strict=True)])
+
+    actual = _differentiate(
+        fused, [arrange(t).contiguous().npu() for t in tensors], arrange(weights).contiguous().npu()
+    )
+    expected = _differentiate(written_out, tensors, weights)
+    for got, want in zip(actual, expected, strict=True):
+        torch.testing.assert_close(restore(got.cpu(), want.size(2)), want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("softmax_layout", ["", "TND"], ids=["NTD", "TND"])
+def test_gradients_of_packed_sequences(softmax_layout):
+    queries, keys = [3, 1, 20], [5, 2, 20]
+    tensors = values(24, 4, 16), values(27, 2, 16, seed=1), values(27, 2, 16, seed=2)
+    weights = values(24, 4, 16, seed=3)
+
+    def fused(q, k, v):
+        return torch_npu.npu_fusion_attention(
+            q, k, v, 4, "TND", scale=0.125, sparse_mode=3, atten_mask=TRIANGLE.npu(),
+            actual_seq_qlen=torch.tensor(queries).cumsum(0).tolist(),
+            actual_seq_kvlen=torch.tensor(keys).cumsum(0).tolist(), softmax_layout=softmax_layout,
+        )[0]  # fmt: skip
+
+    def written_out(q, k, v):
+        sequences = zip(q.split(queries), k.split(keys), v.split(keys), strict=True)
+        return torch.cat([attend(*rows, hidden(len(rows[0]), len(rows[1]), 3))[0]
+                          for rows in sequences])  # fmt: skip
+
+    actual = _differentiate(fused, [t.npu() for t in tensors], weights.npu())
+    expected = _differentiate(written_out, tensors, weights)
+    for got, want in zip(actual, expected, strict=True):
+        torch.testing.assert_close(got.cpu(), want, rtol=1e-4, atol=1e-5)

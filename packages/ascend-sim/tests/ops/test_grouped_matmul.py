@@ -215,14 +215,6 @@ def _nz(tensor):
     return torch_npu.npu_format_cast(tensor.npu(), 29)
 
 
-@pytest.fixture
-def internal_formats():
-    """Let tensors have FRACTAL_NZ, as weights of these operators must."""
-    torch.npu.config.allow_internal_format = True
-    yield
-    torch.npu.config.allow_internal_format = False
-
-
 def test_weights_may_be_in_blocks(internal_formats):
     actual = torch_npu.npu_grouped_matmul(
         [X.npu()],

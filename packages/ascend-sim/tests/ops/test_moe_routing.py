@@ -148,6 +148,77 @@ def test_rows_are_quantised_with_a_given_scale():
     assert torch.equal(quantised.cpu(), expected[[p // K for p in _places(experts)]])
 
 
+# --- npu_moe_init_routing_quant ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("smooth", [None, 1, EXPERTS], ids=["plain", "one", "per expert"])
+def test_rows_are_expanded_and_quantised(dtype, smooth):
+    x, experts = values(TOKENS, HIDDEN, dtype=dtype), _experts()
+    scale = None if smooth is None else values(smooth, HIDDEN, seed=1).abs() + 0.5
+    rows, row_idx, counts, _, scales = torch_npu.npu_moe_init_routing_quant(
+        x.npu(),
+        experts.npu(),
+        scale=None if scale is None else scale.npu(),
+        active_num=0,
+        expert_num=EXPERTS,
+        expert_tokens_num_mode=2,
+        quant_mode=1,
+    )
+    places = _places(experts)
+    expected = x.float()[[p // K for p in places]]
+    if scale is not None:
+        owners = experts.flatten()[places].long()
+        expected = expected * (scale if smooth == 1 else scale[owners])
+    steps = expected.abs().amax(1) / 127
+    torch.testing.assert_close(scales.cpu(), steps)
+    assert (rows.cpu().float() - expected / steps.unsqueeze(1)).abs().max() <= 0.501
+    assert row_idx.cpu().tolist() == [places.index(p) for p in range(TOKENS * K)]
+    assert torch.equal(counts.cpu(), torch.bincount(experts.flatten(), minlength=EXPERTS).int())
+
+
+def test_rows_are_quantised_with_a_given_scale_and_counted_cumulatively():
+    x, experts = values(TOKENS, HIDDEN), _experts()
+    rows, _, ends, _, _ = torch_npu.npu_moe_init_routing_quant(
+        x.npu(),
+        experts.npu(),
+        scale=torch.tensor([20.0]).npu(),
+        offset=torch.tensor([3.0]).npu(),
+        active_num=0,
+        expert_num=EXPERTS,
+        expert_tokens_num_mode=1,
+        quant_mode=0,
+    )
+    expected = (x * 20 + 3).round().clamp(-128, 127)[[p // K for p in _places(experts)]]
+    assert torch.equal(rows.cpu(), expected.to(torch.int8))
+    assert ends.tolist() == torch.bincount(experts.flatten(), minlength=EXPERTS).cumsum(0).tolist()
+
+
+def test_quantised_rows_beyond_the_capacity_are_dropped_but_counted():
+    x, experts, capacity = values(TOKENS, HIDDEN), _experts(), 2
+    rows, row_idx, _, counts, scales = torch_npu.npu_moe_init_routing_quant(
+        x.npu(),
+        experts.npu(),
+        active_num=0,
+        expert_capacity=capacity,
+        expert_num=EXPERTS,
+        drop_pad_mode=1,
+        expert_tokens_before_capacity_flag=True,
+        quant_mode=1,
+    )
+    expected = torch.zeros(EXPERTS, capacity, HIDDEN)
+    places = [-1] * (TOKENS * K)
+    for expert in range(EXPERTS):
+        for i, place in enumerate(_places(experts, expert, expert + 1)[:capacity]):
+            expected[expert, i] = x[place // K]
+            places[place] = expert * capacity + i
+    used = [p for p in places if p >= 0]
+    actual = rows.cpu().flatten(0, 1).float()[used] * scales.cpu()[used].unsqueeze(1)
+    torch.testing.assert_close(actual, expected.flatten(0, 1)[used], atol=0.02, rtol=0)
+    assert row_idx.tolist() == places
+    assert torch.equal(counts.cpu(), torch.bincount(experts.flatten(), minlength=EXPERTS).int())
+
+
 # --- npu_moe_init_routing, npu_moe_compute_expert_tokens, npu_moe_finalize_routing ---------------
 
 
@@ -258,6 +329,23 @@ def test_tokens_of_all_ranks_are_put_in_order_of_their_experts():
 
 
 # --- limits --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"expert_num": 10241}, "expertNum must be at most 10240"),
+        ({"quant_mode": 0}, "scale and offset must have shape"),
+    ],
+)
+def test_quantised_routing_refuses(arguments, text):
+    with pytest.raises(RuntimeError, match=text):
+        run_and_wait(
+            torch_npu.npu_moe_init_routing_quant,
+            values(TOKENS, HIDDEN).npu(),
+            _experts().npu(),
+            **{"expert_num": EXPERTS, "active_num": 0, "quant_mode": 1} | arguments,
+        )
 
 
 @pytest.mark.parametrize(

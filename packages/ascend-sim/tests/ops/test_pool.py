@@ -13,7 +13,6 @@ PLANES = {
     "average, ceiling": lambda t: F.avg_pool2d(t, 2, stride=2, ceil_mode=True),
     "maximum": lambda t: F.max_pool2d(t, 3),
     "maximum of padded": lambda t: F.max_pool2d(t, (3, 2), stride=(2, 1), padding=1),
-    "maximum, dilated": lambda t: F.max_pool2d(t, 2, stride=1, dilation=(2, 3)),
     "maximum, ceiling": lambda t: F.max_pool2d(t, 2, ceil_mode=True),
     "adaptive average": lambda t: F.adaptive_avg_pool2d(t, (3, 2)),
     "adaptive average of all": lambda t: F.adaptive_avg_pool2d(t, 1),

@@ -11,6 +11,7 @@ AGAIN = "run: pytest packages/ascend-sim/tests/SUITE --record-operators"
 # Tested by processes that nothing is recorded of: tests/package/test_distributed_experts.py.
 BETWEEN_RANKS = [
     "MoeDistributeCombine",
+    "MoeDistributeCombineAddRmsNormV2",
     "MoeDistributeCombineV4",
     "MoeDistributeDispatch",
     "MoeDistributeDispatchV4",

@@ -44,23 +44,23 @@ def _reference(x, cos, sin, mode, head_size):
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("mode", ["half", "interleave"])
-@pytest.mark.parametrize("rotary", [16, 8])
-def test_rope_by_position_leaves_the_rest_of_a_head(dtype, mode, rotary):
-    positions = torch.tensor([0, 7, 3, 19])
-    query, key = values(4, 64, dtype=dtype), values(4, 32, dtype=dtype, seed=1)
+@pytest.mark.parametrize("size", [32, 64])
+def test_rope_by_position_leaves_the_rest_of_a_head(dtype, mode, size):
+    positions, rotary = torch.tensor([0, 7, 3, 19]), 32
+    query, key = values(4, 4 * size, dtype=dtype), values(4, 2 * size, dtype=dtype, seed=1)
     cache = _cache(20, rotary).to(dtype)
     q, k = torch_npu.npu_mrope(
         positions.npu(),
         query.npu(),
         key.npu(),
         cache.npu(),
-        16,
+        size,
         mrope_section=[0, 0, 0],
         rotary_mode=mode,
     )
     cos, sin = cache[positions].float().chunk(2, -1)
-    _close(q, _reference(query, cos, sin, mode, 16))
-    _close(k, _reference(key, cos, sin, mode, 16))
+    _close(q, _reference(query, cos, sin, mode, size))
+    _close(k, _reference(key, cos, sin, mode, size))
 
 
 def test_rope_reads_strided_query_and_key():
@@ -99,8 +99,8 @@ def test_rotary_mul_follows_its_formula(dtype, mode):
 
 
 def test_apply_rotary_pos_emb_changes_query_and_key_in_place():
-    query, key = values(2, 3, 4, 8), values(2, 3, 1, 8, seed=1)
-    cos, sin = values(2, 3, 1, 8, seed=2), values(2, 3, 1, 8, seed=3)
+    query, key = values(2, 3, 4, 64), values(2, 3, 1, 64, seed=1)
+    cos, sin = values(2, 3, 1, 64, seed=2), values(2, 3, 1, 64, seed=3)
     q, k = torch_npu.npu_apply_rotary_pos_emb(
         query.npu(), key.npu(), cos.npu(), sin.npu(), layout="BSND"
     )
@@ -131,8 +131,8 @@ def test_rotary_position_embedding_by_its_first_name(mode):
 
 
 def test_apply_rotary_pos_emb_by_its_first_name():
-    query, key = values(2, 3, 4, 8).npu(), values(2, 3, 1, 8, seed=1).npu()
-    cos, sin = values(2, 3, 1, 8, seed=2), values(2, 3, 1, 8, seed=3)
+    query, key = values(2, 3, 4, 64).npu(), values(2, 3, 1, 64, seed=1).npu()
+    cos, sin = values(2, 3, 1, 64, seed=2), values(2, 3, 1, 64, seed=3)
     q, k = query.cpu(), key.cpu()
     call("aclnnApplyRotaryPosEmb", query, key, cos.npu(), sin.npu(), 1)
     _close(query, q * cos + _rotate(q, "half") * sin)

@@ -168,8 +168,8 @@ def test_tokens_are_drawn_as_often_as_they_are_likely():
 @pytest.mark.parametrize(
     ("k", "p", "text"),
     [
-        (torch.int64, torch.float32, "top_k must be int32"),
-        (torch.int32, torch.float16, "top_p must have the dtype of logits"),
+        (torch.int64, torch.float32, "topK must be int32"),
+        (torch.int32, torch.float16, "topP must be float32 .as logits."),
     ],
 )
 def test_dtypes_that_the_sample_does_not_take_are_refused(k, p, text):

@@ -21,10 +21,10 @@ EXPERTS, K, HIDDEN, TOKENS = 6, 2, 32, 5
 LOCAL = EXPERTS // WORLD
 
 
-def inputs(seed: int) -> tuple[torch.Tensor, ...]:
+def inputs(seed: int, hidden: int = HIDDEN) -> tuple[torch.Tensor, ...]:
     """Tokens of this rank, their experts, and how much each expert counts."""
     generator = torch.Generator().manual_seed(10 * seed + RANK)
-    x = torch.randint(-8, 8, (TOKENS, HIDDEN), generator=generator).bfloat16()
+    x = torch.randint(-8, 8, (TOKENS, hidden), generator=generator).bfloat16()
     experts = torch.stack(
         [torch.randperm(EXPERTS, generator=generator)[:K] for _ in range(TOKENS)]
     ).int()
@@ -84,6 +84,33 @@ def masked_and_shared() -> dict[str, Any]:
         "experts": experts.tolist(),
         "weights": weights.tolist(),
         "out": out.tolist(),
+    }
+
+
+def normalised() -> dict[str, Any]:
+    """Combined with a residual and its norm, in one operator."""
+    x, experts, weights = inputs(5, hidden=1024)
+    rows, _, info, counts, received, *_ = torch_npu.npu_moe_distribute_dispatch_v2(
+        x, experts, **common()
+    )
+    y, rstd, total = torch_npu.npu_moe_distribute_combine_add_rms_norm(
+        experts_of_this_rank(rows, counts),
+        experts,
+        info,
+        received,
+        weights,
+        x.unsqueeze(1),
+        torch.full((1024,), 2.0, dtype=torch.bfloat16).npu(),
+        **common(),
+        norm_eps=0.5,
+    )
+    return {
+        "x": x.tolist(),
+        "experts": experts.tolist(),
+        "weights": weights.tolist(),
+        "y": y.squeeze(1).tolist(),
+        "rstd": rstd.flatten().tolist(),
+        "total": total.squeeze(1).tolist(),
     }
 
 
@@ -157,6 +184,7 @@ def main() -> None:
         "first": report(1),
         "second": report(2),
         "masked_and_shared": masked_and_shared(),
+        "normalised": normalised(),
         "received": received(),
         "graph": graph(),
         "refusals": refusals(),

@@ -34,6 +34,17 @@ def test_tokens_go_to_their_experts_and_come_back(results: Results, case: str) -
         np.testing.assert_array_equal(rank[case]["out"], expected_outputs(rank[case]))
 
 
+def test_results_are_added_to_a_residual_and_normalised(results: Results) -> None:
+    for rank in results:
+        told = rank["normalised"]
+        total = expected_outputs(told) + np.array(told["x"])
+        np.testing.assert_allclose(told["total"], total, rtol=2**-8)
+        factor = 1 / np.sqrt(np.square(np.array(told["total"])).mean(1) + 0.5)
+        np.testing.assert_allclose(told["rstd"], factor, rtol=1e-4)
+        y = 2 * np.array(told["total"]) * factor[:, None]
+        np.testing.assert_allclose(told["y"], y, rtol=2**-7, atol=1e-6)
+
+
 def test_inactive_tokens_stay_and_shared_experts_add(results: Results) -> None:
     for rank in results:
         told = rank["masked_and_shared"]

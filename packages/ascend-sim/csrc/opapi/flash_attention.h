@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the attention of training and its gradient have in common.
+#pragma once
+
+#include "attention_call.h"
+
+namespace ascend_sim::opapi {
+
+struct ScoreArguments {
+  Tensor query, key, value;
+  OptTensor query_rope = {}, key_rope = {};  // further elements of queries and keys
+  OptTensor mask, sink = {};
+  OptInts query_ends = {}, kv_ends = {};  // cumulative lengths, for the packed layout only
+  double scale, keep_probability;
+  int64_t pre_tokens, next_tokens, heads;
+  std::string layout;
+  int64_t sparse_mode;
+  // Of the statistics in the packed layout: "" is [heads, tokens], "same_as_input" [tokens, heads].
+  std::string softmax_layout = {};
+  Tensor row_max, row_sum;  // [..., 8]: every statistic eight times, or empty
+  Tensor out;
+};
+
+// The call without the parts of rope and sink. Throws ParamError.
+AttentionCall ScoreCall(const ScoreArguments& arguments);
+
+// All versions have these in one order; what later ones inserted stands between.
+#define SCORE_MASKS                                                                \
+  const OptTensor &pse, const OptTensor &drop_mask, const OptTensor &padding_mask, \
+      const OptTensor &mask
+#define SCORE_ATTRIBUTES                                                                         \
+  double scale, double keep_probability, int64_t pre_tokens, int64_t next_tokens, int64_t heads, \
+      const std::string &layout, int64_t /*inner_precise*/, int64_t sparse_mode
+#define SCORE_ARGUMENTS(arguments, result)                                                      \
+  RequireAbsent(pse, "realShift");                                                              \
+  RequireAbsent(drop_mask, "dropMask");                                                         \
+  RequireAbsent(padding_mask, "paddingMask");                                                   \
+  ScoreArguments arguments {                                                                    \
+    .query = query, .key = key, .value = value, .mask = mask, .scale = scale,                   \
+    .keep_probability = keep_probability, .pre_tokens = pre_tokens, .next_tokens = next_tokens, \
+    .heads = heads, .layout = layout, .sparse_mode = sparse_mode, .row_max = softmax_max,       \
+    .row_sum = softmax_sum, .out = result                                                       \
+  }
+
+}  // namespace ascend_sim::opapi

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operators are no more permissive than those of a device.
+
+Sources stand beside the limits, in `csrc/opapi/operator_limit_table.cpp` and with the operators.
+"""
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+import torch_npu
+from _aclnn import refusal
+from _oracle import run_and_wait, values
+from _record import declared_operators
+
+INVALID = 161002
+SCALAR_TYPES = {
+    0: torch.uint8, 1: torch.int8, 2: torch.int16, 3: torch.int32, 4: torch.int64,
+    5: torch.float16, 6: torch.float32, 7: torch.float64, 11: torch.bool, 15: torch.bfloat16,
+}  # fmt: skip
+"""Those of ATen."""
+OTHERS = (torch.bool, torch.int64, torch.uint8, torch.float32)
+BF16 = torch.bfloat16
+
+
+class Limit(NamedTuple):
+    """What one tensor of an operator is limited to.
+
+    Attributes
+    ----------
+    shared
+        The argument whose dtype is taken too; -1 for none.
+    """
+
+    operator: str
+    argument: int
+    name: str
+    shared: int
+    dtypes: tuple[torch.dtype, ...]
+    least: int
+    most: int
+
+    def tensor(self, dtype: torch.dtype, dimensions: int) -> torch.Tensor:
+        return torch.zeros([1] * dimensions, dtype=dtype, device="npu")
+
+
+def _described() -> list[Limit]:
+    library = ctypes.CDLL("libopapi.so")
+    library.ascendSimDescribeLimits.restype = ctypes.c_char_p
+    limits = []
+    for line in library.ascendSimDescribeLimits().decode().splitlines():
+        operator, argument, name, *numbers = line.split()
+        shared, dtypes, least, most = map(int, numbers)
+        taken = tuple(dtype for bit, dtype in SCALAR_TYPES.items() if dtypes >> bit & 1)
+        limits.append(Limit(operator, int(argument), name, shared, taken, least, most))
+    return limits
+
+
+LIMITS = _described()
+OPERATORS = declared_operators()
+PLAIN = {"ints": [1], "floats": [1.0], "bools": [True, True, True], "scalar": 1.0, "text": b"",
+         "bool": False, "double": 1.0, "float": 1.0}  # fmt: skip
+
+
+def _arguments(operator: str) -> tuple[list[Any], dict[int, Limit]]:
+    """Arguments of which each by itself is taken, and the limits of the tensors."""
+    limits = {limit.argument: limit for limit in LIMITS if limit.operator == operator}
+    arguments: list[Any] = []
+    for position, kind in enumerate(OPERATORS[operator]):
+        limit = limits.get(position)
+        if limit is not None:
+            dtype = arguments[limit.shared].dtype if limit.shared >= 0 else limit.dtypes[0]
+            arguments.append(limit.tensor(dtype, max(limit.least, 1) if limit.most else 0))
+        elif kind == "tensor":
+            arguments.append(torch.zeros(1, device="npu"))
+        else:
+            arguments.append(PLAIN.get(kind, 0))
+    return arguments, limits
+
+
+def test_limits_are_of_tensors_that_operators_have():
+    assert LIMITS
+    for limit in LIMITS:
+        assert OPERATORS[limit.operator][limit.argument] == "tensor", limit
+        assert limit.shared < limit.argument, limit
+        assert limit.dtypes or limit.shared >= 0, limit
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: f"{limit.operator}-{limit.name}")
+def test_another_dtype_is_refused(limit):
+    arguments, _ = _arguments(limit.operator)
+    right = arguments[limit.argument]
+    taken = {*limit.dtypes, *([right.dtype] if limit.shared >= 0 else [])}
+    wrong = next(dtype for dtype in OTHERS if dtype not in taken)
+    arguments[limit.argument] = right.to(wrong)
+    status, text = refusal(limit.operator, *arguments)
+    assert status == INVALID
+    assert f"{limit.operator} failed: {limit.name} must be " in text
+
+
+@pytest.mark.parametrize(
+    ("limit", "dimensions"),
+    [
+        pytest.param(limit, dimensions, id=f"{limit.operator}-{limit.name}-{dimensions}")
+        for limit in LIMITS
+        for dimensions in (limit.least - 1, limit.most + 1)
+        if dimensions >= 0
+    ],
+)
+def test_another_number_of_dimensions_is_refused(limit, dimensions):
+    arguments, _ = _arguments(limit.operator)
+    dtype = arguments[limit.argument].dtype
+    arguments[limit.argument] = limit.tensor(dtype, dimensions)
+    status, text = refusal(limit.operator, *arguments)
+    assert status == INVALID
+    assert f"{limit.operator} failed: {limit.name} must have " in text
+
+
+# --- by the functions of torch -------------------------------------------------------------------
+
+
+def _npu(*shape: int, dtype: torch.dtype = BF16) -> torch.Tensor:
+    return values(*shape, dtype=torch.float32).to(dtype).npu()
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A call that a device refuses although it could be computed, with words of its error."""
+
+    name: str
+    text: str
+    call: Any
+
+
+def _mrope(size: int, rotary: int) -> Any:
+    positions = torch.zeros(2, dtype=torch.int64, device="npu")
+    return torch_npu.npu_mrope(
+        positions, _npu(2, size), _npu(2, size), _npu(4, rotary), size, mrope_section=[0, 0, 0]
+    )
+
+
+def _apply_rotary(size: int, layout: str = "BSND", mode: str = "half", heads: int = 1) -> Any:
+    x, angles = _npu(1, 2, 2, size), _npu(1, 2, heads, size)
+    return torch_npu.npu_apply_rotary_pos_emb(x, x.clone(), angles, angles, layout, mode)
+
+
+def _finalize(scales: torch.dtype, index: torch.dtype = torch.int32) -> Any:
+    rows = torch.arange(4, device="npu").to(index)
+    return torch_npu.npu_moe_finalize_routing(
+        _npu(4, 8), None, None, None, _npu(2, 2, dtype=scales), rows, None, drop_pad_mode=2
+    )
+
+
+F32, F16, I32 = torch.float32, torch.float16, torch.int32
+REFUSED = [
+    Refused("gamma of AddRmsNorm", r"gamma must be bfloat16 .as x1., got float32",
+            lambda: torch_npu.npu_add_rms_norm(_npu(2, 8), _npu(2, 8), _npu(8, dtype=F32))),
+    Refused("gamma of RmsNorm", r"gamma must be bfloat16 .as x. or float32, got float16",
+            lambda: torch_npu.npu_rms_norm(_npu(2, 8), _npu(8, dtype=F16))),
+    Refused("RmsNorm in fp64", "x must be float16, float32 or bfloat16, got float64",
+            lambda: torch_npu.npu_rms_norm(_npu(2, 8, dtype=torch.float64), _npu(8))),
+    Refused("LayerNorm's weight", r"weight must be bfloat16 .as input. or float32, got float16",
+            lambda: F.layer_norm(_npu(2, 8), [8], _npu(8, dtype=F16), _npu(8, dtype=F16))),
+    Refused("product of integers", "self must be float16, float32 or bfloat16, got int32",
+            lambda: _npu(2, 2, dtype=I32) @ _npu(2, 2, dtype=I32)),
+    Refused("padding of a convolution", "padding must be from 0 to 255",
+            lambda: F.conv2d(_npu(1, 1, 2, 2), _npu(1, 1, 2, 2), padding=256)),
+    Refused("dilation of a transposed one", "dilation must be from 1 to 255",
+            lambda: F.conv_transpose2d(_npu(1, 1, 2, 2), _npu(1, 1, 2, 2), dilation=256)),
+    Refused("stride of a 3d convolution", "stride must be from 1 to 63",
+            lambda: F.conv3d(_npu(1, 1, 2, 2, 2), _npu(1, 1, 1, 1, 1), stride=64)),
+    Refused("window of a transposed one", "weight must have a window of at most 255",
+            lambda: F.conv_transpose2d(_npu(1, 1, 1, 1), _npu(1, 1, 256, 1))),
+    Refused("groups of a convolution", "groups must be from 1 to 65535, got 65536",
+            lambda: F.conv1d(_npu(1, 65536, 1), _npu(65536, 1, 1), groups=65536)),
+    Refused("length of a convolution", "must have dimensions of at most 1000000",
+            lambda: F.conv1d(_npu(1, 1, 1000001), _npu(1, 1, 1))),
+    Refused("dilated maxima", "dilation must be 1, got 2",
+            lambda: F.max_pool2d(_npu(1, 1, 5, 5), 2, dilation=2)),
+    Refused("mean in fp64", "self must be float16, float32 or bfloat16, got float64",
+            lambda: F.avg_pool2d(_npu(1, 1, 4, 4, dtype=torch.float64), 2)),
+    Refused("head size of mrope", "headSize must be a multiple of 32 with BFloat16, got 48",
+            lambda: _mrope(48, 32)),
+    Refused("columns of mrope's cache", "must have a multiple of 32 columns up to headSize, got 16",
+            lambda: _mrope(64, 16)),
+    Refused("size of rotary_mul", "must be even and less than 896, got 896",
+            lambda: torch_npu.npu_rotary_mul(_npu(1, 2, 2, 896), _npu(1, 2, 1, 896),
+                                             _npu(1, 2, 1, 896))),
+    Refused("angles of rotary_mul", "cos must have x's last dimension, got 4",
+            lambda: torch_npu.npu_rotary_mul(_npu(1, 2, 2, 8), _npu(1, 2, 1, 4), _npu(1, 2, 1, 4))),
+    Refused("mode of apply_rotary_pos_emb", "rotaryMode must be 'half', got 'interleave'",
+            lambda: _apply_rotary(64, mode="interleave")),
+    Refused("angles of every head", "cos and sin must have one head, got 2",
+            lambda: _apply_rotary(64, heads=2)),
+    Refused("size of apply_rotary_pos_emb", "must be 64 or 128, got 32",
+            lambda: _apply_rotary(32)),
+    Refused("layout of apply_rotary_pos_emb", r"layout must be BSND .1. or TND .4., got 3",
+            lambda: _apply_rotary(64, "BNSD")),
+    Refused("scales of finalize_routing", r"scales must be bfloat16 .as expandedX. or float32, got",
+            lambda: _finalize(F16)),
+    Refused("index of finalize_routing", "expandedRowIdx must be int32, got int64",
+            lambda: _finalize(BF16, torch.int64)),
+    Refused("smooth_scales of dynamic_quant", r"smoothScales must be bfloat16 .as x.",
+            lambda: torch_npu.npu_dynamic_quant(_npu(2, 8), smooth_scales=_npu(8, dtype=F16))),
+    Refused("heads of attention_update", "must be a multiple of 8",
+            lambda: torch_npu.npu_attention_update([_npu(2, dtype=F32)] * 2, [_npu(2, 12)] * 2, 0)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: refused.name)
+def test_what_a_device_refuses_is_refused(refused):
+    with pytest.raises(RuntimeError, match=refused.text) as error:
+        run_and_wait(refused.call)
+    assert "`--limits off` lifts it" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "math_type"),
+    [(BF16, 2), (BF16, 3), (F16, 3)],
+    ids=["bf16-fp16", "bf16-HF32", "fp16-HF32"],
+)
+def test_a_product_of_halves_has_no_other_precision(dtype, math_type):
+    """`aclnnMm.md`: cubeMathType 2 is not for bfloat16, 3 only for float32."""
+    matrix = torch.zeros(2, 2, dtype=dtype, device="npu")
+    status, text = refusal("aclnnMm", matrix, matrix, matrix.clone(), math_type)
+    assert status == INVALID
+    assert f"cubeMathType must not be {math_type}" in text
+
+
+@pytest.mark.parametrize(
+    ("sizes", "text"),
+    [
+        ({"ranks": 1}, "epWorldSize must be from 2 to 768, got 1"),
+        ({"experts": 1025}, "moeExpertNum must be at most 1024, got 1025"),
+        ({"h": 1000}, "H must be from 1024 to 8192, got 1000"),
+        ({"tokens": 513}, "BS must be from 1 to 512, got 513"),
+        ({"k": 9}, "K must be at most 8, got 9"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_limits_of_combine_add_rms_norm(sizes, text):
+    """`npu_moe_distribute_combine_add_rms_norm.md`; between ranks: `tests/package`."""
+    s = {"ranks": 2, "experts": 16, "h": 1024, "tokens": 1, "k": 2} | sizes
+    tokens, h, k = s["tokens"], s["h"], s["k"]
+    one = torch.zeros(1, dtype=I32, device="npu")
+    tensors = [
+        torch.zeros(tokens * k, h, dtype=BF16, device="npu"),
+        torch.zeros(tokens, k, dtype=I32, device="npu"),
+        one,
+        one,
+        torch.zeros(tokens, k, device="npu"),
+        torch.zeros(tokens, 1, h, dtype=BF16, device="npu"),
+        torch.zeros(h, dtype=BF16, device="npu"),
+    ]
+    results = [torch.zeros_like(tensors[5]), torch.zeros(tokens, 1, 1, device="npu")]
+    status, message = refusal(
+        "aclnnMoeDistributeCombineAddRmsNormV2",
+        *tensors,
+        *[None] * 12,
+        *(
+            b"group",
+            s["ranks"],
+            0,
+            s["experts"],
+            b"",
+            0,
+            0,
+            0,
+            1,
+            0,
+            0,
+            0,
+            0,
+            0,
+            b"",
+            1e-6,
+            0,
+            0,
+            0,
+        ),
+        *results,
+        torch.zeros_like(tensors[5]),
+    )
+    assert status == INVALID
+    assert text in message
