@@ -17,6 +17,11 @@ const Ints& StrideOr(const Ints& stride, const Ints& kernel) {
   return stride.empty() ? kernel : stride;
 }
 
+// ATen has averages of volumes in float32 and float64 only.
+Tensor Wide(const Tensor& tensor) {
+  return tensor.to(at::promote_types(tensor.scalar_type(), at::kFloat));
+}
+
 // A side of a list that holds one value for both, or one for each.
 int64_t Side(const Ints& values, size_t i) { return values[values.size() == 1 ? 0 : i]; }
 
@@ -80,14 +85,15 @@ ACLNN_OP(aclnnAvgPool2dBackward,
 ACLNN_OP(aclnnAvgPool3d,
          (const Tensor& self, const Ints& kernel, const Ints& stride, const Ints& padding,
           bool ceil_mode, bool count_include_pad, int64_t divisor, Tensor& out)) {
-  Store(out, at::avg_pool3d(self, kernel, stride, padding, ceil_mode, count_include_pad,
+  Store(out, at::avg_pool3d(Wide(self), kernel, stride, padding, ceil_mode, count_include_pad,
                             Divisor(divisor)));
 }
 ACLNN_OP(aclnnAvgPool3dBackward, (const Tensor& grad, const Tensor& self, const Ints& kernel,
                                   const Ints& stride, const Ints& padding, bool ceil_mode,
                                   bool count_include_pad, int64_t divisor, Tensor& grad_input)) {
-  Store(grad_input, at::avg_pool3d_backward(grad, self, kernel, StrideOr(stride, kernel), padding,
-                                            ceil_mode, count_include_pad, Divisor(divisor)));
+  Store(grad_input,
+        at::avg_pool3d_backward(Wide(grad), Wide(self), kernel, StrideOr(stride, kernel), padding,
+                                ceil_mode, count_include_pad, Divisor(divisor)));
 }
 ACLNN_OP(aclnnAdaptiveAvgPool2d, (const Tensor& self, const Ints& output_size, Tensor& out)) {
   Store(out, at::adaptive_avg_pool2d(self, output_size));

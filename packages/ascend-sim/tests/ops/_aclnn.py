@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch_npu
 from _record import declared_operators
 
 __all__ = ["call", "refusal"]
@@ -14,7 +15,7 @@ ACL_TYPES = {
     torch.float32: 0, torch.float16: 1, torch.int8: 2, torch.int32: 3, torch.uint8: 4,
     torch.int64: 9, torch.bool: 12, torch.bfloat16: 27,
 }  # fmt: skip
-ND = 2
+ND, NZ = 2, 29
 PLAIN = {
     "int64": ctypes.c_int64, "int32": ctypes.c_int32, "int8": ctypes.c_int8, "bool": ctypes.c_bool,
     "double": ctypes.c_double, "float": ctypes.c_float, "text": ctypes.c_char_p,
@@ -23,6 +24,13 @@ PLAIN = {
 
 def _ints(values: Any) -> ctypes.Array[ctypes.c_int64]:
     return (ctypes.c_int64 * len(values))(*values)
+
+
+def _blocks(value: torch.Tensor) -> list[int]:
+    """Return the shape of the storage of matrices in FRACTAL_NZ, also if they are transposed."""
+    *batch, rows, columns = value.size() if value.is_contiguous() else value.mT.size()
+    c0 = 32 // min(value.element_size(), 2)
+    return [*batch, -(-columns // c0), -(-rows // 16), 16, c0]
 
 
 class _Handles:
@@ -41,7 +49,9 @@ class _Handles:
         return handle
 
     def tensor(self, value: torch.Tensor) -> ctypes.c_void_p:
-        storage = _ints([value.untyped_storage().nbytes() // value.element_size()])
+        fractal = torch_npu.get_npu_format(value) == NZ
+        stored = value.untyped_storage().nbytes() // value.element_size()
+        storage = _blocks(value) if fractal else [stored]
         return self._create(
             "Tensor",
             _ints(value.size()),
@@ -49,9 +59,9 @@ class _Handles:
             ACL_TYPES[value.dtype],
             _ints(value.stride()),
             ctypes.c_int64(value.storage_offset()),
-            ND,
-            storage,
-            ctypes.c_uint64(1),
+            NZ if fractal else ND,
+            _ints(storage),
+            ctypes.c_uint64(len(storage)),
             ctypes.c_void_p(value.untyped_storage().data_ptr()),
         )
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
+from _aclnn import call
 from _oracle import FLOATS, STRIDES, assert_same, strided, values, with_gradients
 
 ACTIVATIONS = {
@@ -92,3 +93,52 @@ def test_geglu_multiplies_one_half_by_the_gelu_of_the_other(approximate, left):
     out, out_gelu = torch_npu.npu_geglu(x.npu(), -1, approximate, left)
     torch.testing.assert_close(out_gelu.cpu(), gelu)
     torch.testing.assert_close(out.cpu(), halves[1 if left else 0] * gelu)
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_mul_multiplies_the_gelu_of_the_first_half_by_the_other(approximate, dtype):
+    x = values(10, 3, dtype=dtype).t()  # strided
+
+    def run(t):
+        if t.device.type == "npu":
+            return torch_npu.npu_gelu_mul(t, approximate=approximate)
+        left, right = t.chunk(2, -1)
+        return F.gelu(left, approximate=approximate) * right
+
+    assert_same(run, x, scale=2)
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("strides", STRIDES[:-1])
+def test_relu_of_a_sum(strides, dtype):
+    x, other = strided(values(6, 4, dtype=dtype), strides), values(6, 4, dtype=dtype, seed=1)
+
+    def out_of_place(a, b):
+        if a.device.type == "npu":
+            return torch._add_relu(a, b, alpha=0.625)
+        return torch.add(a, b, alpha=0.625).relu()
+
+    def in_place(a, b):
+        if a.device.type == "npu":
+            torch._add_relu_(a, b, alpha=0.625)
+        else:
+            a.add_(b, alpha=0.625).relu_()
+        return a
+
+    assert_same(out_of_place, x, other)
+    assert_same(in_place, x, other)
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_gradient_of_hardswish_by_its_first_operator(dtype):
+    # torch_npu calls it where CANN has no second version, and mends the results at -3 and 3 itself.
+    def run(grad, x):
+        if x.device.type == "cpu":
+            return torch.ops.aten.hardswish_backward(grad, x)
+        out = torch.zeros_like(x)
+        call("aclnnHardswishBackward", grad, x, out)
+        return out
+
+    x = values(8, 6, dtype=dtype, seed=1) * 4
+    assert_same(run, values(6, 8, dtype=dtype).t(), x)

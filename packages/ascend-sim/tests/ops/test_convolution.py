@@ -54,6 +54,27 @@ def test_convolution_of_time_batch_and_channels():
     assert_same(run, values(7, 2, 4), values(3, 4, 6, seed=1), values(6, seed=2), scale=4)
 
 
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("with_bias", [False, True], ids=["", "bias"])
+@pytest.mark.parametrize("multiplier", [1, 2])
+def test_depthwise_convolution_has_filters_of_its_own_for_each_channel(
+    multiplier, with_bias, dtype
+):
+    def run(x, weight, bias):
+        bias = bias if with_bias else None
+        if x.device.type == "npu":
+            return torch.ops.aten._conv_depthwise2d(
+                x, weight, [3, 2], bias, stride=[1, 2], padding=[2, 1], dilation=[1, 3]
+            )
+        return F.conv2d(
+            x, weight, bias, stride=(1, 2), padding=(2, 1), dilation=(1, 3), groups=x.size(1)
+        )
+
+    x = values(2, 7, 9, 3, dtype=dtype).permute(0, 3, 1, 2)
+    weight = values(3 * multiplier, 1, 3, 2, dtype=dtype, seed=1)
+    assert_same(run, x, weight, values(3 * multiplier, dtype=dtype, seed=2), scale=4)
+
+
 def test_unfold_and_fold():
     image = values(2, 3, 6, 7)
     assert_same(lambda t: F.unfold(t, (2, 3), padding=1, stride=2), image)

@@ -4,6 +4,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+import torch_npu
 
 SIZE = 20000
 
@@ -37,6 +38,20 @@ def test_a_seed_fixes_what_is_dropped():
     torch.npu.manual_seed(3)
     assert torch.equal(F.dropout(ones, 0.5).cpu(), first)
     assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_a_mask_has_a_bit_for_each_element_that_stays(p):
+    def draw():
+        return torch_npu.npu_dropout_gen_mask([200, 101], p, dtype=torch.float32, device="npu")
+
+    torch.npu.manual_seed(3)
+    first, second = draw().cpu(), draw().cpu()
+    bits = (first.unsqueeze(-1) >> torch.arange(8) & 1).flatten()[: 200 * 101]
+    assert bits.float().mean().item() == pytest.approx(1 - p, abs=0.02)
+    assert not torch.equal(first, second)
+    torch.npu.manual_seed(3)
+    assert torch.equal(draw().cpu(), first)
 
 
 def test_each_replay_of_a_graph_drops_others():

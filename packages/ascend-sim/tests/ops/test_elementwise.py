@@ -106,6 +106,17 @@ def test_unary_function_of_integers_promotes_as_on_cpu(name):
     assert_same(getattr(torch, name), values(5, 7, dtype=torch.int32))
 
 
+@pytest.mark.parametrize("strides", STRIDES)
+@pytest.mark.parametrize("dtype", [*FLOATS, torch.int32, torch.complex64], ids=str)
+def test_angle_of_numbers_real_and_complex(dtype, strides):
+    numbers = values(6, 4) * 4
+    if dtype.is_complex:
+        numbers = torch.complex(numbers, values(6, 4, seed=1))
+    assert_same(torch.angle, strided(numbers.to(dtype), strides))
+    if dtype.is_floating_point:
+        assert_same(torch.angle, torch.tensor([math.nan, math.inf, -math.inf, 0.0]).to(dtype))
+
+
 @pytest.mark.parametrize("name", IN_PLACE)
 def test_in_place_function_writes_through_strides(name):
     assert_same(lambda t: getattr(t, name)(), strided(values(6, 4).abs() + 0.5, "every second"))

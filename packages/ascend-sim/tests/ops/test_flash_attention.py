@@ -45,16 +45,20 @@ LAYOUTS = {
 """To a layout from [batch, token, head, size], and back."""
 
 
+FUNCTIONS = ["npu_fusion_attention", "npu_fusion_attention_v2"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("sparse_mode", [0, 2, 3])
-def test_fusion_attention_in_every_layout(layout, sparse_mode):
+def test_fusion_attention_in_every_layout(layout, sparse_mode, function):
     query, key, value = (
         values(2, 5, 4, 16),
         values(2, 9, 2, 16, seed=1),
         values(2, 9, 2, 16, seed=2),
     )
     arrange, restore = LAYOUTS[layout]
-    actual = torch_npu.npu_fusion_attention(
+    actual = getattr(torch_npu, function)(
         *(arrange(t).contiguous().npu() for t in (query, key, value)),
         head_num=4,
         input_layout=layout,
@@ -72,7 +76,7 @@ def _packed_arguments(queries, keys):
     return {"actual_seq_qlen": ends[0], "actual_seq_kvlen": ends[1], "input_layout": "TND"}
 
 
-@pytest.mark.parametrize("function", ["npu_fusion_attention", "npu_fusion_attention_v2"])
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_packed_sequences(function):
     queries, keys = [3, 40, 1], [5, 40, 70]
     query, key, value = (
@@ -131,8 +135,33 @@ def test_a_sink_takes_part_in_the_softmax(queries):
     assert_near(actual[0], expected)
 
 
-def test_packed_queries_with_a_rope():
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_sink_takes_part_in_the_softmax_of_packed_sequences(function):
+    queries, keys = [3, 40], [5, 70]
+    query, key, value = values(43, 4, 16), values(75, 2, 16, seed=1), values(75, 2, 8, seed=2)
+    sink = values(4, seed=4)
+    actual = getattr(torch_npu, function)(
+        query.npu(),
+        key.npu(),
+        value.npu(),
+        head_num=4,
+        scale=0.25,
+        sink=sink.npu(),
+        atten_mask=TRIANGLE.npu(),
+        sparse_mode=3,
+        **_packed_arguments(queries, keys),
+    )[0]
+    expected = [
+        attend(q, k, v, hidden(len(q), len(k), 3), scale=0.25, sink=sink)[0]
+        for q, k, v in zip(query.split(queries), key.split(keys), value.split(keys), strict=True)
+    ]
+    assert_near(actual, torch.cat(expected))
+
+
+@pytest.mark.parametrize("with_sink", [False, True], ids=["", "sink"])
+def test_packed_queries_with_a_rope(with_sink):
     lengths = [3, 40]
+    sink = values(2, seed=5) if with_sink else None
     tensors = [values(43, 2, size, seed=seed) for seed, size in enumerate([32, 32, 32, 16, 16])]
     query, key, value, query_rope, key_rope = tensors
     actual = torch_npu.npu_fusion_attention_v2(
@@ -143,6 +172,7 @@ def test_packed_queries_with_a_rope():
         scale=0.125,
         query_rope=query_rope.npu(),
         key_rope=key_rope.npu(),
+        sink=sink.npu() if with_sink else None,
         atten_mask=TRIANGLE.npu(),
         sparse_mode=3,
         **_packed_arguments(lengths, lengths),
@@ -153,7 +183,7 @@ def test_packed_queries_with_a_rope():
         value.split(lengths),
         strict=True,
     )
-    expected = [attend(q, k, v, hidden(len(q), len(q), 3))[0] for q, k, v in parts]
+    expected = [attend(q, k, v, hidden(len(q), len(q), 3), sink=sink)[0] for q, k, v in parts]
     assert_near(actual, torch.cat(expected))
 
 

@@ -3,7 +3,8 @@
 
 import pytest
 import torch
-from _oracle import FLOATS, assert_same, values
+from _aclnn import call
+from _oracle import FLOATS, assert_same, strided, values
 
 UNARY = """
     abs acos asin atan cos cosh erf erfc exp expm1 log log10 log1p log2 neg reciprocal sigmoid sign
@@ -50,6 +51,8 @@ def test_function_of_two_lists(name, dtype):
         lambda a, b, c: torch._foreach_addcdiv(a, b, c, value=0.5),
         lambda a, b, c: torch._foreach_addcdiv(a, b, c, scalars=[0.5, 1.0, 2.0]),
         lambda a, b, c: torch._foreach_addcmul(a, b, c, scalars=[0.5, 1.0, 2.0]),
+        lambda a, b, c: torch._foreach_addcdiv(a, b, c, torch.tensor([0.5, 1.0, 2.0])),
+        lambda a, b, c: torch._foreach_addcmul(a, b, c, torch.tensor([0.5, 1.0, 2.0])),
         lambda a, b, c: torch._foreach_pow(2.0, a),
         lambda a, b, c: torch._foreach_norm(a),
         lambda a, b, c: torch._foreach_norm(a, 1),
@@ -59,6 +62,62 @@ def test_function_of_two_lists(name, dtype):
 )
 def test_function_of_three_lists(function):
     assert_same(function, tensors(), tensors(seed=5), tensors(seed=9))
+
+
+# --- numbers in memory of the device, which torch_npu passes where CANN has no later version ------
+
+
+def with_number_on_device(name, lists, number, expected):
+    """Call the operator on the NPU; on the CPU, the function that it stands for."""
+    if lists[0][0].device.type == "cpu":
+        return expected(*lists, number)
+    outs = [torch.zeros_like(t) for t in lists[0]]
+    dtype = torch.int8 if isinstance(number, int) else lists[0][0].dtype
+    call(f"aclnnForeach{name}", *lists, torch.tensor([number], dtype=dtype).npu(), outs)
+    return outs
+
+
+def three_lists(dtype: torch.dtype) -> list[list[torch.Tensor]]:
+    """Return lists whose first tensors are strided, each in its own way."""
+    lists = [tensors(dtype, seed) for seed in (0, 5, 9)]
+    for own, kind in zip(lists, ["transposed", "every second", "offset"], strict=True):
+        own[0] = strided(own[0], kind)
+    return lists
+
+
+ON_DEVICE = {
+    **{f"{name}Scalar": (1, getattr(torch, f"_foreach_{name.lower()}"))
+       for name in ("Add", "Sub", "Mul", "Div", "Pow", "Maximum", "Minimum")},
+    "AddList": (2, lambda a, b, alpha: torch._foreach_add(a, b, alpha=alpha)),
+    "SubList": (2, lambda a, b, alpha: torch._foreach_sub(a, b, alpha=alpha)),
+    "AddcmulScalar": (3, lambda a, b, c, value: torch._foreach_addcmul(a, b, c, value=value)),
+    "AddcdivScalar": (3, lambda a, b, c, value: torch._foreach_addcdiv(a, b, c, value=value)),
+}  # fmt: skip
+"""Operator -> how many lists it takes, and the function of torch."""
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("name", ON_DEVICE)
+def test_function_of_lists_and_a_number_on_the_device(name, dtype):
+    count, function = ON_DEVICE[name]
+    lists = three_lists(dtype)[:count]
+    assert_same(lambda *given: with_number_on_device(name, given, 0.625, function), *lists, scale=2)
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize(
+    ("mode", "name"), [(1, "round"), (2, "floor"), (3, "ceil"), (5, "trunc"), (7, "frac")]
+)
+def test_rounding_by_a_mode_on_the_device(mode, name, dtype):
+    function = getattr(torch, f"_foreach_{name}")
+    numbers = [8 * t - 4 for t in three_lists(dtype)[0]] + [torch.tensor([-2.5, 0.5]).to(dtype)]
+    assert_same(
+        lambda given: with_number_on_device(
+            "RoundOffNumber", [given], mode, lambda ts, _: function(ts)
+        ),
+        numbers,
+        exact=True,
+    )
 
 
 def test_more_tensors_than_one_call_takes():

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
+from _aclnn import call
 from _oracle import run_and_wait, values
 
 NCHW, ND, NZ = 0, 2, 29
@@ -128,6 +129,19 @@ def test_a_linear_layer_with_its_weight_in_blocks(dtype):
 def test_a_batched_product_with_weights_in_blocks():
     x, weight = values(3, 5, 24, dtype=torch.float16), values(3, 24, 20, dtype=torch.float16)
     _close(torch.bmm(x.npu(), _nz(weight)), x.float() @ weight.float())
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_batched_product_by_the_operator_of_later_devices(dtype, transposed):
+    # torch_npu multiplies matrices of three dimensions by name before Ascend 950.
+    x = values(3, 24, 5, dtype=dtype).mT
+    weight = values(3, 20, 24, dtype=dtype) if transposed else values(3, 24, 20, dtype=dtype)
+    packed, out = _nz(weight), torch.zeros(3, 5, 20, dtype=dtype).npu()
+    if transposed:
+        weight, packed = weight.mT, packed.mT
+    call("aclnnBatchMatMulWeightNz", x.npu(), packed, out, 0)
+    _close(out, x.float() @ weight.float())
 
 
 def test_one_matrix_of_a_batch_in_blocks():

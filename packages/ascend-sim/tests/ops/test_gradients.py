@@ -31,7 +31,13 @@ FUNCTIONS = {
     "repeat": lambda t: t.repeat_interleave(2, 0),
     "repeat each": lambda t: t.repeat_interleave(torch.tensor([1, 2, 0, 3]).to(t.device), 0),
     "reflected": lambda t: F.pad(t[None], (1, 2), mode="reflect"),
+    "reflected plane": lambda t: F.pad(t[None, None], (1, 2, 3, 0), mode="reflect"),
+    "reflected volume": lambda t: F.pad(t.view(1, 2, 3, 2, 2), (1, 0, 0, 1, 2, 1), mode="reflect"),
+    "replicated line": lambda t: F.pad(t[None], (1, 2), mode="replicate"),
     "replicated": lambda t: F.pad(t[None, None], (1, 2, 1, 1), mode="replicate"),
+    "replicated volume": lambda t: F.pad(
+        t.view(1, 2, 3, 2, 2), (1, 0, 3, 1, 2, 0), mode="replicate"
+    ),
     "circular": lambda t: F.pad(t[None], (1, 2), mode="circular"),
     "pixel_shuffle": lambda t: F.pixel_shuffle(t.view(1, 4, 2, 3), 2),
     "channel_shuffle": lambda t: t + F.channel_shuffle(t.detach().view(1, 4, 2, 3), 2).view(4, 6),

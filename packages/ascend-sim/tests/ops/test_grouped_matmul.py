@@ -4,6 +4,7 @@
 import pytest
 import torch
 import torch_npu
+from _aclnn import call
 from _integers import dynamic, fp19, int4, int8, packed_int4, product
 from _oracle import FLOATS, run_and_wait, values
 
@@ -208,6 +209,46 @@ def test_weights_of_few_bits_with_floating_point_rows(bits, groups_of_k):
     _close(actual, _by_group(x, weights))
 
 
+# --- by the operator that torch_npu calls where CANN has no fifth version ------------------------
+
+
+def _fourth_version(
+    x, weight, dtype, *, bias=None, scale=None, per_token_scale=None, kind=0, act_type=0
+):
+    """Call the operator with one tensor in each list."""
+    out = torch.zeros(len(x), weight.size(-1), dtype=dtype).npu()
+    lists = [None if t is None else [t.npu()] for t in (x, weight, bias, scale)]
+    tokens = None if per_token_scale is None else [per_token_scale.npu()]
+    absent = [None, None, None]  # offset, antiquantScale, antiquantOffset; activation's
+    numbers = 3, 0, kind, act_type  # splitItem, groupType, groupListType, actType
+    outputs = [out], None, None
+    call(
+        "aclnnGroupedMatmulV4",
+        *(*lists, *absent, tokens, _group_list(kind).npu(), *absent, *numbers, *outputs),
+    )
+    return out.cpu()
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["ends", "counts"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_fourth_version_of_the_product(dtype, kind):
+    x, weight = values(ROWS, K, dtype=dtype), values(GROUPS, K, N, dtype=dtype, seed=1)
+    bias = values(GROUPS, N, dtype=torch.float32 if dtype == torch.bfloat16 else dtype, seed=2)
+    _close(_fourth_version(x, weight, dtype, bias=bias, kind=kind), _by_group(x, weight, bias))
+
+
+def test_fourth_version_of_the_product_of_integers():
+    actual = _fourth_version(
+        *(X, WEIGHT, torch.float16),
+        scale=SCALE,
+        per_token_scale=TOKENS,
+        kind=2,
+        act_type=5,
+    )
+    expected = _integers().float() * SCALE[OWNER] * TOKENS.unsqueeze(1)
+    _close(actual, torch.nn.functional.silu(expected))
+
+
 # --- with what comes next ------------------------------------------------------------------------
 
 
@@ -273,14 +314,28 @@ def test_int4_gated_smoothed_and_quantised():
     torch.testing.assert_close(actual_scale.cpu(), expected_scale)
 
 
+def _third_version(x, weight, counts, **named):
+    """Call the operator that torch_npu has for weights that are not in blocks: of int4."""
+    out = torch.zeros(named["output_bs"], weight.size(-1)).npu()
+    absent = [None] * 4  # bias, offset, antiquantScale, antiquantOffset
+    call(
+        "aclnnGroupedMatmulFinalizeRoutingV3",
+        *(x, weight, named["scale"], *absent, named["pertoken_scale"], counts),
+        *(named["shared_input"], named["logit"], named["row_index"], 0),
+        *(named["shared_input_weight"], named["shared_input_offset"], False, False, 1, None, out),
+    )
+    return out
+
+
+@pytest.mark.parametrize("function", [None, _third_version], ids=["", "third version"])
 @pytest.mark.parametrize("shared", [False, True])
-def test_results_go_back_to_their_tokens(internal_formats, shared):
+def test_results_go_back_to_their_tokens(internal_formats, shared, function):
     tokens, top_k, n = ROWS // 2, 2, 256
     weight, scale = int8(GROUPS, K, n, seed=1), values(GROUPS, n, seed=2).abs() / 100
     logit = values(ROWS, seed=5).abs()
     row_index = torch.arange(ROWS).view(top_k, tokens).t().flatten() % tokens
     extra = values(tokens - 1, n, seed=6).bfloat16() if shared else None
-    actual = torch_npu.npu_grouped_matmul_finalize_routing(
+    actual = (function or torch_npu.npu_grouped_matmul_finalize_routing)(
         X.npu(),
         _nz(weight),
         torch.tensor(SIZES).npu(),

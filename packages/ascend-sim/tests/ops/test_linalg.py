@@ -18,12 +18,19 @@ POSITIVE = MATRIX @ MATRIX.t() + 4 * torch.eye(4)
         lambda a: torch.linalg.qr(a)[1].abs(),
         lambda a: torch.linalg.svd(a)[1],
         lambda a: torch.linalg.slogdet(a),
+        torch.slogdet,
         torch.det,
     ],
 )
 @pytest.mark.parametrize("batch", [(), (3,)], ids=str)
 def test_function_of_a_matrix(function, batch):
     assert_same(function, POSITIVE.expand(*batch, 4, 4).contiguous(), scale=10)
+
+
+def test_sign_and_logarithm_of_determinants_of_both_signs():
+    matrices = values(4, 6, 6)[:, 1:, :5]  # strided
+    assert set(torch.slogdet(matrices).sign.tolist()) == {-1.0, 1.0}
+    assert_same(torch.slogdet, matrices, scale=10)
 
 
 @pytest.mark.parametrize("mode", ["reduced", "complete"])
@@ -71,8 +78,8 @@ def test_sampling_by_a_grid_and_its_gradient(mode, padding, corners):
     options = {"mode": mode, "padding_mode": padding, "align_corners": corners}
     sample = with_gradients(lambda t, g: F.grid_sample(t, g, **options))
     assert_same(sample, values(1, 2, 4, 5), values(1, 3, 3, 2, seed=1).tanh() * 1.2, scale=10)
-    points = values(1, 2, 3, 3, 3, seed=1).tanh()
-    assert_same(lambda t, g: F.grid_sample(t, g, **options), values(1, 2, 3, 4, 5), points, scale=4)
+    points = values(1, 2, 3, 3, 3, seed=1).tanh() * 1.2
+    assert_same(sample, values(1, 2, 3, 4, 5), points, scale=10)
 
 
 @pytest.mark.parametrize("corners", [False, True])

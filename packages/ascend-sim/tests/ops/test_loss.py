@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from _oracle import assert_same, values, with_gradients
+from _oracle import FLOATS, assert_same, values, with_gradients
 
 REDUCTIONS = ["none", "mean", "sum"]
 LOSSES = {
@@ -38,6 +38,25 @@ def test_loss_and_its_gradient_equal_cpu(name, reduction):
     target = values(4, 6, seed=1).sigmoid()
     loss = with_gradients(lambda x: LOSSES[name](x, target.to(x.device), reduction=reduction))
     assert_same(loss, values(4, 6))
+
+
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning")
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("log_target", [False, True])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_gradient_of_a_divergence_by_its_target(reduction, log_target, dtype):
+    target = values(4, 6, seed=1, dtype=dtype).softmax(-1)
+    target = target.log() if log_target else target
+    loss = with_gradients(lambda x, y: F.kl_div(x, y, reduction=reduction, log_target=log_target))
+    assert_same(loss, values(4, 6, dtype=dtype).log_softmax(-1), target, scale=4)
+
+
+def test_gradient_of_a_divergence_is_zero_where_its_target_is():
+    # As torch's own was when it had an operator for it (_kl_div_target_backward).
+    target = torch.tensor([0.0, 0.25, 0.75]).npu().requires_grad_()
+    F.kl_div(torch.zeros(3).npu(), target, reduction="sum").backward()
+    expected = torch.tensor([0.0, 0.25, 0.75]).log() + 1
+    torch.testing.assert_close(target.grad.cpu(), expected.nan_to_num(neginf=0.0))
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)

@@ -147,7 +147,8 @@ def test_quant_matmul_refuses(arguments, text):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("group_size", [0, 32])
 @pytest.mark.parametrize("bits", ["8", "4", "4 transposed"])
-def test_weights_of_few_bits_with_floating_point_rows(bits, group_size, dtype):
+@pytest.mark.parametrize("inner_precise", [0, 1])  # 1, about speed, is another operator
+def test_weights_of_few_bits_with_floating_point_rows(inner_precise, bits, group_size, dtype):
     k, n = 80, 24
     x, groups = values(5, k, dtype=dtype), -(-k // group_size) if group_size else 1
     scale = (values(groups, n, seed=1) / 50).to(dtype)
@@ -166,6 +167,7 @@ def test_weights_of_few_bits_with_floating_point_rows(bits, group_size, dtype):
         offset.npu(),
         bias=bias.npu(),
         antiquant_group_size=group_size,
+        inner_precise=inner_precise,
     )
     group = torch.arange(k) // group_size if group_size else torch.zeros(k, dtype=torch.long)
     weights = (weight.double() + offset.double()[group]) * scale.double()[group]

@@ -4,7 +4,8 @@
 import pytest
 import torch
 import torch_npu
-from _oracle import assert_same, values
+from _aclnn import call
+from _oracle import FLOATS, assert_same, values
 
 
 def _top_k_top_p(logits, p, k):
@@ -135,6 +136,30 @@ def test_noise_divides_the_probabilities_in_descending_order():
     noise[0, 2] = 1e-6  # the third likeliest token is 4
     assert sample(LIKELY.log(), [None], [None], q=noise)[0].item() == 4
     assert sample(LIKELY.log(), [2], [None], q=noise)[0].item() in (1, 3)
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("eps", [1e-8, 2.0])
+def test_first_version_of_the_sample(eps, dtype):
+    """The limits of rows, and noise with `eps`; torch_npu calls the second version if it can."""
+    kept = [[1, 3, 4, 0, 2], [1, 3, 4], [1, 3]]  # by no limit, by top_k, by top_p
+    top_k, top_p = torch.tensor([0, 3, 0], dtype=torch.int32), torch.tensor([1.0, 1.0, 0.6])
+    noise = torch.tensor(
+        [[1.0, 0.8, 0.02, 0.5, 0.4], [1.0, 0.1, 0.8, 0.001, 0.001], [0.5, 0.01, 0.001, 1.0, 1.0]]
+    )
+    logits = LIKELY.log().to(dtype).expand(3, -1).contiguous()
+    selected = torch.full((3,), -1, dtype=torch.int64).npu()
+    stay = torch.zeros(3, 5).npu()
+    call(
+        "aclnnTopKTopPSample",
+        *(logits.npu(), top_k.npu(), top_p.to(dtype).npu(), noise.npu(), eps, True, 32),
+        *(selected, stay),
+    )
+    for i, tokens in enumerate(kept):
+        score = LIKELY[0, tokens] / (noise[i, : len(tokens)] + eps)
+        assert selected[i].item() == tokens[score.argmax()]
+        hidden = ~torch.isin(torch.arange(5), torch.tensor(tokens))
+        assert torch.equal(stay[i].cpu(), logits[i].float().masked_fill(hidden, -torch.inf))
 
 
 def test_probabilities_are_taken_as_they_are():

@@ -65,6 +65,8 @@ bool Misread(Mutation::Kind kind, std::vector<T>& values) {
 bool Differ(const at::Tensor& one, const at::Tensor& other);
 bool Differ(const at::Scalar& one, const at::Scalar& other);
 template <class T>
+bool Differ(const std::vector<T>& one, const std::vector<T>& other);
+template <class T>
 bool Differ(const T& one, const T& other) {
   if constexpr (requires { one != other; }) {
     return one != other;
