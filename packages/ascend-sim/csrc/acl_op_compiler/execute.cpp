@@ -35,7 +35,7 @@ bool InHostMemory(const aclTensorDesc* desc) { return desc != nullptr && desc->p
 
 template <class T>
 std::vector<int64_t> ValuesOf(const aclDataBuffer& buffer, int64_t count) {
-  Require(buffer.data != nullptr && buffer.bytes >= count * sizeof(T),
+  Require(buffer.data != nullptr && static_cast<size_t>(count) <= buffer.bytes / sizeof(T),
           "an operand in host memory is smaller than described");
   const auto* values = static_cast<const T*>(buffer.data);
   return {values, values + count};

@@ -120,7 +120,8 @@ void CheckWeight(const Weight& weight, int64_t in, int64_t out) {
 }
 
 void CheckShapes(const Prolog& p) {
-  Require(p.x.dim() == 2 || p.x.dim() == 3, "tokenX must be [T, He] or [B, S, He]");
+  Require((p.x.dim() == 2 || p.x.dim() == 3) && p.x.size(-1) > 0,
+          "tokenX must be [T, He] or [B, S, He]");
   Require(p.up_key.dim() == 3, "weightUk must be [N, D, Hckv]");
   const auto tokens = p.tokens(), heads = p.up_key.size(0), size = p.up_key.size(1),
              latent = p.up_key.size(2);
