@@ -37,7 +37,6 @@ VOLUMES = {
 MAXIMA_OF_VOLUMES = {
     "maximum": lambda t: F.max_pool3d(t, 2),
     "maximum of padded": lambda t: F.max_pool3d(t, (2, 3, 2), stride=(1, 2, 3), padding=(0, 1, 1)),
-    "maximum, dilated": lambda t: F.max_pool3d(t, 2, stride=1, dilation=(1, 2, 3)),
     "maximum, ceiling": lambda t: F.max_pool3d(t, 2, ceil_mode=True),
 }
 
@@ -91,8 +90,8 @@ def max_pool_with_indices(x, *arguments):
 
 # kernel, stride, padding, dilation, ceil_mode
 WINDOWS = [
-    ([3, 2], [2, 1], [1, 0], [1, 2], False),
-    ([2, 3], [1, 2], [0, 1], [2, 1], False),
+    ([3, 2], [2, 1], [1, 0], [1, 1], False),
+    ([2, 3], [1, 2], [0, 1], [1, 1], False),
     ([2, 2], [2, 3], [0, 0], [1, 1], True),
 ]
 

@@ -138,7 +138,7 @@ def test_noise_divides_the_probabilities_in_descending_order():
     assert sample(LIKELY.log(), [2], [None], q=noise)[0].item() in (1, 3)
 
 
-@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("dtype", FLOATS[1:], ids=str)
 @pytest.mark.parametrize("eps", [1e-8, 2.0])
 def test_first_version_of_the_sample(eps, dtype):
     """The limits of rows, and noise with `eps`; torch_npu calls the second version if it can."""
