@@ -2,7 +2,8 @@
 """Fuzz the C API of libopapi: no call, however wrong, may end the process or write elsewhere.
 
 ``python packages/ascend-sim/fuzz --minutes 2 [--seed N] [--only WORD]``. Prints each finding as the
-smallest call that shows it; fails when there is one. ``--call JSON`` makes such a call again.
+smallest call that shows it; fails when there is one. ``--call JSON`` makes such a call again. Those
+of found.jsonl, which once were findings, are made first.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,11 @@ from hypothesis.errors import Flaky
 
 __all__ = ["main"]
 
+FOUND = Path(__file__).with_name("found.jsonl")
 WORKER = Path(__file__).with_name("worker.py")
 PATIENCE = 20.0  # seconds until a call counts as one that never ends
 BATCH = 400
+MUCH = 1 << 26  # elements, of which an operator does not do so many in PATIENCE
 
 
 class FindingError(AssertionError):
@@ -101,6 +105,15 @@ class Child:
             process.wait()
 
 
+def asks_for_much(arguments: Any) -> bool:
+    """Whether a call has a size or another number with which it may well take long."""
+    if isinstance(arguments, dict):
+        arguments = list(arguments.values())
+    if isinstance(arguments, list):
+        return any(map(asks_for_much, arguments))
+    return isinstance(arguments, int) and abs(arguments) >= MUCH
+
+
 class Fuzzer:
     """Draws calls until the time is up."""
 
@@ -108,6 +121,14 @@ class Fuzzer:
         self._child, self._operators, self._until = child, operators, until
         self.codes: dict[str, int] = {}
         self.findings: list[str] = []
+
+    def repeat(self, calls: Iterable[dict[str, Any]]) -> None:
+        """Make calls that are known."""
+        for call in calls:
+            try:
+                self._child.call(call)
+            except FindingError as finding:
+                self._report(call, finding)
 
     def run(self, first_seed: int) -> None:
         """Run batches; an operator with a finding is left out of the next ones."""
@@ -130,7 +151,7 @@ class Fuzzer:
                 try:
                     code = self._child.call(call)
                 except EndlessError as endless:
-                    if call["op"] in self._operators:
+                    if call["op"] in self._operators and not asks_for_much(call["arguments"]):
                         self._report(call, endless)
                     return
                 except FindingError as finding:
@@ -149,7 +170,7 @@ class Fuzzer:
         when = "" if sure else " (once, not when called again)"
         self.findings.append(f"{finding}{when}: --call '{json.dumps(call)}'")
         print(self.findings[-1], flush=True)
-        del self._operators[call["op"]]
+        self._operators.pop(call["op"], None)
 
 
 def main() -> int:
@@ -166,6 +187,8 @@ def main() -> int:
         return 0
     operators = {n: kinds for n, kinds in child.operators.items() if options.only in n}
     fuzzer = Fuzzer(child, operators, time.monotonic() + options.minutes * 60)
+    known = [json.loads(line) for line in FOUND.read_text(encoding="utf-8").splitlines()]
+    fuzzer.repeat(call for call in known if call["op"] in operators)
     fuzzer.run(options.seed)
     child.close()
     total = sum(fuzzer.codes.values())

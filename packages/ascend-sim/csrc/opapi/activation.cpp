@@ -138,6 +138,7 @@ ACLNN_OP(aclnnInplaceThreshold, (Tensor & self, const Scalar& threshold, const S
 // By the input (`self`) or by the output of the forward function, as the function's own is.
 #define GRADIENT(Name, function)                                                                  \
   ACLNN_OP(aclnn##Name, (const Tensor& grad, const Tensor& self_or_result, Tensor& grad_input)) { \
+    RequireElements(grad_input, grad.sizes(), self_or_result.sizes());                            \
     Store(grad_input, at::function(grad, self_or_result));                                        \
   }
 

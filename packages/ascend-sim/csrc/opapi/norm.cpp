@@ -47,8 +47,12 @@ void RmsNormInto(const Tensor& x, const Tensor& gamma, double epsilon, Tensor& y
   TORCH_CHECK(x.scalar_type() == y.scalar_type(), "y must have x's dtype");
   TORCH_CHECK(x.dim() >= gamma.dim() && x.sizes().slice(x.dim() - gamma.dim()) == gamma.sizes(),
               "gamma's shape ", gamma.sizes(), " must be the last of x's dimensions ", x.sizes());
+  TORCH_CHECK(y.sizes() == x.sizes(), "y must have x's shape ", x.sizes(), ", got ", y.sizes());
   const int64_t n = gamma.numel();
   if (x.numel() == 0) return;
+  TORCH_CHECK(rstd == nullptr || rstd->numel() == 0 || rstd->numel() == x.numel() / n,
+              "rstd must have one element for each of the ", x.numel() / n, " rows, got ",
+              rstd == nullptr ? 0 : rstd->numel());
   const auto input = x.contiguous();
   const auto weight = gamma.to(at::kFloat).contiguous();
   const auto output = y.is_contiguous() ? y : at::empty_like(input);

@@ -95,11 +95,19 @@ ACLNN_OP(aclnnAvgPool3dBackward, (const Tensor& grad, const Tensor& self, const 
         at::avg_pool3d_backward(Wide(grad), Wide(self), kernel, StrideOr(stride, kernel), padding,
                                 ceil_mode, count_include_pad, Divisor(divisor)));
 }
+// ATen divides by the sizes of the input, and reads as many planes as the gradient has.
+void RequireGradientOf(const Tensor& self, const Tensor& grad) {
+  Require(self.dim() == grad.dim(), "gradOutput must have as many dimensions as self, ", self.dim(),
+          ", got ", grad.dim());
+  Require(self.numel() > 0 || grad.numel() == 0, "gradOutput must be empty as self is, got ",
+          grad.sizes());
+}
 ACLNN_OP(aclnnAdaptiveAvgPool2d, (const Tensor& self, const Ints& output_size, Tensor& out)) {
   Store(out, at::adaptive_avg_pool2d(self, output_size));
 }
 ACLNN_OP(aclnnAdaptiveAvgPool2dBackward,
          (const Tensor& grad, const Tensor& self, Tensor& grad_input)) {
+  RequireGradientOf(self, grad);
   Store(grad_input, at::_adaptive_avg_pool2d_backward(grad, self));
 }
 ACLNN_OP(aclnnAdaptiveAvgPool3d, (const Tensor& self, const Ints& output_size, Tensor& out)) {
@@ -107,6 +115,7 @@ ACLNN_OP(aclnnAdaptiveAvgPool3d, (const Tensor& self, const Ints& output_size, T
 }
 ACLNN_OP(aclnnAdaptiveAvgPool3dBackward,
          (const Tensor& grad, const Tensor& self, Tensor& grad_input)) {
+  RequireGradientOf(self, grad);
   Store(grad_input, at::_adaptive_avg_pool3d_backward(grad, self));
 }
 

@@ -164,11 +164,13 @@ ACLNN_OP(aclnnLogSumExp, (const Tensor& self, const Ints& dims, bool keepdim, Te
 // By the output of the forward function.
 ACLNN_OP(aclnnSoftmaxBackward,
          (const Tensor& grad, const Tensor& output, int64_t dim, Tensor& grad_input)) {
+  RequireSameShape(grad, output);
   Store(grad_input, at::_softmax_backward_data(grad.to(output.scalar_type()), output, dim,
                                                output.scalar_type()));
 }
 ACLNN_OP(aclnnLogSoftmaxBackward,
          (const Tensor& grad, const Tensor& output, int64_t dim, Tensor& grad_input)) {
+  RequireSameShape(grad, output);
   Store(grad_input, at::_log_softmax_backward_data(grad.to(output.scalar_type()), output, dim,
                                                    output.scalar_type()));
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <ATen/ATen.h>
+#include <ATen/ExpandUtils.h>
 
 #include <optional>
 #include <tuple>
@@ -40,6 +41,20 @@ inline void StoreIf(bool wanted, std::optional<at::Tensor>& out, const at::Tenso
 inline void RequireElements(const at::Tensor& out, int64_t elements, const char* what) {
   TORCH_CHECK(elements == out.numel(), what, " make ", elements, " elements, but the output has ",
               out.numel());
+}
+
+// Likewise for functions of two tensors, which broadcast: `out` must have as many elements as both
+// of them give together.
+inline void RequireElements(const at::Tensor& out, at::IntArrayRef one, at::IntArrayRef other) {
+  const auto sizes = at::infer_size(one, other);
+  TORCH_CHECK(c10::multiply_integers(sizes) == out.numel(), "the output has shape ", out.sizes(),
+              ", the result has shape ", at::IntArrayRef(sizes));
+}
+
+// For gradients of functions that leave the shape as it is.
+inline void RequireSameShape(const at::Tensor& grad, const at::Tensor& output) {
+  TORCH_CHECK(grad.sizes() == output.sizes(), "gradOutput must have output's shape ",
+              output.sizes(), ", got ", grad.sizes());
 }
 
 }  // namespace ascend_sim::opapi
