@@ -138,8 +138,14 @@ def test_noise_divides_the_probabilities_in_descending_order():
     assert sample(LIKELY.log(), [2], [None], q=noise)[0].item() in (1, 3)
 
 
+@pytest.mark.parametrize(("eps", "token"), [(0.5, 4), (2.0, 1)])
+def test_eps_is_added_to_the_noise(eps, token):
+    noise = torch.tensor([[1.0, 0.8, 0.02, 0.5, 0.4]])
+    assert sample(LIKELY.log(), [None], [None], q=noise, eps=eps)[0].item() == token
+
+
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize("eps", [1e-8, 2.0])
+@pytest.mark.parametrize("eps", [1e-8, 0.5, 2.0])
 def test_first_version_of_the_sample(eps, dtype):
     """The limits of rows, and noise with `eps`; torch_npu calls the second version if it can."""
     kept = [[1, 3, 4, 0, 2], [1, 3, 4], [1, 3]]  # by no limit, by top_k, by top_p
