@@ -138,6 +138,15 @@ def test_noise_divides_the_probabilities_in_descending_order():
     assert sample(LIKELY.log(), [2], [None], q=noise)[0].item() in (1, 3)
 
 
+@pytest.mark.parametrize(
+    ("ks_max", "k", "kept"), [(16, 16, 16), (16, 17, 100), (9, 16, 16), (1024, 50, 50)]
+)
+def test_a_top_k_beyond_the_largest_is_no_limit(ks_max, k, kept):
+    """The largest is rounded up to a multiple of 8."""
+    _, logits = sample(values(1, 100), [k], [None], is_need_logits=True, ks_max=ks_max)
+    assert logits.isfinite().sum() == kept
+
+
 @pytest.mark.parametrize(("eps", "token"), [(0.5, 4), (2.0, 1)])
 def test_eps_is_added_to_the_noise(eps, token):
     noise = torch.tensor([[1.0, 0.8, 0.02, 0.5, 0.4]])
