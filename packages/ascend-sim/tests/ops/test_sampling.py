@@ -138,8 +138,23 @@ def test_noise_divides_the_probabilities_in_descending_order():
     assert sample(LIKELY.log(), [2], [None], q=noise)[0].item() in (1, 3)
 
 
+@pytest.mark.parametrize(
+    ("ks_max", "k", "kept"), [(16, 16, 16), (16, 17, 100), (9, 16, 16), (1024, 50, 50)]
+)
+def test_a_top_k_beyond_the_largest_is_no_limit(ks_max, k, kept):
+    """The largest is rounded up to a multiple of 8."""
+    _, logits = sample(values(1, 100), [k], [None], is_need_logits=True, ks_max=ks_max)
+    assert logits.isfinite().sum() == kept
+
+
+@pytest.mark.parametrize(("eps", "token"), [(0.5, 4), (2.0, 1)])
+def test_eps_is_added_to_the_noise(eps, token):
+    noise = torch.tensor([[1.0, 0.8, 0.02, 0.5, 0.4]])
+    assert sample(LIKELY.log(), [None], [None], q=noise, eps=eps)[0].item() == token
+
+
 @pytest.mark.parametrize("dtype", FLOATS[1:], ids=str)
-@pytest.mark.parametrize("eps", [1e-8, 2.0])
+@pytest.mark.parametrize("eps", [1e-8, 0.5, 2.0])
 def test_first_version_of_the_sample(eps, dtype):
     """The limits of rows, and noise with `eps`; torch_npu calls the second version if it can."""
     kept = [[1, 3, 4, 0, 2], [1, 3, 4], [1, 3]]  # by no limit, by top_k, by top_p
