@@ -125,6 +125,8 @@ def _package_with(library: Path, folder: Path) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "ascend_sim"]:
         del sys.modules[name]
     sys.path.insert(0, str(folder))
+    # An editable installation is found before any path.
+    sys.meta_path[:] = [f for f in sys.meta_path if not type(f).__name__.startswith("ScikitBuild")]
 
 
 def _load(suite: str) -> ctypes.CDLL:
@@ -135,7 +137,10 @@ def _load(suite: str) -> ctypes.CDLL:
     import pytest  # noqa: F401
     import torch_npu  # noqa: F401
 
-    return ctypes.CDLL("libopapi.so")
+    library = ctypes.CDLL("libopapi.so")
+    if not hasattr(library, "ascendSimPlant"):
+        raise SystemExit("libopapi was built without ASCEND_SIM_MUTATE: nothing can be planted")
+    return library
 
 
 def _operators(library: ctypes.CDLL, words: list[str]) -> dict[str, list[str]]:
