@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Streams and events of torch_npu."""
 
+import threading
 import time
 
 import pytest
 import torch
+import torch_npu
 
 
 def work(milliseconds: float = 30.0) -> torch.Tensor:
@@ -32,12 +34,19 @@ def test_a_stream_of_either_priority_does_its_work(priority: int) -> None:
 
 
 def test_the_host_runs_ahead_of_a_stream() -> None:
-    stream, done = torch.npu.Stream(), torch.npu.Event()
-    with torch.npu.stream(stream):
-        work()
-        done.record()
-    assert not done.query()
-    done.synchronize()
+    """Given a stream that a host function holds up, the host is not."""
+    stream, done, gate = torch.npu.Stream(), torch.npu.Event(), threading.Event()
+    torch_npu.npu._subscribe_report(stream)
+    try:
+        torch_npu.npu._launch_host_func(stream, lambda _: gate.wait(), None)
+        done.record(stream)
+        assert not done.query()
+        assert not stream.query()
+        gate.set()
+        done.synchronize()
+    finally:
+        gate.set()
+        torch_npu.npu._unsubscribe_report(stream)
     assert done.query()
     assert stream.query()
 
