@@ -47,6 +47,8 @@ ACLNN_OP(aclnnBatchNormBackward,
           const OptTensor& running_mean, const OptTensor& running_var, const OptTensor& mean,
           const OptTensor& rstd, bool training, double epsilon, const Bools& wanted,
           OptTensor& grad_input, OptTensor& grad_weight, OptTensor& grad_bias)) {
+  RequireSameShape(grad, input);
+  Require(input.dim() >= 2 && input.size(1) > 0, "input must have channels, got ", input.sizes());
   StoreGradients(
       wanted, grad_input, grad_weight, grad_bias,
       at::native_batch_norm_backward(Float(grad), Float(input), Float(weight), Float(running_mean),

@@ -52,9 +52,9 @@ inline void RequireElements(const at::Tensor& out, at::IntArrayRef one, at::IntA
 }
 
 // For gradients of functions that leave the shape as it is.
-inline void RequireSameShape(const at::Tensor& grad, const at::Tensor& output) {
-  TORCH_CHECK(grad.sizes() == output.sizes(), "gradOutput must have output's shape ",
-              output.sizes(), ", got ", grad.sizes());
+inline void RequireSameShape(const at::Tensor& grad, const at::Tensor& forward) {
+  TORCH_CHECK(grad.sizes() == forward.sizes(), "the gradient must have the shape ", forward.sizes(),
+              ", got ", grad.sizes());
 }
 
 }  // namespace ascend_sim::opapi

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch_npu
 from _aclnn import call
-from _attention import TRIANGLE, assert_near, attend, hidden, over_pages, paged
+from _attention import TRIANGLE, assert_near, attend, hidden, over_pages, paged, rows_of
 from _oracle import FLOATS, values
 
 BLOCK = 16
@@ -207,8 +207,7 @@ def test_second_version_of_the_operator_agrees():
     assert torch.equal(first.cpu(), second.cpu())
 
 
-# What FusedInferAttentionScore takes between the lengths and the attributes.
-_SCALES_AND_PREFIXES = [None] * 17
+# What FusedInferAttentionScore takes before and after the attributes.
 _MORE_OF_VERSION = {2: [], 5: [None] * 7}
 _MODES_OF_VERSION = {2: [], 5: [0, 0]}
 
@@ -216,15 +215,21 @@ _MODES_OF_VERSION = {2: [], 5: [0, 0]}
 @pytest.mark.parametrize("version", [2, 5])
 def test_other_versions_of_the_operator_attend_as_well(version):
     """Which version torch_npu calls depends on CANN and on the arguments."""
-    query, key, value = (values(2, 5, 2, 16, seed=seed) for seed in range(3))
-    out, lse = torch.zeros(2, 5, 2, 16).npu(), torch.zeros(1).npu()
-    tensors = [query.npu(), [key.npu()], [value.npu()], None, TRIANGLE.npu(), [5, 5], [5, 5]]
-    attributes = [2, SCALE, 2147483647, 2147483647, b"BSND", 2, 2, 0, 0, 0, False, 0, 0]
+    keys, before, after = [9, 20], 3, 1
+    key, value, table = paged(keys, BLOCK, (2, 16), (2, 16))
+    query = values(2, 5, 4, 16)
+    out, lse = torch.zeros(2, 5, 4, 16).npu(), torch.zeros(1).npu()
+    pages = [[key.flatten(2).npu()], [value.flatten(2).npu()]]
+    scales = [None] * 7
+    prefixes_and_padding = [None] * 9
     call(
         f"aclnnFusedInferAttentionScoreV{version}",
-        *(tensors + _SCALES_AND_PREFIXES + _MORE_OF_VERSION[version]),
-        *(attributes + _MODES_OF_VERSION[version] + [out, lse]),
+        *(query.npu(), *pages, None, TRIANGLE.npu(), [5, 5], keys),
+        *(*scales, table.npu(), *prefixes_and_padding, *_MORE_OF_VERSION[version]),
+        *(4, SCALE, before, after, b"BSND", 2, 4, 0, BLOCK, 0, False, 0, 0),
+        *(*_MODES_OF_VERSION[version], out, lse),
     )
-    masked = hidden(5, 5, 2)
-    expected = [attend(query[i], key[i], value[i], masked)[0] for i in range(2)]
-    assert_near(out, torch.stack(expected))
+    for i, length in enumerate(keys):
+        masked = hidden(5, length, 4, before=before, after=after)
+        k, v = (rows_of(cache, table[i], length) for cache in (key, value))
+        assert_near(out[i], attend(query[i], k, v, masked)[0])
