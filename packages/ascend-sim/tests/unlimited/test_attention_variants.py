@@ -38,6 +38,23 @@ class TestPackedQueries:
         assert_near(actual, expected)
 
 
+def test_a_query_may_be_a_part_of_a_wider_tensor():
+    wide = values(2, 3, 4, 2 * 16)
+    query, (key, value) = wide[..., 16:], (values(2, 9, 2, 16, seed=seed) for seed in (1, 2))
+    actual, _ = torch_npu.npu_fused_infer_attention_score_v2(
+        wide.npu()[..., 16:],
+        key.npu(),
+        value.npu(),
+        num_query_heads=4,
+        num_key_value_heads=2,
+        softmax_scale=SCALE,
+        input_layout="BSND",
+    )
+    for i in range(2):
+        expected, _ = attend(query[i], key[i], value[i], hidden(3, 9, 0))
+        assert_near(actual[i], expected)
+
+
 @pytest.mark.parametrize("layout", ["TND", "TND_NTD", "NTD_TND", "NTD"])
 def test_packed_layouts_of_queries_and_results(layout):
     queries, keys = [3, 40], [5, 60]
