@@ -211,6 +211,38 @@ def test_an_int8_cache_is_scaled_as_it_is_read(mode, offset, together):
         assert_near(actual[i], attend(query[i], k[i], v[i], hidden(1, 24, 0))[0])
 
 
+@pytest.mark.parametrize(("key_mode", "value_mode"), [("tensor", "token"), ("token", "channel")])
+def test_keys_and_values_are_scaled_each_in_its_way(key_mode, value_mode):
+    """The second version of the operator."""
+    query, *cached = _dense(1)
+    offsets, modes = (3.0, -2.0), (key_mode, value_mode)
+    scales, spreads = zip(*(_shaped(mode, 2, 24, 2, 16) for mode in modes), strict=True)
+    keys, others = map(_quantise, cached, spreads, offsets)
+    shifts = map(torch.full_like, scales, offsets)
+    key_offset, value_offset = (shift.npu() for shift in shifts)
+    actual, _ = torch_npu.npu_fused_infer_attention_score_v2(
+        query.npu(),
+        keys.npu(),
+        others.npu(),
+        dequant_scale_key=scales[0].npu(),
+        dequant_offset_key=key_offset,
+        dequant_scale_value=scales[1].npu(),
+        dequant_offset_value=value_offset,
+        key_quant_mode=int(key_mode == "token"),
+        value_quant_mode=int(value_mode == "token"),
+        num_query_heads=4,
+        num_key_value_heads=2,
+        softmax_scale=SCALE,
+        input_layout="BSND",
+    )
+    k, v = (
+        (rows.float() + offset) * spread
+        for rows, offset, spread in zip((keys, others), offsets, spreads, strict=True)
+    )
+    for i in range(2):
+        assert_near(actual[i], attend(query[i], k[i], v[i], hidden(1, 24, 0))[0])
+
+
 @pytest.mark.parametrize("layout", ["BSH", "BSND", "BNSD"])
 def test_incre_flash_attention_over_pages(layout):
     keys = [20, 50]
