@@ -18,7 +18,7 @@ def _fuzz(environ: dict[str, str], *options: str) -> subprocess.CompletedProcess
 
 
 def test_no_call_of_an_operator_ends_the_process(clean_environ) -> None:
-    minutes = os.environ.get("ASCEND_SIM_FUZZ_MINUTES", "0.5")
+    minutes = os.environ.get("ASCEND_SIM_FUZZ_MINUTES", "2")
     done = _fuzz(clean_environ, "--minutes", minutes, "--seed", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 finding(s)" in done.stdout
