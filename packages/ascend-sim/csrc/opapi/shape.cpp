@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Copies, fills, sequences, and operators that rearrange elements.
+#include <cmath>
+
 #include "op.h"
 #include "store.h"
 
@@ -26,10 +28,19 @@ ACLNN_OP(aclnnInplaceFillDiagonal, (Tensor & self, const Scalar& value, bool wra
 // --- sequences
 // -------------------------------------------------------------------------------------
 
+// ATen divides by the step in the dtype of the output, where it may have become 0.
+void RequireStep(const Scalar& step, const Tensor& out) {
+  const bool whole = at::isIntegralType(out.scalar_type(), /*includeBool=*/true);
+  TORCH_CHECK(whole ? std::abs(step.toDouble()) >= 1 : step.toDouble() != 0,
+              "step must not be 0 as ", out.scalar_type(), ", got ", step);
+}
+
 ACLNN_OP(aclnnArange, (const Scalar& start, const Scalar& end, const Scalar& step, Tensor& out)) {
+  RequireStep(step, out);
   at::arange_out(out, start, end, step);
 }
 ACLNN_OP(aclnnRange, (const Scalar& start, const Scalar& end, const Scalar& step, Tensor& out)) {
+  RequireStep(step, out);
   at::range_out(out, start, end, step);
 }
 ACLNN_OP(aclnnLinspace, (const Scalar& start, const Scalar& end, int64_t steps, Tensor& out)) {
