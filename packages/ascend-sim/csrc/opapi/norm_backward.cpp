@@ -48,7 +48,7 @@ ACLNN_OP(aclnnBatchNormBackward,
           const OptTensor& rstd, bool training, double epsilon, const Bools& wanted,
           OptTensor& grad_input, OptTensor& grad_weight, OptTensor& grad_bias)) {
   RequireSameShape(grad, input);
-  Require(input.dim() >= 2 && input.size(1) > 0, "input must have channels, got ", input.sizes());
+  Require(input.dim() >= 2 && input.numel() > 0, "input must not be empty, got ", input.sizes());
   StoreGradients(
       wanted, grad_input, grad_weight, grad_bias,
       at::native_batch_norm_backward(Float(grad), Float(input), Float(weight), Float(running_mean),

@@ -43,9 +43,6 @@ TensorLimit As(int argument, const char* name, int as, DtypeSet others = 0, int 
   return {argument, name, others, as, least, most};
 }
 
-// A cube has no way from bfloat16 to float16; some operators refuse HF32 of all but float32.
-ValueLimit NotFp16(int argument) { return {argument, "cubeMathType", 0, 4, 2, kBFloat16}; }
-ValueLimit NotHf32(int argument) { return {argument, "cubeMathType", 0, 4, 3, kHalves}; }
 ValueLimit NoDilation(int argument) { return {argument, "dilation", 1, 1}; }
 
 const std::vector<OperatorLimits>& Table() {
@@ -118,17 +115,14 @@ const std::vector<OperatorLimits>& Table() {
       {"aclnnAddRelu", {Of(0, "self", kNumbers), Of(1, "other", kNumbers)}},
 
       // --- products: nn/matmul/* ---
-      {"aclnnMatmul", {Of(0, "self", kFloats, 1, 6)}, {NotFp16(3), NotHf32(3)}},
-      {"aclnnMm", {Of(0, "self", kFloats, 2, 2)}, {NotFp16(3), NotHf32(3)}},
-      {"aclnnAddmv", {}, {NotFp16(6), NotHf32(6)}},
+      {"aclnnMatmul", {Of(0, "self", kFloats, 1, 6)}},
+      {"aclnnMm", {Of(0, "self", kFloats, 2, 2)}},
+      {"aclnnAddmv", {}},
       {"aclnnBatchMatMul", {Of(0, "self", kFloats, 3, 3)}},
-      {"aclnnAddmm",
-       {Of(0, "self", kFloats, 0, 2), Of(1, "mat1", kFloats, 2, 2)},
-       {NotFp16(6), NotHf32(6)}},
+      {"aclnnAddmm", {Of(0, "self", kFloats, 0, 2), Of(1, "mat1", kFloats, 2, 2)}},
       {"aclnnInplaceAddmm",
        {Of(0, "selfRef", kFloats, 2, 2), Of(1, "mat1", kFloats, 2, 2),
-        Of(2, "mat2", kFloats, 2, 2)},
-       {NotFp16(5), NotHf32(5)}},
+        Of(2, "mat2", kFloats, 2, 2)}},
       {"aclnnBaddbmm",
        {Of(0, "self", kFloats, 0, 3), Of(1, "batch1", kFloats, 3, 3),
         Of(2, "batch2", kFloats, 3, 3)}},
@@ -138,18 +132,15 @@ const std::vector<OperatorLimits>& Table() {
 
       // --- convolutions: nn/conv/*, cv/image/col2im ---
       {"aclnnConvolution",
-       {Of(0, "input", kFloats, 3, 5), Of(1, "weight", kFloats, 3, 5), Of(2, "bias", kFloats, 1)},
-       {NotFp16(10)}},
+       {Of(0, "input", kFloats, 3, 5), Of(1, "weight", kFloats, 3, 5), Of(2, "bias", kFloats, 1)}},
       {"aclnnConvDepthwise2d",
-       {Of(0, "self", kFloats, 4, 4), Of(1, "weight", kFloats, 4, 4), Of(3, "bias", kFloats, 1, 1)},
-       {NotFp16(8)}},
+       {Of(0, "self", kFloats, 4, 4), Of(1, "weight", kFloats, 4, 4),
+        Of(3, "bias", kFloats, 1, 1)}},
       {"aclnnConvTbc",
-       {Of(0, "self", kFloats, 3, 3), Of(1, "weight", kFloats, 3, 3), As(2, "bias", 0, 0, 1, 1)},
-       {NotFp16(5)}},
+       {Of(0, "self", kFloats, 3, 3), Of(1, "weight", kFloats, 3, 3), As(2, "bias", 0, 0, 1, 1)}},
       {"aclnnConvolutionBackward",
        {Of(0, "gradOutput", kFloats, 3, 5), Of(1, "input", kFloats, 3, 5),
-        Of(2, "weight", kFloats, 3, 5)},
-       {NotFp16(11)}},
+        Of(2, "weight", kFloats, 3, 5)}},
       {"aclnnIm2colBackward", {Of(0, "gradOutput", kFloats, 2, 3)}},
 
       // --- pooling: nn/pooling/* ---

@@ -31,8 +31,6 @@ struct ValueLimit {
   int argument;
   const char* name;
   int64_t least, most;
-  std::optional<int64_t> except = {};
-  DtypeSet when = ~DtypeSet{0};  // only if the operator's first argument has one of these dtypes
 };
 
 struct OperatorLimits {
