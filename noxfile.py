@@ -242,7 +242,7 @@ def _install_product(session: nox.Session, *more: str) -> None:
     """Install the wheels by path, so that no index package of the same name can be chosen."""
     ours = [str(wheel) for wheel in sorted(DIST.glob("*.whl"))]
     session.install(*PRODUCT, *ours, *_vllm_wheels(), *more)
-    # In an environment that is used again (nox -R), wheels of the same version are new ones.
+    # In an environment that is used again (nox -r), wheels of the same version are new ones.
     session.install("--force-reinstall", "--no-deps", *ours)
 
 
