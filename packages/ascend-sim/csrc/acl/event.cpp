@@ -107,8 +107,7 @@ void Create(aclrtEvent* out, Event::Mode mode, uint32_t flags, Event::Ids ids,
 }
 
 void CreateIpc(aclrtEvent* out) {
-  Create(out, Event::Mode::kIpc, abi::kEventIpc, Event::Ids::kAtCreation,
-         IpcEvent::Make(CurrentContext()->OnDevice().MachineId()));
+  Create(out, Event::Mode::kIpc, abi::kEventIpc, Event::Ids::kAtCreation, IpcEvent::Make());
 }
 
 }  // namespace

@@ -51,7 +51,6 @@ struct MemoryEntry : ExportEntry {
 
 // The state of an IPC event (ipc_event.h): how often it was recorded, and how far that got.
 struct EventEntry : ExportEntry {
-  int32_t device;
   std::atomic<uint64_t> recorded;
   std::atomic<uint64_t> reached;
   std::atomic<int32_t> recorder;  // the process of the latest record

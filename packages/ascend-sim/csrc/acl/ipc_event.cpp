@@ -13,11 +13,10 @@ namespace ascend_sim {
 IpcEvent::IpcEvent(std::shared_ptr<ExportTable> table, const ExportKey& key)
     : table_(std::move(table)), key_(key), entry_(table_->EventAt(key.slot)) {}
 
-std::shared_ptr<IpcEvent> IpcEvent::Make(int device) {
+std::shared_ptr<IpcEvent> IpcEvent::Make() {
   auto table = ExportTable::Own();
   const uint32_t slot = table->TakeEvent(kNoEvent);
   EventEntry& entry = table->EventAt(slot);
-  entry.device = device;
   entry.recorded.store(0);
   entry.reached.store(0);
   const ExportKey key{table->Maker(), slot, table->Publish(entry)};

@@ -16,7 +16,7 @@ namespace ascend_sim {
 class IpcEvent {
  public:
   // A new one, or the one of a key; fails with 107000 when that is gone.
-  static std::shared_ptr<IpcEvent> Make(int device);
+  static std::shared_ptr<IpcEvent> Make();
   static std::shared_ptr<IpcEvent> Open(const ExportKey& key);
   ~IpcEvent();
   IpcEvent(const IpcEvent&) = delete;

@@ -4,10 +4,12 @@
 #include <charconv>
 #include <cstdlib>
 #include <numeric>
+#include <string_view>
 
 namespace ascend_sim {
+namespace {
 
-std::vector<int> VisibleDevices(std::string_view wanted, int number) {
+std::vector<int> Named(std::string_view wanted, int number) {
   wanted = wanted.substr(0, wanted.find_first_not_of("0123456789,"));
   std::vector<int> visible;
   for (const char *next = wanted.data(), *end = next + wanted.size(); next < end; ++next) {
@@ -21,9 +23,11 @@ std::vector<int> VisibleDevices(std::string_view wanted, int number) {
   return visible;
 }
 
+}  // namespace
+
 std::vector<int> VisibleDevices(int number) {
   if (const char* wanted = std::getenv("ASCEND_RT_VISIBLE_DEVICES")) {
-    return VisibleDevices(wanted, number);
+    return Named(wanted, number);
   }
   std::vector<int> all(number);
   std::iota(all.begin(), all.end(), 0);

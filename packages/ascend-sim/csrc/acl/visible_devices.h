@@ -4,18 +4,14 @@
 // them gets there.
 #pragma once
 
-#include <string_view>
 #include <vector>
 
 namespace ascend_sim {
 
-// The devices that `wanted` leaves of `number`, in the order of their numbers in the process. As on
-// a device: what follows the first character that is no digit and no comma is not read, nor is what
-// follows a device that does not exist; numbers that do not ascend leave none (torch_npu's own
-// reading of the variable, npu/__init__.py).
-std::vector<int> VisibleDevices(std::string_view wanted, int number);
-
-// The same for the variable of this process: all devices when it is not set.
+// The devices that the variable leaves of `number`, in the order of their numbers in the process;
+// all when it is not set. As on a device: what follows the first character that is no digit and no
+// comma is not read, nor is what follows a device that does not exist; numbers that do not ascend
+// leave none (torch_npu's own reading of the variable, npu/__init__.py).
 std::vector<int> VisibleDevices(int number);
 
 }  // namespace ascend_sim

@@ -2,6 +2,7 @@
 //
 // Quantisation to int8 by given scales: of a tensor, and of its RMS norm.
 #include "operation.h"
+#include "rms_norm.h"
 
 namespace ascend_sim::atb {
 namespace {
@@ -49,9 +50,7 @@ ASCEND_SIM_ATB_OPERATION(RmsNormParam, "RmsNormOperation", 5, 1) {
   Require(out.scalar_type() == at::kChar && out.sizes() == x.sizes(),
           "output must be an int8 tensor of x's shape");
   return [=, epsilon = static_cast<double>(param.norm.epsilon)] {
-    const auto wide = x.to(at::kFloat);
-    const auto norm = wide * at::rsqrt(wide.square().mean(-1, /*keepdim=*/true) + epsilon);
-    const auto y = norm * gamma.to(at::kFloat).flatten() + beta.to(at::kFloat).flatten();
-    out.copy_(Quantised(y, scale, offset));
+    const auto norm = opapi::RmsNorm(x, gamma.flatten(), epsilon);
+    out.copy_(Quantised(norm + beta.to(at::kFloat).flatten(), scale, offset));
   };
 }

@@ -38,16 +38,13 @@ void CheckConvolution(const Tensor& input, const Tensor& weight, const Ints& str
     Limit(within(padding, 0, kMostStep), "padding must be from 0 to 255, got ", padding);
   }
   if (transposed || three) {
+    const int64_t most_window = transposed ? 255 : 511;
     Limit(within(dilation, 1, kMostStep), "dilation must be from 1 to 255, got ", dilation);
+    Limit(within(weight.sizes().slice(2).vec(), 1, most_window),
+          "weight must have a window of at most ", most_window, ", got ", weight.sizes());
   }
   if (three) {
     Limit(within(stride, 1, kMostStride), "stride must be from 1 to 63, got ", stride);
-  }
-  const auto window = weight.sizes().slice(2).vec();
-  const int64_t most_window = transposed ? 255 : 511;
-  if (transposed || three) {
-    Limit(within(window, 1, most_window), "weight must have a window of at most ", most_window,
-          ", got ", weight.sizes());
   }
 }
 

@@ -18,8 +18,6 @@ class Cube {
   // What an operand becomes before it is multiplied; with `numerics=exact` it stays as it is.
   Tensor operator()(const Tensor& operand) const;
 
-  int8_t math_type() const { return math_type_; }
-
  private:
   int8_t math_type_;
 };
@@ -30,7 +28,5 @@ struct Crossing<Cube> {
   using C = int8_t;
   static Cube Take(C math_type, size_t) { return Cube(math_type); }
 };
-
-inline LimitedArgument Limited(const Cube& cube) { return {.number = cube.math_type()}; }
 
 }  // namespace ascend_sim::opapi

@@ -4,6 +4,7 @@
 // the key for every token.
 #include "latent_cache.h"
 
+#include "rms_norm.h"
 #include "rope.h"
 #include "store.h"
 
@@ -37,12 +38,6 @@ Tensor SlotsOf(const Tensor& index, CacheMode mode, int64_t batch, int64_t token
 Tensor Stored(const Tensor& rows, const OptTensor& scale, const Tensor& cache) {
   if (!scale) return rows.to(cache.scalar_type());
   return (rows * *scale).round().clamp(-128, 127).to(at::kChar);
-}
-
-Tensor Normalised(const Tensor& x, const Tensor& gamma, double epsilon) {
-  const auto values = x.to(at::kFloat);
-  const auto mean = values.square().mean(-1, /*keepdim=*/true);
-  return values / (mean + epsilon).sqrt() * gamma.to(at::kFloat);
 }
 
 void Scatter(const Tensor& rows, const Tensor& index, const Target& target, const Tensor& cache) {
@@ -147,7 +142,7 @@ ACLNN_PLANNED_OP(aclnnKvRmsNormRopeCache, (CACHE_INPUTS, CACHE_ATTRIBUTES)) {
   return PlanCache(std::move(arguments), [=](const CacheArguments& a) {
     return Rows{
         InterleaveRope(a.kv.narrow(-1, latent, rope).to(at::kFloat), a.cos, a.sin),
-        Normalised(a.kv.narrow(-1, 0, latent), a.gamma, a.epsilon),
+        RmsNorm(a.kv.narrow(-1, 0, latent), a.gamma, a.epsilon),
     };
   });
 }
@@ -159,7 +154,7 @@ ACLNN_PLANNED_OP(aclnnKvRmsNormRopeCacheV2, (CACHE_INPUTS, const OptTensor& v, C
   const auto rope = cos.size(3);
   Require(gamma.numel() == kv.size(3) && kv.size(3) >= rope, "gamma must have kv's size");
   return PlanCache(std::move(arguments), [=, v = *v](const CacheArguments& a) {
-    const auto normalised = Normalised(a.kv, a.gamma, a.epsilon);
+    const auto normalised = RmsNorm(a.kv, a.gamma, a.epsilon);
     const auto rotated = InterleaveRope(normalised.narrow(-1, 0, rope), a.cos, a.sin);
     const auto rest = normalised.narrow(-1, rope, a.kv.size(3) - rope);
     return Rows{at::cat({rotated, rest}, -1), v.to(at::kFloat)};

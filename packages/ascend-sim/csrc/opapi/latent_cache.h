@@ -19,9 +19,6 @@ struct Target {
   bool fractal;  // the memory of a block holds [size / c, block_size, c]
 };
 
-// RMS norm in float32, not rounded.
-Tensor Normalised(const Tensor& x, const Tensor& gamma, double epsilon);
-
 // As the cache stores it: rounded to its dtype, or quantised.
 Tensor Stored(const Tensor& rows, const OptTensor& scale, const Tensor& cache);
 

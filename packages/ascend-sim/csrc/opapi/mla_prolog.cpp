@@ -8,6 +8,7 @@
 #include "latent_cache.h"
 #include "quant_matmul.h"
 #include "quantize.h"
+#include "rms_norm.h"
 #include "rope.h"
 #include "store.h"
 
@@ -70,8 +71,8 @@ void Run(Prolog& p) {
   const auto x = p.x.reshape({tokens, -1});
   const auto cos = p.cos.reshape({tokens, p.rope()}), sin = p.sin.reshape({tokens, p.rope()});
 
-  auto norm = Normalised(Product(x, p.x_scale, p.down_query), p.gamma_query, p.epsilon_query) *
-              p.query_factor;
+  auto norm =
+      RmsNorm(Product(x, p.x_scale, p.down_query), p.gamma_query, p.epsilon_query) * p.query_factor;
   OptTensor norm_scale;
   if (p.up_query.quantised()) {
     auto quantised = QuantizeRows(p.smooth ? norm * *p.smooth : norm);
@@ -98,7 +99,7 @@ void Run(Prolog& p) {
 
   const auto key = Product(x, p.x_scale, p.down_key);
   const auto latent = p.gamma_key.size(0);
-  StoreRows(p, Normalised(key.narrow(1, 0, latent), p.gamma_key, p.epsilon_key) * p.key_factor,
+  StoreRows(p, RmsNorm(key.narrow(1, 0, latent), p.gamma_key, p.epsilon_key) * p.key_factor,
             p.latent_scale, p.latent_cache);
   StoreRows(p, InterleaveRope(key.narrow(1, latent, p.rope()), cos, sin), p.rope_scale,
             p.rope_cache);

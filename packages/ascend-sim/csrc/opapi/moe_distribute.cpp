@@ -9,6 +9,7 @@
 #include "ascend_sim/rank_group.h"
 #include "op.h"
 #include "quantize.h"
+#include "rms_norm.h"
 #include "store.h"
 
 namespace ascend_sim::opapi {
@@ -355,11 +356,8 @@ ACLNN_COMMUNICATING_OP(
   return PlanCombine({expand_x, expert_ids, expert_scales, active, shared_expert_x, among},
                      [=](const Tensor& sum) mutable {
                        Store(x, sum.unsqueeze(1) + residual);
-                       const auto values = x.to(at::kFloat);
-                       const auto factor =
-                           at::rsqrt(values.square().mean(-1, /*keepdim=*/true) + epsilon);
-                       Store(rstd, factor);
-                       Store(y, values * factor * gamma.to(at::kFloat));
+                       Store(rstd, RmsFactors(x, epsilon));
+                       Store(y, RmsNorm(x, gamma, epsilon));
                      });
 }
 

@@ -6,6 +6,7 @@
 #include "halves.h"
 #include "op.h"
 #include "quantize.h"
+#include "rms_norm.h"
 #include "store.h"
 
 namespace ascend_sim::opapi {
@@ -13,11 +14,9 @@ namespace {
 
 // --- after a norm --------------------------------------------------------------------------------
 
-Tensor RmsNorm(const Tensor& x, const Tensor& gamma, const OptTensor& beta, double epsilon) {
-  const auto values = x.to(at::kFloat);
-  auto y = values * at::rsqrt(values.square().mean(-1, /*keepdim=*/true) + epsilon) * gamma;
-  if (beta) y += *beta;
-  return y;
+Tensor ShiftedRmsNorm(const Tensor& x, const Tensor& gamma, const OptTensor& beta, double epsilon) {
+  const auto norm = RmsNorm(x, gamma, epsilon);
+  return beta ? norm + *beta : norm;
 }
 
 void CheckNorm(const Tensor& x, const Tensor& gamma, const OptTensor& beta) {
@@ -84,7 +83,7 @@ ACLNN_PLANNED_OP(aclnnRmsNormQuant,
   Require(y.scalar_type() == at::kChar || y.scalar_type() == at::kInt,
           "y must be int8, or int4 in int32");
   return [=]() mutable {
-    const auto norm = RmsNorm(x, gamma.flatten(), beta.flatten(), epsilon);
+    const auto norm = ShiftedRmsNorm(x, gamma.flatten(), beta.flatten(), epsilon);
     StoreIntegers(y, norm * scale.flatten() + offset.flatten(), y.scalar_type() == at::kInt);
   };
 }
@@ -110,7 +109,7 @@ ACLNN_PLANNED_OP(aclnnAddRmsNormQuantV2,
         "scales must be ", scale_type, " with this x");
   return [=]() mutable {
     at::add_out(x, x1, x2);
-    const auto norm = RmsNorm(x, gamma, beta, epsilon);
+    const auto norm = ShiftedRmsNorm(x, gamma, beta, epsilon);
     const auto quantise = [&](Tensor& y, const Tensor& scale, const OptTensor& zero_point) {
       auto values = div_mode ? norm / scale : norm * scale;
       if (zero_point) values += *zero_point;
@@ -140,7 +139,7 @@ ACLNN_PLANNED_OP(aclnnAddRmsNormDynamicQuantV2,
           "a smoothScale is given for an output that outputMask leaves out");
   return [=]() mutable {
     at::add_out(x, x1, x2);
-    const auto norm = RmsNorm(x, gamma, beta, epsilon);
+    const auto norm = ShiftedRmsNorm(x, gamma, beta, epsilon);
     if (first) StoreDynamic(y1, scale1, norm, smooth_scale1);
     if (second) StoreDynamic(y2, scale2, norm, smooth_scale2);
   };

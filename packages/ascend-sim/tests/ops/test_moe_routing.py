@@ -22,6 +22,17 @@ def _places(expert_idx, first=0, last=EXPERTS):
     return [p for e in range(first, last) for p, expert in enumerate(flat) if expert == e]
 
 
+def _within_capacity(x, experts, capacity):
+    """Collect the rows that find a place, [experts, capacity, hidden]; and where each row went."""
+    rows = torch.zeros(EXPERTS, capacity, HIDDEN)
+    places = [-1] * (TOKENS * K)
+    for expert in range(EXPERTS):
+        for i, place in enumerate(_places(experts, expert, expert + 1)[:capacity]):
+            rows[expert, i] = x[place // K]
+            places[place] = expert * capacity + i
+    return rows, places
+
+
 # --- npu_moe_init_routing_v2 ---------------------------------------------------------------------
 
 
@@ -100,12 +111,7 @@ def test_experts_have_a_capacity_and_rows_beyond_it_are_dropped():
         expert_tokens_num_type=1,
         expert_tokens_num_flag=True,
     )
-    expected = torch.zeros(EXPERTS, capacity, HIDDEN)
-    places = [-1] * (TOKENS * K)
-    for expert in range(EXPERTS):
-        for i, place in enumerate(_places(experts, expert, expert + 1)[:capacity]):
-            expected[expert, i] = x[place // K]
-            places[place] = expert * capacity + i
+    expected, places = _within_capacity(x, experts, capacity)
     assert -1 in places
     assert torch.equal(rows.cpu(), expected)
     assert row_idx.tolist() == places
@@ -206,12 +212,7 @@ def test_quantised_rows_beyond_the_capacity_are_dropped_but_counted():
         expert_tokens_before_capacity_flag=True,
         quant_mode=1,
     )
-    expected = torch.zeros(EXPERTS, capacity, HIDDEN)
-    places = [-1] * (TOKENS * K)
-    for expert in range(EXPERTS):
-        for i, place in enumerate(_places(experts, expert, expert + 1)[:capacity]):
-            expected[expert, i] = x[place // K]
-            places[place] = expert * capacity + i
+    expected, places = _within_capacity(x, experts, capacity)
     used = [p for p in places if p >= 0]
     actual = rows.cpu().flatten(0, 1).float()[used] * scales.cpu()[used].unsqueeze(1)
     torch.testing.assert_close(actual, expected.flatten(0, 1)[used], atol=0.02, rtol=0)
