@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fuzz the C API of libopapi: no call, however wrong, may end the process or write elsewhere.
+"""Fuzz the C API of libopapi: no call, however wrong, may end the process or leave its tensors.
 
 ``python packages/ascend-sim/fuzz --minutes 2 [--seed N] [--only WORD]``. Prints each finding as the
 smallest call that shows it; fails when there is one. ``--call JSON`` makes such a call again. Those
@@ -74,11 +74,9 @@ class Child:
         process.stdin.flush()
         ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
         answer = process.stdout.readline().strip() if ready else ""
-        if answer and not answer.startswith("wrote"):
+        if answer:
             return answer
         self.close()
-        if answer:
-            raise FindingError(answer)
         if not ready:
             raise EndlessError(f"it did not end within {PATIENCE:g} s")
         code = process.returncode

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process that makes the calls: one JSON line in, one line out; a crash ends it.
 
-Tensors lie in blocks of device memory between guards, which must stay as they are.
+Tensors end where their block of device memory does, and no page around a block can be touched:
+what reads or writes beyond a tensor ends the process.
 """
 
 import ctypes
 import json
+import mmap
 import sys
 from typing import Any
 
@@ -13,8 +15,9 @@ import ascend_sim
 
 __all__ = ["main"]
 
-SIZES = {"small": 256, "large": 1 << 16}
-GUARD, PATTERN = 1 << 14, b"\xa5"
+SIZES = {"small": mmap.PAGESIZE, "large": 1 << 16}
+GUARD = 1 << 20
+CLOSED, OPEN = 0, mmap.PROT_READ | mmap.PROT_WRITE
 KINDS = {
     "int64": ctypes.c_int64, "int32": ctypes.c_int32, "int8": ctypes.c_int8, "bool": ctypes.c_bool,
     "double": ctypes.c_double, "float": ctypes.c_float, "text": ctypes.c_char_p,
@@ -26,12 +29,14 @@ CLASSES = {
 ELEMENTS = {"ints": ctypes.c_int64, "floats": ctypes.c_float, "bools": ctypes.c_bool}
 LISTS = ("tensors", "scalars")  # of handles, which they own
 HOST = ctypes.create_string_buffer(4096)
+ITEM_SIZES = {0: 4, 1: 2, 2: 1, 3: 4, 4: 1, 6: 2, 9: 8, 11: 8, 12: 1, 16: 8, 27: 2}  # of dtypes
 
 
 class Worker:
     """A device with memory, and the calls on it."""
 
     def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None)
         self._acl = ctypes.CDLL(str(ascend_sim.library_path("libascendcl.so")), ctypes.RTLD_GLOBAL)
         self._ops = ctypes.CDLL("libopapi.so")
         for kind in CLASSES.values():
@@ -51,23 +56,38 @@ class Worker:
         self._must(self._acl.aclrtSetDevice(0))
         self._stream = ctypes.c_void_p()
         self._must(self._acl.aclrtCreateStream(ctypes.byref(self._stream)))
-        self._guards = []
+        self._guards = [self._block(GUARD, b"")]
         self._memory = {"null": 0, "host": ctypes.addressof(HOST)}
         for name, size in SIZES.items():
-            self._guards.append(self._block(GUARD, PATTERN * GUARD))
             # Small numbers, as indices, lengths and floats: whatever a call makes of them.
             content = bytes(range(8)) + b"\0" * 56
             self._memory[name] = self._block(size, content * (size // 64))
-        self._guards.append(self._block(GUARD, PATTERN * GUARD))
+            self._guards.append(self._block(GUARD, b""))
+        self._protect(CLOSED)
         self._memory["freed"] = self._block(1 << 16, b"")
         self._must(self._acl.aclrtFree(ctypes.c_void_p(self._memory["freed"])))
 
     def _block(self, size: int, content: bytes) -> int:
         address = ctypes.c_void_p()
-        self._must(self._acl.aclrtMalloc(ctypes.byref(address), ctypes.c_size_t(size), 0))
+        # aclrtMalloc would add room behind the block.
+        self._must(self._acl.aclrtMallocAlign32(ctypes.byref(address), ctypes.c_size_t(size), 0))
         assert address.value is not None
         ctypes.memmove(address, content, len(content))
         return address.value
+
+    def _protect(self, access: int) -> None:
+        for guard in self._guards:
+            code = self._libc.mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(GUARD), access)
+            self._must(code)  # which fails if a block does not begin with a page
+
+    def _address(self, tensor: dict[str, Any]) -> int:
+        """Return where the data of a tensor begins, so that its last element ends its block."""
+        name = tensor["memory"]
+        steps = zip(tensor["sizes"], tensor["strides"], strict=True)
+        extent = 1 + tensor["offset"] + sum((size - 1) * stride for size, stride in steps)
+        used = extent * ITEM_SIZES.get(tensor["dtype"], 1)
+        room = SIZES.get(name, 0) - used
+        return self._memory[name] + (max(room, 0) if used > 0 else 0)
 
     def _create(self, kind: str, *arguments: Any) -> int | None:
         made = getattr(self._ops, f"aclCreate{CLASSES[kind]}")(*arguments)
@@ -116,7 +136,7 @@ class Worker:
                 value["format"],
                 (ctypes.c_int64 * 1)(value["storage"]),
                 ctypes.c_uint64(1),
-                ctypes.c_void_p(self._memory[value["memory"]]),
+                ctypes.c_void_p(self._address(value)),
             )
         if what == "scalar":
             make = {0: ctypes.c_float, 11: ctypes.c_double}.get(value["dtype"], ctypes.c_int64)
@@ -158,11 +178,9 @@ class Worker:
         for kind, handle in reversed(self._handles):
             self._destroy(kind, handle)
         if self._acl.aclrtSynchronizeStream(self._stream) != 0:
+            self._protect(OPEN)
             self._acl.aclrtResetDevice(0)
             self._open()
-        for guard in self._guards:
-            if ctypes.string_at(guard, GUARD) != PATTERN * GUARD:
-                return "wrote outside of its tensors"
         return str(code)
 
     def _launch(self, name: str, way: str, executor: ctypes.c_void_p) -> None:
