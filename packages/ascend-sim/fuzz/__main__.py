@@ -7,6 +7,7 @@ of found.jsonl, which once were findings, are made first.
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -28,6 +29,7 @@ __all__ = ["main"]
 
 FOUND = Path(__file__).with_name("found.jsonl")
 WORKER = Path(__file__).with_name("worker.py")
+LIMITS = ("device", "off")
 PATIENCE = 20.0  # seconds until a call counts as one that never ends
 BATCH = 400
 MUCH = 1 << 26  # elements, of which an operator does not do so many in PATIENCE
@@ -44,7 +46,8 @@ class EndlessError(Exception):
 class Child:
     """The worker, started again whenever it has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: str) -> None:
+        self._limits = limits
         self._process: subprocess.Popen[str] | None = None
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the child
         self.operators: dict[str, list[str]] = json.loads(self._start())
@@ -52,7 +55,7 @@ class Child:
     def _start(self) -> str:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
         self._process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", str(WORKER)],
+            [sys.executable, "-X", "faulthandler", str(WORKER), self._limits],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -113,18 +116,20 @@ def asks_for_much(arguments: Any) -> bool:
 
 
 class Fuzzer:
-    """Draws calls until the time is up."""
+    """Draws calls until the time is up, by turns with the limits of a device and without."""
 
-    def __init__(self, child: Child, operators: dict[str, list[str]], until: float) -> None:
-        self._child, self._operators, self._until = child, operators, until
+    def __init__(
+        self, children: tuple[Child, ...], operators: dict[str, list[str]], until: float
+    ) -> None:
+        self._children, self._operators, self._until = children, operators, until
         self.codes: dict[str, int] = {}
         self.findings: list[str] = []
 
     def repeat(self, calls: Iterable[dict[str, Any]]) -> None:
         """Make calls that are known."""
-        for call in calls:
+        for call, child in itertools.product(calls, self._children):
             try:
-                self._child.call(call)
+                child.call(call)
             except FindingError as finding:
                 self._report(call, finding)
 
@@ -133,6 +138,7 @@ class Fuzzer:
         number = first_seed
         while time.monotonic() < self._until and self._operators:
             bad: list[tuple[dict[str, Any], FindingError]] = []
+            child = self._children[number % len(self._children)]
 
             @seed(number)
             @settings(
@@ -147,7 +153,7 @@ class Fuzzer:
                 if time.monotonic() > self._until and not bad:  # noqa: B023 - of this batch
                     return
                 try:
-                    code = self._child.call(call)
+                    code = child.call(call)  # noqa: B023
                 except EndlessError as endless:
                     if call["op"] in self._operators and not asks_for_much(call["arguments"]):
                         self._report(call, endless)
@@ -179,16 +185,17 @@ def main() -> int:
     parser.add_argument("--only", default="", help="operators with this word in their names")
     parser.add_argument("--call", help="make this call, as it was printed")
     options = parser.parse_args()
-    child = Child()
+    children = tuple(Child(limits) for limits in LIMITS)
     if options.call:
-        print(child.call(json.loads(options.call)))
+        print(*(child.call(json.loads(options.call)) for child in children))
         return 0
-    operators = {n: kinds for n, kinds in child.operators.items() if options.only in n}
-    fuzzer = Fuzzer(child, operators, time.monotonic() + options.minutes * 60)
+    operators = {n: kinds for n, kinds in children[0].operators.items() if options.only in n}
+    fuzzer = Fuzzer(children, operators, time.monotonic() + options.minutes * 60)
     known = [json.loads(line) for line in FOUND.read_text(encoding="utf-8").splitlines()]
     fuzzer.repeat(call for call in known if call["op"] in operators)
     fuzzer.run(options.seed)
-    child.close()
+    for child in children:
+        child.close()
     total = sum(fuzzer.codes.values())
     codes = ", ".join(f"{code}: {n}" for code, n in sorted(fuzzer.codes.items()))
     print(f"seed {options.seed}: {total} calls of {len(operators)} operators ({codes})")

@@ -2,7 +2,8 @@
 """The process that makes the calls: one JSON line in, one line out; a crash ends it.
 
 Tensors end where their block of device memory does, and no page around a block can be touched:
-what reads or writes beyond a tensor ends the process.
+what reads or writes beyond a tensor ends the process. The argument: whether the limits of a device
+are checked, "device" or "off".
 """
 
 import ctypes
@@ -56,16 +57,17 @@ class Worker:
         self._must(self._acl.aclrtSetDevice(0))
         self._stream = ctypes.c_void_p()
         self._must(self._acl.aclrtCreateStream(ctypes.byref(self._stream)))
-        self._guards = [self._block(GUARD, b"")]
         self._memory = {"null": 0, "host": ctypes.addressof(HOST)}
+        self._guards = [self._block(GUARD, b"")]
         for name, size in SIZES.items():
             # Small numbers, as indices, lengths and floats: whatever a call makes of them.
             content = bytes(range(8)) + b"\0" * 56
             self._memory[name] = self._block(size, content * (size // 64))
             self._guards.append(self._block(GUARD, b""))
-        self._protect(CLOSED)
         self._memory["freed"] = self._block(1 << 16, b"")
-        self._must(self._acl.aclrtFree(ctypes.c_void_p(self._memory["freed"])))
+        for block in (*self._guards, self._memory["freed"]):
+            self._must(self._acl.aclrtFree(ctypes.c_void_p(block)))
+        self._protect(CLOSED)
 
     def _block(self, size: int, content: bytes) -> int:
         address = ctypes.c_void_p()
@@ -208,7 +210,7 @@ class Worker:
 
 def main() -> None:
     """Serve calls until the input ends."""
-    ascend_sim.activate()
+    ascend_sim.activate(ascend_sim.SimConfig(limits=sys.argv[1]))
     worker = Worker()
     print(json.dumps(worker.kinds), flush=True)
     for line in sys.stdin:
