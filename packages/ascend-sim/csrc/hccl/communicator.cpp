@@ -114,11 +114,10 @@ std::shared_ptr<Communicator> CommunicatorArg(HcclComm handle) {
   return communicator;
 }
 
-std::shared_ptr<Communicator> Find(const std::string& name, uint32_t rank) {
-  for (auto& communicator : Communicators().All()) {
-    if (communicator->Name() == name && communicator->Rank() == rank) return communicator;
-  }
-  return nullptr;
+std::vector<std::shared_ptr<Communicator>> FindAll(const std::string& name) {
+  auto communicators = Communicators().All();
+  std::erase_if(communicators, [&](const auto& each) { return each->Name() != name; });
+  return communicators;
 }
 
 HcclComm Register(std::shared_ptr<Communicator> communicator) {

@@ -70,8 +70,8 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
 // The live communicator of an argument; fails with HCCL_E_PTR or HCCL_E_PARA.
 std::shared_ptr<Communicator> CommunicatorArg(HcclComm handle);
 
-// The live communicator of this name in which this process is `rank`; null: there is none.
-std::shared_ptr<Communicator> Find(const std::string& name, uint32_t rank);
+// The live communicators of this name in this process, one for each of its ranks.
+std::vector<std::shared_ptr<Communicator>> FindAll(const std::string& name);
 
 // Makes the communicator known; returns its handle.
 HcclComm Register(std::shared_ptr<Communicator> communicator);

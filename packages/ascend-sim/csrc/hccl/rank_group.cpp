@@ -55,8 +55,16 @@ class Membership : public RankGroup {
 }  // namespace
 
 std::shared_ptr<RankGroup> FindRankGroup(const std::string& name, uint32_t rank) {
-  auto communicator = hccl::Find(name, rank);
-  return communicator == nullptr ? nullptr : std::make_shared<Membership>(std::move(communicator));
+  for (auto& communicator : hccl::FindAll(name)) {
+    if (communicator->Rank() == rank) return std::make_shared<Membership>(std::move(communicator));
+  }
+  return nullptr;
+}
+
+std::shared_ptr<RankGroup> FindRankGroup(const std::string& name) {
+  auto communicators = hccl::FindAll(name);
+  if (communicators.size() != 1) return nullptr;
+  return std::make_shared<Membership>(std::move(communicators[0]));
 }
 
 }  // namespace ascend_sim

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Activations and their gradients.
-#include "halves.h"
+#include "gate.h"
 #include "op.h"
 #include "store.h"
 
@@ -199,6 +199,28 @@ ACLNN_OP(aclnnGluBackward,
          (const Tensor& grad, const Tensor& self, int64_t dim, Tensor& grad_input)) {
   Store(grad_input, at::glu_backward(grad, self, dim));
 }
+// SwiGlu with clamped parts, of the first rows only where groups are given (aclnnClippedSwiglu.md).
+ACLNN_PLANNED_OP(aclnnClippedSwiglu,
+                 (const Tensor& x, const OptTensor& group_index, int64_t dim, double alpha,
+                  double limit, double bias, bool interleaved, Tensor& out)) {
+  Require(dim >= -x.dim() && dim < x.dim(), "dim ", dim, " is beyond x's dimensions");
+  Require(limit > 0, "limit must be positive, got ", limit);
+  Require(x.size(dim) % 2 == 0, "x must have an even size along dim, got ", x.size(dim));
+  Require(!group_index || group_index->numel() <= 8192, "groupIndex must have at most 8192 groups");
+  Require(out.numel() * 2 == x.numel(), "out must have half the elements of x");
+  return [=]() mutable {
+    const auto first = at::maybe_wrap_dim(dim, x.dim());
+    const auto rows = c10::multiply_integers(x.sizes().slice(0, first));
+    if (x.numel() == 0) return;
+    const auto wanted = group_index ? group_index->sum().item<int64_t>() : rows;
+    TORCH_CHECK(wanted >= 0 && wanted <= rows, "groupIndex adds up to ", wanted, " of ", rows,
+                " rows");
+    const Gate gate{true, interleaved ? 1 : 2, limit, alpha, bias};
+    const auto values = x.reshape({rows, -1}).narrow(0, 0, wanted).to(at::kFloat);
+    out.view({rows, -1}).narrow(0, 0, wanted).copy_(Apply(gate, values));
+  };
+}
+
 // Of silu(first half) * second half.
 ACLNN_OP(aclnnSwiGluGrad,
          (const Tensor& grad, const Tensor& self, int64_t dim, Tensor& grad_input)) {

@@ -29,10 +29,18 @@ bool IsLatent(const InferArguments& a, const InferShape& s) {
   return a.query_rope.has_value() && s.q.size(3) == kLatentSize;
 }
 
-// FIA: the parameters query, key, value, query_rope.
-void CheckTensors(const InferArguments& a) {
-  Limit(IsHalf(a.query), "query is ", a.query.scalar_type(), ": fused attention takes float16 and ",
-        "bfloat16");
+// FIA: the parameters query, key, value, query_rope; FIA2: MLA with an int8 query.
+void CheckTensors(const InferArguments& a, const InferShape& s) {
+  if (a.IsQuantised()) {
+    Limit(IsLatent(a, s), "an int8 query must have a head size of 512");
+    Limit(a.out.scalar_type() == at::kBFloat16, "attentionOut must be bfloat16 with an int8 query");
+    for (const auto* scale : {&a.query_scale, &a.key_scale, &a.value_scale}) {
+      Limit((*scale)->scalar_type() == at::kFloat, "scales must be float32 with an int8 query");
+    }
+  } else {
+    Limit(IsHalf(a.query), "query is ", a.query.scalar_type(),
+          ": fused attention takes float16 and bfloat16");
+  }
   for (const auto* tensor : {&a.query, &a.key, &a.value}) {
     Limit(tensor->is_contiguous(), "query, key and value must be contiguous");
   }
@@ -159,7 +167,7 @@ void CheckPages(const InferArguments& a, const InferShape& s) {
   Limit(*s.pages != PageLayout::kTokensFirst || a.kv_heads * s.keys.size() <= 65535,
         "heads * size of a cache [blocks, blockSize, heads * size] must be at most 65535");
   if (s.q.size(1) > 1 || s.packed) {
-    Limit(!s.keys.scale, "an int8 cache in pages takes one query per sequence");
+    Limit(!s.keys.scale || a.IsQuantised(), "an int8 cache in pages takes one query per sequence");
   }
 }
 
@@ -197,7 +205,7 @@ void CheckSink(const InferArguments& a, const InferShape& s) {
 }  // namespace
 
 void CheckLimits(const InferArguments& arguments, const InferShape& shape) {
-  CheckTensors(arguments);
+  CheckTensors(arguments, shape);
   CheckLayout(arguments, shape);
   CheckHeads(arguments, shape);
   CheckSizes(arguments, shape);

@@ -133,10 +133,31 @@ void SetPrefix(KeyValues& stored, const OptTensor& prefix, const OptInts& length
   stored.prefix = rows.slice(1, 0, LengthOf(length, 0, rows.size(1), "actualSharedPrefixLen"));
 }
 
+// FIA2: query, key and value in int8 (of MLA's absorbed form only).
+void CheckQuantised(const InferArguments& a) {
+  Require(a.query_scale.has_value(), "an int8 query needs dequantScaleQuery");
+  Require(a.query_scaling == 3, "queryQuantMode must be 3, a scale per token and head, got ",
+          a.query_scaling);
+  Require(a.key.scalar_type() == at::kChar && a.value.scalar_type() == at::kChar,
+          "key and value must be int8 as query is");
+  Require(a.query_rope.has_value(), "an int8 query needs queryRope and keyRope");
+  Require(a.key_scaling == 0 && a.value_scaling == 0 && a.key_scale && a.value_scale &&
+              a.key_scale->numel() == 1 && a.value_scale->numel() == 1,
+          "key and value must have one scale each (mode 0) with an int8 query");
+  Require(!a.key_offset && !a.value_offset, "an int8 query goes without offsets of key and value");
+  Require(at::isFloatingType(a.out.scalar_type()), "attentionOut must be a floating-point tensor");
+}
+
 void CheckArguments(const InferArguments& a) {
-  Require(at::isFloatingType(a.query.scalar_type()), "query must be a floating-point tensor");
-  Require(a.out.scalar_type() == a.query.scalar_type(),
-          "attentionOut must have query's dtype (quantised results are not supported)");
+  if (a.IsQuantised()) {
+    CheckQuantised(a);
+  } else {
+    Require(at::isFloatingType(a.query.scalar_type()),
+            "query must be a floating-point tensor, or int8");
+    Require(!a.query_scale, "dequantScaleQuery goes with an int8 query");
+    Require(a.out.scalar_type() == a.query.scalar_type(),
+            "attentionOut must have query's dtype (quantised results are not supported)");
+  }
   Require(a.heads > 0 && a.kv_heads > 0, "numHeads must be positive");
   Require(a.heads % a.kv_heads == 0, "numHeads must be a multiple of numKeyValueHeads");
   Require(a.query_rope.has_value() == a.key_rope.has_value(),
@@ -153,23 +174,28 @@ void CheckArguments(const InferArguments& a) {
 // What a call works on, whatever its layout.
 struct Operands {
   Tensor q, q_rope, out;  // views [batch, token, head, size]; q_rope may be undefined
+  Tensor q_scale;         // likewise, of size 1; of an int8 q
   KeyValues keys, values;
   std::optional<PageLayout> pages;
   bool packed;
+
+  at::ScalarType ComputedIn() const { return q_scale.defined() ? at::kFloat : q.scalar_type(); }
 };
 
 void AddRope(Operands& o, const InferArguments& a, const std::string& layout) {
   if (!a.query_rope) return;
   o.q_rope = RowsIn(layout, *a.query_rope, a.heads, "queryRope");
   o.keys.rope = StoredIn(a, *a.key_rope, layout, "keyRope", o.pages).rows;
+  // Of int8 queries and keys the ropes are as precise as the result.
+  const auto type = o.q_scale.defined() ? o.out.scalar_type() : o.q.scalar_type();
   Require(
-      o.q_rope.sizes().slice(0, 3) == o.q.sizes().slice(0, 3) &&
-          o.q_rope.scalar_type() == o.q.scalar_type() &&
+      o.q_rope.sizes().slice(0, 3) == o.q.sizes().slice(0, 3) && o.q_rope.scalar_type() == type &&
           o.keys.size() == o.q.size(3) + o.q_rope.size(3) &&
           o.keys.rope.sizes().slice(0, 3) == o.keys.rows.sizes().slice(0, 3) &&
-          o.keys.rope.scalar_type() == o.keys.rows.scalar_type(),
+          o.keys.rope.scalar_type() == type,
       "queryRope and keyRope must have the shapes and dtypes of query and key but for one size");
-  Require(!o.keys.scale, "keyRope is not supported with an int8 cache");
+  Require(!o.keys.scale || o.q_scale.defined(),
+          "keyRope is supported with an int8 cache only if query is int8 too");
 }
 
 Operands OperandsOf(const InferArguments& a) {
@@ -188,7 +214,14 @@ Operands OperandsOf(const InferArguments& a) {
           "attentionOut has the wrong shape");
   o.keys.sequences = o.values.sequences =
       o.packed && a.query_lengths ? static_cast<int64_t>(a.query_lengths->size()) : o.q.size(0);
-  const auto type = o.q.scalar_type();
+  if (a.query_scale) {  // [..., 1], or without that dimension
+    const bool flat = layouts.in != "BSH" && a.query_scale->dim() < a.query.dim();
+    o.q_scale = RowsIn(layouts.in, flat ? a.query_scale->unsqueeze(-1) : *a.query_scale, a.heads,
+                       "dequantScaleQuery");
+    Require(o.q_scale.sizes().slice(0, 3) == o.q.sizes().slice(0, 3) && o.q_scale.size(3) == 1,
+            "dequantScaleQuery must have a number for each token and head of query");
+  }
+  const auto type = o.ComputedIn();
   SetScale(o.keys, a.key_scale, a.key_offset, a.key_scaling, type, "key", "keyAntiquantMode");
   SetScale(o.values, a.value_scale, a.value_offset, a.value_scaling, type, "value",
            "valueAntiquantMode");
@@ -235,7 +268,7 @@ AttentionCall CallOf(const InferArguments& a, const Operands& o) {
   SetLogSumExp(call, a.log_sum_exp, o);
   if (!o.keys.IsPlain() || !o.values.IsPlain()) {
     call.gather = [keys = o.keys, values = o.values,
-                   type = o.q.scalar_type()](const AttentionSequence& sequence) {
+                   type = o.ComputedIn()](const AttentionSequence& sequence) {
       return std::pair(keys.Gather(sequence, type), values.Gather(sequence, type));
     };
   }
@@ -244,7 +277,7 @@ AttentionCall CallOf(const InferArguments& a, const Operands& o) {
 
 // What a call takes from device memory when it runs, and so anew in every run.
 struct Late {
-  Tensor q_rope, sink, query_padding, kv_padding;  // undefined: none
+  Tensor q_scale, q_rope, sink, query_padding, kv_padding;  // undefined: none
   int64_t kv_tokens;
 
   bool IsEmpty() const {
@@ -252,8 +285,13 @@ struct Late {
            !kv_padding.defined();
   }
   AttentionCall AddTo(AttentionCall call) const {
+    if (q_scale.defined()) {  // in float32, also the result, which is rounded afterwards
+      call.q = call.q.to(at::kFloat) * q_scale;
+      call.out = at::zeros(call.out.sizes(), at::kFloat);
+      call.out_strides = StridesOf(call.out);
+    }
     if (q_rope.defined()) {
-      call.q = at::cat({call.q, q_rope}, -1).contiguous();
+      call.q = at::cat({call.q, q_rope.to(call.q.scalar_type())}, -1).contiguous();
       call.q_strides = StridesOf(call.q);
     }
     if (sink.defined()) call.sink = sink.reshape({-1}).to(at::kFloat).contiguous();
@@ -264,7 +302,8 @@ struct Late {
 };
 
 Late LateOf(const InferArguments& a, const Operands& o) {
-  Late late{.q_rope = o.q_rope,
+  Late late{.q_scale = o.q_scale,
+            .q_rope = o.q_rope,
             .sink = a.sink.value_or(Tensor()),
             .query_padding = {},
             .kv_padding = {},
@@ -294,7 +333,9 @@ Work PlanInference(InferArguments a) {
     if (late.IsEmpty()) {
       Attend(call);
     } else {
-      Attend(late.AddTo(call));
+      const auto complete = late.AddTo(call);
+      Attend(complete);
+      if (!complete.out.is_same(call.out)) call.out.copy_(complete.out);
     }
   };
 }

@@ -12,6 +12,8 @@ namespace ascend_sim::opapi {
 struct InferArguments {
   Tensor query, key, value, out;
   OptTensor query_rope, key_rope;  // further elements of queries and keys (MLA)
+  OptTensor query_scale;           // of an int8 query, whose keys and values are int8 too
+  int64_t query_scaling = 0;
   OptTensor mask;
   OptTensor sink;
   OptInts query_lengths, kv_lengths;
@@ -27,6 +29,8 @@ struct InferArguments {
   std::string layout;
   int64_t sparse_mode = 0, block_size = 0;
   Tensor log_sum_exp;  // undefined: not wanted
+
+  bool IsQuantised() const { return query.scalar_type() == at::kChar; }
 };
 
 Work PlanInference(InferArguments arguments);

@@ -76,7 +76,8 @@ const Tensor& OnlyOne(const Tensors& list, const char* name) {
 #define INFER_ROPE_ARGUMENTS(arguments)                             \
   INFER_ARGUMENTS(arguments);                                       \
   RequireAbsent(key_rope_antiquant_scale, "keyRopeAntiquantScale"); \
-  RequireAbsent(dequant_scale_query, "dequantScaleQuery");          \
+  arguments.query_scale = dequant_scale_query;                      \
+  arguments.query_scaling = query_quant_mode;                       \
   arguments.query_rope = query_rope;                                \
   arguments.key_rope = key_rope;                                    \
   arguments.sink = learnable_sink
@@ -97,14 +98,14 @@ ACLNN_PLANNED_OP(aclnnFusedInferAttentionScoreV3,
   return PlanInference(std::move(arguments));
 }
 ACLNN_PLANNED_OP(aclnnFusedInferAttentionScoreV4,
-                 (INFER_TENSORS, INFER_ROPE_TENSORS, INFER_ATTRIBUTES, int64_t /*query_quant_mode*/,
+                 (INFER_TENSORS, INFER_ROPE_TENSORS, INFER_ATTRIBUTES, int64_t query_quant_mode,
                   Tensor& out, const Tensor& lse)) {
   INFER_ROPE_ARGUMENTS(arguments);
   return PlanInference(std::move(arguments));
 }
 ACLNN_PLANNED_OP(aclnnFusedInferAttentionScoreV5,
                  (INFER_TENSORS, INFER_ROPE_TENSORS, const OptTensor& q_start_index,
-                  const OptTensor& kv_start_index, INFER_ATTRIBUTES, int64_t /*query_quant_mode*/,
+                  const OptTensor& kv_start_index, INFER_ATTRIBUTES, int64_t query_quant_mode,
                   int64_t /*pse_type*/, Tensor& out, const Tensor& lse)) {
   RequireAbsent(q_start_index, "qStartIdx");
   RequireAbsent(kv_start_index, "kvStartIdx");

@@ -59,7 +59,7 @@ Tensor KeyValues::Gather(const AttentionSequence& sequence, at::ScalarType type)
     tokens = values * Spread(*scale, sequence, values);
   }
   tokens = tokens.to(type);
-  if (rope.defined()) tokens = at::cat({tokens, Own(rope, sequence, length)}, -1);
+  if (rope.defined()) tokens = at::cat({tokens, Own(rope, sequence, length).to(type)}, -1);
   if (prefix.defined()) tokens = at::cat({prefix[0], tokens}, 0);
   return tokens.unsqueeze(0);
 }

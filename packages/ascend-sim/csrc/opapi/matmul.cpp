@@ -42,6 +42,44 @@ void RequireFractal(const FormattedTensor& mat2) {
   Require(mat2.fractal(), "mat2 must be in format FRACTAL_NZ (29): torch_npu.npu_format_cast");
 }
 
+// Batches of products whose rows come together: x1 [B, M, K] or [M, B, K], out [M, B, N], or with
+// batchSplitFactor [factor, M, B / factor * N] (aclnnTransposeBatchMatMul.md).
+struct TransposedBatches {
+  Tensor x1;
+  FormattedTensor x2;
+  Ints perm_x1, perm_x2;
+  int64_t factor;
+  Tensor out;
+
+  int64_t batches() const { return x1.size(perm_x1[0]); }
+
+  void Check(const OptTensor& bias, const OptTensor& scale, const Ints& perm_y) const {
+    const Ints kept{0, 1, 2}, rows_first{1, 0, 2}, columns_first{0, 2, 1};
+    Require(!bias, "bias is not supported by CANN");
+    Require(!scale, "scale is not supported: it goes with an int8 out, which torch_npu has not");
+    Require(x1.dim() == 3 && x2.sizes().size() == 3, "x1 and x2 must have 3 dimensions");
+    Require(perm_x1 == kept || perm_x1 == rows_first, "permX1 must be [0, 1, 2] or [1, 0, 2]");
+    Require(perm_x2 == kept || perm_x2 == columns_first, "permX2 must be [0, 1, 2] or [0, 2, 1]");
+    Require(perm_y == rows_first, "permY must be [1, 0, 2]");
+    const auto k = x1.size(2), n = x2.sizes()[perm_x2[2]];
+    Require(x2.sizes()[0] == batches() && x2.sizes()[perm_x2[1]] == k, "x2 must have ", batches(),
+            " matrices of ", k, " rows");
+    Require(factor >= 1 && batches() % factor == 0, "batchSplitFactor must divide ", batches(),
+            ", got ", factor);
+    Limit(batches() < 65536 && n < 65536, "B and N must be less than 65536");
+    Limit(perm_x1 != kept || k <= 65535, "K must be at most 65535, got ", k);
+    const bool few = perm_x2 == columns_first || (perm_x1 != kept && batches() * k > 65535);
+    Limit(!few || (factor == 1 && perm_x1 == rows_first),
+          "permX1 must be [1, 0, 2] and batchSplitFactor 1 with permX2 [0, 2, 1] or large B * K");
+  }
+
+  void Run(const Cube& cube) {
+    const auto product = at::bmm(cube(x1.permute(perm_x1)), cube(x2.Read().permute(perm_x2)));
+    const auto split = product.view({factor, batches() / factor, -1, product.size(2)});
+    Store(out, factor == 1 ? product.transpose(0, 1) : split.transpose(1, 2).flatten(2));
+  }
+};
+
 }  // namespace
 
 ACLNN_OP(aclnnMatmul,
@@ -66,6 +104,23 @@ ACLNN_PLANNED_OP(aclnnBatchMatMulWeightNz,
   RequireFractal(mat2);
   return [=]() mutable { MatmulInto(out, cube(self), cube(mat2.Read())); };
 }
+
+#define TRANSPOSE_BATCH_MATMUL_PARAMS                                                              \
+  (const Tensor& x1, const FormattedTensor& x2, const OptTensor& bias, const OptTensor& scale,     \
+   const Ints& perm_x1, const Ints& perm_x2, const Ints& perm_y, const Cube& cube, int64_t factor, \
+   Tensor& out)
+ACLNN_PLANNED_OP(aclnnTransposeBatchMatMul, TRANSPOSE_BATCH_MATMUL_PARAMS) {
+  TransposedBatches batches{x1, x2, perm_x1, perm_x2, factor, out};
+  batches.Check(bias, scale, perm_y);
+  return [=]() mutable { batches.Run(cube); };
+}
+ACLNN_PLANNED_OP(aclnnTransposeBatchMatMulWeightNz, TRANSPOSE_BATCH_MATMUL_PARAMS) {
+  RequireFractal(x2);
+  TransposedBatches batches{x1, x2, perm_x1, perm_x2, factor, out};
+  batches.Check(bias, scale, perm_y);
+  return [=]() mutable { batches.Run(cube); };
+}
+
 ACLNN_OP(aclnnMv, (const Tensor& self, const Tensor& vec, Tensor& out, const Cube& cube)) {
   MatmulInto(out, cube(self), cube(vec));
 }

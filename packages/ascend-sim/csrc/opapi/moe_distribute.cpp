@@ -4,39 +4,14 @@
 // the results back and adds them up. Both know the order of the rows from the tokens' experts
 // alone: by expert, then as they stand in expert_ids. Formulas and limits:
 // npu_moe_distribute_dispatch_v2.md, npu_moe_distribute_combine_v2.md.
-#include <cstring>
-
-#include "ascend_sim/rank_group.h"
 #include "op.h"
 #include "quantize.h"
+#include "rank_tensors.h"
 #include "rms_norm.h"
 #include "store.h"
 
 namespace ascend_sim::opapi {
 namespace {
-
-// --- tensors between ranks -----------------------------------------------------------------------
-
-// Gives every rank its part: tensors that differ in their first dimension only.
-Tensors Exchange(RankGroup& group, const Tensors& parts) {
-  RankGroup::Parts sends;
-  for (const auto& part : parts) {
-    const auto dense = part.contiguous();
-    const auto* bytes = static_cast<const std::byte*>(dense.const_data_ptr());
-    sends.emplace_back(bytes, bytes + dense.nbytes());
-  }
-  Tensors received;
-  for (const auto& bytes : group.AllToAll(std::move(sends))) {
-    at::DimVector sizes(parts[0].sizes());
-    const auto row = c10::multiply_integers(sizes.begin() + 1, sizes.end()) *
-                     static_cast<int64_t>(parts[0].element_size());
-    sizes[0] = static_cast<int64_t>(bytes.size()) / row;
-    auto tensor = at::empty(sizes, parts[0].options());
-    std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
-    received.push_back(std::move(tensor));
-  }
-  return received;
-}
 
 struct Experts {
   std::string group;

@@ -301,18 +301,33 @@ void TouchParam(Touches& touches, const std::decay_t<Param>& value) {
 }
 
 // What limits are checked of (operator_limits.h).
-inline LimitedArgument Limited(const Tensor& value) { return {.tensor = &value}; }
-inline LimitedArgument Limited(const OptTensor& value) {
-  return {.tensor = value ? &*value : nullptr};
+inline LimitedArgument Limited(const Tensor& value) {
+  if (!value.defined()) return {};
+  return {.tensors = {{value.scalar_type(), value.dim()}}};
+}
+inline LimitedArgument Limited(const FormattedTensor& value) {
+  // Pages give the dimensions of the blocks.
+  const auto dims = value.fractal() ? value.storage().sizes() : value.sizes();
+  return {.tensors = {{value.scalar_type(), static_cast<int64_t>(dims.size())}}};
+}
+template <class T>
+  requires std::is_same_v<T, Tensors> || std::is_same_v<T, FormattedTensors>
+LimitedArgument Limited(const T& list) {
+  LimitedArgument argument;
+  for (const auto& value : list) {
+    for (const auto& tensor : Limited(value).tensors) argument.tensors.push_back(tensor);
+  }
+  return argument;
 }
 inline LimitedArgument Limited(const Ints& value) { return {.numbers = &value}; }
-inline LimitedArgument Limited(const OptInts& value) {
-  return {.numbers = value ? &*value : nullptr};
-}
 inline LimitedArgument Limited(int64_t value) { return {.number = value}; }
 template <class T>
 LimitedArgument Limited(const T&) {
   return {};
+}
+template <class T>
+LimitedArgument Limited(const std::optional<T>& value) {
+  return value ? Limited(*value) : LimitedArgument();
 }
 
 template <size_t kLength>

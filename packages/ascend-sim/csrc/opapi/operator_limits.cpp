@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "operator_limits.h"
 
+#include <algorithm>
 #include <map>
 #include <sstream>
 #include <string>
@@ -47,22 +48,21 @@ const char* NameOfArgument(const OperatorLimits& limits, int argument) {
   return "another argument";
 }
 
-void CheckDtype(const OperatorLimits& limits, const TensorLimit& limit, const at::Tensor& tensor,
-                const at::Tensor* other) {
-  const auto type = tensor.scalar_type();
+void CheckDtype(const OperatorLimits& limits, const TensorLimit& limit, at::ScalarType type,
+                std::span<const LimitedArgument> arguments) {
   if ((limit.dtypes & BitOf(type)) != 0) return;
   std::string shared;
   if (limit.as >= 0) {
-    const bool absent = other == nullptr || !other->defined();
-    if (absent || other->scalar_type() == type) return;
-    shared = NameOf(other->scalar_type()) + " (as " + NameOfArgument(limits, limit.as) + ")";
+    const auto& others = arguments[limit.as].tensors;
+    if (others.empty() || others[0].type == type) return;
+    shared = NameOf(others[0].type) + " (as " + NameOfArgument(limits, limit.as) + ")";
   }
   Limit(false, limit.name, " must be ", ExpectedDtype(limit, shared), ", got ", NameOf(type));
 }
 
-void CheckDimensions(const TensorLimit& limit, const at::Tensor& tensor) {
-  if (tensor.dim() >= limit.least_dims && tensor.dim() <= limit.most_dims) return;
-  Limit(false, limit.name, " must have ", DimensionsOf(limit), " dimensions, got ", tensor.dim());
+void CheckDimensions(const TensorLimit& limit, int64_t dims) {
+  if (dims >= limit.least_dims && dims <= limit.most_dims) return;
+  Limit(false, limit.name, " must have ", DimensionsOf(limit), " dimensions, got ", dims);
 }
 
 void CheckValue(const ValueLimit& limit, int64_t value) {
@@ -74,24 +74,60 @@ void CheckValue(const ValueLimit& limit, int64_t value) {
   }
 }
 
+bool IsUnchecked(const DocumentedLimit& documented) {
+  return std::ranges::any_of(UncheckedLimits(), [&](const UncheckedLimit& unchecked) {
+    return unchecked.operator_name == documented.operator_name &&
+           (unchecked.argument == nullptr ||
+            std::string_view(unchecked.argument) == documented.limit.name);
+  });
+}
+
+// Puts a limit in the place of the one of the same argument.
+void Amend(OperatorLimits& limits, const TensorLimit& limit) {
+  const auto place =
+      std::ranges::lower_bound(limits.tensors, limit.argument, {}, &TensorLimit::argument);
+  if (place != limits.tensors.end() && place->argument == limit.argument) {
+    *place = limit;
+  } else {
+    limits.tensors.insert(place, limit);
+  }
+}
+
+// By operator: those of the pages, amended by hand.
+const std::map<std::string_view, OperatorLimits>& AllLimits() {
+  static const auto* const all = [] {
+    auto* const made = new std::map<std::string_view, OperatorLimits>;
+    for (const auto& documented : DocumentedLimits()) {
+      if (IsUnchecked(documented)) continue;
+      auto& limits = (*made)[documented.operator_name];
+      limits.name = documented.operator_name;
+      Amend(limits, documented.limit);
+    }
+    for (const auto& by_hand : LimitsByHand()) {
+      auto& limits = (*made)[by_hand.name];
+      limits.name = by_hand.name;
+      for (const auto& limit : by_hand.tensors) Amend(limits, limit);
+      limits.values = by_hand.values;
+    }
+    return made;  // never destroyed: used until the process ends
+  }();
+  return *all;
+}
+
 }  // namespace
 
 const OperatorLimits* FindLimits(const char* name) {
-  static const auto* const by_name = [] {
-    auto* const made = new std::map<std::string_view, const OperatorLimits*>;
-    for (const auto& limits : AllLimits()) made->emplace(limits.name, &limits);
-    return made;  // never destroyed: used until the process ends
-  }();
-  const auto found = by_name->find(name);
-  return found == by_name->end() ? nullptr : found->second;
+  const auto& all = AllLimits();
+  const auto found = all.find(name);
+  return found == all.end() ? nullptr : &found->second;
 }
 
 void CheckLimits(const OperatorLimits& limits, std::span<const LimitedArgument> arguments) {
   for (const auto& limit : limits.tensors) {
-    const auto* const tensor = arguments[limit.argument].tensor;
-    if (tensor == nullptr || !tensor->defined()) continue;
-    CheckDtype(limits, limit, *tensor, limit.as < 0 ? nullptr : arguments[limit.as].tensor);
-    CheckDimensions(limit, *tensor);
+    for (const auto& tensor : arguments[limit.argument].tensors) {
+      CheckDtype(limits, limit, tensor.type, arguments);
+      CheckDimensions(limit, tensor.dims);
+    }
   }
   for (const auto& limit : limits.values) {
     const auto& argument = arguments[limit.argument];
@@ -109,9 +145,9 @@ extern "C" [[gnu::visibility("default")]] const char* ascendSimDescribeLimits() 
   using namespace ascend_sim::opapi;
   static const std::string text = [] {
     std::ostringstream out;
-    for (const auto& limits : AllLimits()) {
+    for (const auto& [name, limits] : AllLimits()) {
       for (const auto& limit : limits.tensors) {
-        out << limits.name << ' ' << limit.argument << ' ' << limit.name << ' ' << limit.as << ' '
+        out << name << ' ' << limit.argument << ' ' << limit.name << ' ' << limit.as << ' '
             << limit.dtypes << ' ' << limit.least_dims << ' ' << limit.most_dims << '\n';
       }
     }

@@ -1,23 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a device takes of the arguments of an operator one by one: dtypes, numbers of dimensions,
-// ranges of numbers; one table for all operators (operator_limit_table.cpp). They are checked in
-// the first phase, before the operator's body, which says with `Limit` what a table cannot: what
-// depends on shapes or on several arguments.
+// ranges of numbers. They come from CANN's pages (spec/limits.toml), amended by hand where more or
+// something else is known (operator_limit_table.cpp). They are checked in the first phase, before
+// the operator's body, which says with `Limit` what a table cannot: what depends on shapes or on
+// several arguments.
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/SmallVector.h>
 
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace ascend_sim::opapi {
 
 using DtypeSet = uint64_t;  // bit n: the at::ScalarType n
 
-// What is taken of one tensor. A tensor that is null is not looked at.
+template <class... Types>
+constexpr DtypeSet SetOf(Types... types) {
+  return ((DtypeSet{1} << static_cast<int>(types)) | ...);
+}
+inline constexpr DtypeSet kAnyDtype = ~DtypeSet{0};
+
+// What is taken of one tensor, or of each in a list. A tensor that is null is not looked at.
 struct TensorLimit {
   int argument;      // its position in the C signature
   const char* name;  // CANN's
@@ -39,18 +48,38 @@ struct OperatorLimits {
   std::vector<ValueLimit> values = {};
 };
 
-// An argument as limits see it; one of another kind is neither tensor nor numbers.
+// A tensor and an argument as limits see them.
+struct LimitedTensor {
+  at::ScalarType type;
+  int64_t dims;
+};
 struct LimitedArgument {
-  const at::Tensor* tensor = nullptr;
+  c10::SmallVector<LimitedTensor, 1> tensors = {};
   const std::vector<int64_t>* numbers = nullptr;
   std::optional<int64_t> number = {};
 };
 
-// Null for an operator without limits in the table.
-const OperatorLimits* FindLimits(const char* name);
+// What a page says of one tensor.
+struct DocumentedLimit {
+  const char* operator_name;
+  TensorLimit limit;
+};
 
-// All limits of the table.
-std::span<const OperatorLimits> AllLimits();
+// Generated from spec/limits.toml; those of one operator follow each other.
+std::span<const DocumentedLimit> DocumentedLimits();
+
+// The table by hand; what it has of an argument takes the place of what a page says.
+std::span<const OperatorLimits> LimitsByHand();
+
+// A limit of a page that is not checked; `argument` is null for all of the operator.
+struct UncheckedLimit {
+  std::string_view operator_name;
+  const char* argument;
+};
+std::span<const UncheckedLimit> UncheckedLimits();
+
+// Null for an operator without limits.
+const OperatorLimits* FindLimits(const char* name);
 
 // Throws LimitError.
 void CheckLimits(const OperatorLimits& limits, std::span<const LimitedArgument> arguments);

@@ -149,6 +149,31 @@ ACLNN_PLANNED_OP(aclnnAscendQuantV3, (const Tensor& x, const Tensor& scale, cons
   };
 }
 
+// p1 @ x @ p2, then int4 by tokens, of npu_kronecker_quant (aclnnFlatQuant.md).
+ACLNN_PLANNED_OP(aclnnFlatQuant, (const Tensor& x, const Tensor& p1, const Tensor& p2,
+                                  double clip_ratio, Tensor& out, Tensor& scale)) {
+  Require(x.dim() == 3, "x must have 3 dimensions");
+  const auto rows = x.size(1), columns = x.size(2);
+  Require(p1.sizes() == at::IntArrayRef({rows, rows}), "kroneckerP1 must have shape [", rows, ", ",
+          rows, "], got ", p1.sizes());
+  Require(p2.sizes() == at::IntArrayRef({columns, columns}), "kroneckerP2 must have shape [",
+          columns, ", ", columns, "], got ", p2.sizes());
+  Require(p1.scalar_type() == x.scalar_type() && p2.scalar_type() == x.scalar_type(),
+          "kroneckerP1 and kroneckerP2 must have x's dtype, ", x.scalar_type());
+  Require(clip_ratio > 0 && clip_ratio <= 1, "clipRatio must be in (0, 1], got ", clip_ratio);
+  Require(out.scalar_type() == at::kInt && columns % kInt4PerInt32 == 0,
+          "out must be int4 in int32, and x have a multiple of 8 columns");
+  Limit(x.size(0) <= 262144 && rows <= 256 && columns <= 256,
+        "x must be at most [262144, 256, 256], got ", x.sizes());
+  return [=]() mutable {
+    const auto turned =
+        at::matmul(p1.to(at::kFloat), at::matmul(x.to(at::kFloat), p2.to(at::kFloat)));
+    const auto factors = turned.abs().amax({1, 2}, /*keepdim=*/true) / (7 / clip_ratio);
+    StoreIntegers(out, at::where(factors == 0, 0, turned / factors), /*int4=*/true);
+    Store(scale, factors.flatten());
+  };
+}
+
 // y = round(x / scale + zero_point), of npu_quantize with div_mode=True.
 ACLNN_PLANNED_OP(aclnnQuantize,
                  (const Tensor& x, const Tensor& scales, const OptTensor& zero_points,

@@ -2,8 +2,8 @@
 //
 // Quantisation right after a norm or a gated activation. What is between is float32 and not
 // rounded.
+#include "gate.h"
 #include "groups.h"
-#include "halves.h"
 #include "op.h"
 #include "quantize.h"
 #include "rms_norm.h"
@@ -32,28 +32,6 @@ void StoreDynamic(Tensor& y, Tensor& scale, const Tensor& values, const OptTenso
 }
 
 // --- after a gated activation --------------------------------------------------------------------
-
-struct Gate {
-  bool activate_left;
-  int64_t mode = 0;  // 0: silu(a) * b; 1, 2: clamped, of interleaved columns or of halves
-  double limit = 0, alpha = 0, bias = 0;
-};
-
-Tensor Apply(const Gate& gate, const Tensor& values) {
-  Tensor activated, linear;
-  if (gate.mode == 1) {
-    activated = values.slice(-1, 0, INT64_MAX, 2);
-    linear = values.slice(-1, 1, INT64_MAX, 2);
-  } else {
-    const auto halves = Halves(values, -1);
-    activated = halves[gate.activate_left ? 0 : 1];
-    linear = halves[gate.activate_left ? 1 : 0];
-  }
-  if (gate.mode == 0) return at::silu(activated) * linear;
-  activated = activated.clamp_max(gate.limit);
-  linear = linear.clamp(-gate.limit, gate.limit);
-  return activated * at::sigmoid(activated * gate.alpha) * (linear + gate.bias);
-}
 
 // All rows as one group where there is no list.
 std::vector<Group> GroupsOrAll(const OptTensor& list, int64_t type, int64_t rows) {

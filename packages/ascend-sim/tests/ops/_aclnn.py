@@ -65,11 +65,13 @@ class _Handles:
             ctypes.c_void_p(value.untyped_storage().data_ptr()),
         )
 
-    def tensors(self, value: list[torch.Tensor]) -> ctypes.c_void_p:
-        items = [self.tensor(item) for item in value]
+    def _list(self, kind: str, items: list[ctypes.c_void_p]) -> ctypes.c_void_p:
         del self._made[len(self._made) - len(items) :]  # a list destroys its items
         array = (ctypes.c_void_p * len(items))(*(item.value for item in items))
-        return self._create("TensorList", array, ctypes.c_uint64(len(items)))
+        return self._create(kind, array, ctypes.c_uint64(len(items)))
+
+    def tensors(self, value: list[torch.Tensor]) -> ctypes.c_void_p:
+        return self._list("TensorList", [self.tensor(item) for item in value])
 
     def ints(self, value: list[int]) -> ctypes.c_void_p:
         return self._create("IntArray", _ints(value), ctypes.c_uint64(len(value)))
@@ -86,6 +88,9 @@ class _Handles:
         if isinstance(value, int):
             return self._create("Scalar", ctypes.byref(ctypes.c_int64(value)), 9)
         return self._create("Scalar", ctypes.byref(ctypes.c_float(value)), 0)
+
+    def scalars(self, value: list[float]) -> ctypes.c_void_p:
+        return self._list("ScalarList", [self.scalar(item) for item in value])
 
     def destroy(self) -> None:
         for kind, handle in self._made:
@@ -108,7 +113,7 @@ def _prepare(
 
 
 def _makers(handles: _Handles) -> dict[str, Callable[[Any], Any]]:
-    of_handles = ("tensor", "tensors", "ints", "floats", "bools", "scalar")
+    of_handles = ("tensor", "tensors", "ints", "floats", "bools", "scalar", "scalars")
     return PLAIN | {kind: getattr(handles, kind) for kind in of_handles}
 
 

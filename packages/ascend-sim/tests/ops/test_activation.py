@@ -84,6 +84,40 @@ def test_fused_activation_and_its_gradient_follow_their_formula(function):
     assert_same(with_gradients(function), values(4, 8))
 
 
+def clipped_swiglu(x, *, alpha=1.702, limit=7.0, bias=1.0, interleaved=True):
+    """As aclnnClippedSwiglu.md gives it, of the last dimension."""
+    activated, linear = (x[..., ::2], x[..., 1::2]) if interleaved else x.chunk(2, -1)
+    activated, linear = activated.clamp(max=limit), linear.clamp(-limit, limit)
+    return activated * torch.sigmoid(alpha * activated) * (linear + bias)
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"interleaved": False}, {"alpha": 1.0, "limit": 0.5, "bias": 0.25}]
+)
+def test_clipped_swiglu_follows_its_formula(options, dtype):
+    x = 4 * values(5, 2, 8, dtype=dtype)
+    actual = torch_npu.npu_clipped_swiglu(x.npu(), **options)
+    expected = clipped_swiglu(x.float(), **options).to(dtype)
+    limit = {torch.float32: 1e-5, torch.bfloat16: 1.6e-2, torch.float16: 2e-3}[dtype]
+    torch.testing.assert_close(actual.cpu(), expected, rtol=limit, atol=limit)
+
+
+def test_clipped_swiglu_of_an_inner_dimension_pairs_what_lies_together():
+    x = values(3, 4, 6)
+    actual = torch_npu.npu_clipped_swiglu(x.npu(), dim=1)
+    expected = clipped_swiglu(x.flatten(1)).view(3, 2, 6)
+    torch.testing.assert_close(actual.cpu(), expected)
+
+
+def test_clipped_swiglu_of_groups_leaves_the_rows_after_them():
+    x, groups = values(6, 8), torch.tensor([1, 0, 3])
+    out = torch.full((6, 4), 9.0).npu()
+    call("aclnnClippedSwiglu", x.npu(), groups.npu(), -1, 1.702, 7.0, 1.0, True, out)
+    torch.testing.assert_close(out[:4].cpu(), clipped_swiglu(x[:4]))
+    assert (out[4:].cpu() == 9).all()
+
+
 @pytest.mark.parametrize("approximate", [0, 1])
 @pytest.mark.parametrize("left", [False, True])
 def test_geglu_multiplies_one_half_by_the_gelu_of_the_other(approximate, left):

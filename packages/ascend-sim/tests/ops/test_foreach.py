@@ -73,6 +73,8 @@ def with_number_on_device(name, lists, number, expected):
         return expected(*lists, number)
     outs = [torch.zeros_like(t) for t in lists[0]]
     dtype = torch.int8 if isinstance(number, int) else lists[0][0].dtype
+    if dtype == torch.bfloat16:  # whose number a device takes in fp32
+        dtype = torch.float32
     call(f"aclnnForeach{name}", *lists, torch.tensor([number], dtype=dtype).npu(), outs)
     return outs
 

@@ -144,9 +144,17 @@ def test_a_batched_product_by_the_operator_of_later_devices(dtype, transposed):
     _close(out, x.float() @ weight.float())
 
 
-def test_one_matrix_of_a_batch_in_blocks():
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_rows_of_batches_come_together_with_the_weight_in_blocks(dtype):
+    x, weight = values(5, 3, 24, dtype=dtype), values(3, 24, 20, dtype=dtype)
+    actual = torch_npu.npu_transpose_batchmatmul(x.npu(), _nz(weight), perm_x1=[1, 0, 2])
+    _close(actual, (x.transpose(0, 1).float() @ weight.float()).transpose(0, 1))
+
+
+def test_one_matrix_of_a_batch_in_blocks_is_refused():
     x, weight = values(5, 16, dtype=torch.float16), values(3, 16, 20, dtype=torch.float16)
-    _close(x.npu() @ _nz(weight)[1], x.float() @ weight[1].float())
+    with pytest.raises(RuntimeError, match="mat2 must have 4 dimensions, got 5"):
+        run_and_wait(lambda: x.npu() @ _nz(weight)[1])
 
 
 def test_a_captured_product_reads_the_weight_at_each_replay():

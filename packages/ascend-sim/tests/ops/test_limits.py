@@ -5,29 +5,36 @@ Sources stand beside the limits, in `csrc/opapi/operator_limit_table.cpp` and wi
 """
 
 import ctypes
+import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from _aclnn import refusal
+from _aclnn import ACL_TYPES, refusal
 from _oracle import run_and_wait, values
 from _record import declared_operators
 
 INVALID = 161002
+BF16 = torch.bfloat16
 SCALAR_TYPES = {
     0: torch.uint8, 1: torch.int8, 2: torch.int16, 3: torch.int32, 4: torch.int64,
-    5: torch.float16, 6: torch.float32, 7: torch.float64, 11: torch.bool, 15: torch.bfloat16,
+    5: torch.float16, 6: torch.float32, 7: torch.float64, 8: torch.complex32, 9: torch.complex64,
+    10: torch.complex128, 11: torch.bool, 15: BF16, 27: torch.uint16, 28: torch.uint32,
+    29: torch.uint64,
 }  # fmt: skip
 """Those of ATen."""
-OTHERS = (torch.bool, torch.int64, torch.uint8, torch.float32)
-BF16 = torch.bfloat16
+MOST_DIMS = 8  # of any tensor
+SPEC = Path(__file__).parents[2] / "spec" / "limits.toml"
+PAGES = tomllib.loads(SPEC.read_text(encoding="utf-8"))
 
 
 class Limit(NamedTuple):
-    """What one tensor of an operator is limited to.
+    """What one tensor of an operator, or each of a list, is limited to.
 
     Attributes
     ----------
@@ -39,84 +46,148 @@ class Limit(NamedTuple):
     argument: int
     name: str
     shared: int
-    dtypes: tuple[torch.dtype, ...]
+    dtypes: frozenset[torch.dtype]
     least: int
     most: int
 
-    def tensor(self, dtype: torch.dtype, dimensions: int) -> torch.Tensor:
-        return torch.zeros([1] * dimensions, dtype=dtype, device="npu")
+
+OPERATORS = declared_operators()
 
 
-def _described() -> list[Limit]:
+def _described() -> Iterator[Limit]:
     library = ctypes.CDLL("libopapi.so")
     library.ascendSimDescribeLimits.restype = ctypes.c_char_p
-    limits = []
     for line in library.ascendSimDescribeLimits().decode().splitlines():
         operator, argument, name, *numbers = line.split()
         shared, dtypes, least, most = map(int, numbers)
-        taken = tuple(dtype for bit, dtype in SCALAR_TYPES.items() if dtypes >> bit & 1)
-        limits.append(Limit(operator, int(argument), name, shared, taken, least, most))
-    return limits
+        taken = frozenset(dtype for bit, dtype in SCALAR_TYPES.items() if dtypes >> bit & 1)
+        if operator in OPERATORS:  # CANN has more
+            yield Limit(operator, int(argument), name, shared, taken, least, most)
 
 
-LIMITS = _described()
-OPERATORS = declared_operators()
+LIMITS: dict[str, list[Limit]] = {}
+for _limit in _described():
+    LIMITS.setdefault(_limit.operator, []).append(_limit)
 PLAIN = {"ints": [1], "floats": [1.0], "bools": [True, True, True], "scalar": 1.0, "text": b"",
-         "bool": False, "double": 1.0, "float": 1.0}  # fmt: skip
+         "bool": False, "double": 1.0, "float": 1.0, "scalars": [1.0]}  # fmt: skip
 
 
-def _arguments(operator: str) -> tuple[list[Any], dict[int, Limit]]:
-    """Arguments of which each by itself is taken, and the limits of the tensors."""
-    limits = {limit.argument: limit for limit in LIMITS if limit.operator == operator}
-    arguments: list[Any] = []
-    for position, kind in enumerate(OPERATORS[operator]):
-        limit = limits.get(position)
-        if limit is not None:
-            dtype = arguments[limit.shared].dtype if limit.shared >= 0 else limit.dtypes[0]
-            arguments.append(limit.tensor(dtype, max(limit.least, 1) if limit.most else 0))
-        elif kind == "tensor":
-            arguments.append(torch.zeros(1, device="npu"))
-        else:
-            arguments.append(PLAIN.get(kind, 0))
-    return arguments, limits
+def _tensor(dtype: torch.dtype, dimensions: int) -> torch.Tensor:
+    return torch.empty([1] * dimensions, dtype=dtype, device="npu")
+
+
+class Call:
+    """A call of an operator, each argument of which by itself is taken."""
+
+    def __init__(self, operator: str) -> None:
+        self._operator = operator
+        self._arguments: list[Any] = []
+        limits = {limit.argument: limit for limit in LIMITS[operator]}
+        for position, kind in enumerate(OPERATORS[operator]):
+            if (limit := limits.get(position)) is not None:
+                self._put(position, _tensor(self.right_dtype(limit), self._right_dims(limit)))
+            elif kind in ("tensor", "tensors"):
+                self._put(position, _tensor(torch.float32, 1))
+            else:
+                self._arguments.append(PLAIN.get(kind, 0))
+
+    def _put(self, position: int, tensor: torch.Tensor) -> None:
+        value = [tensor] if OPERATORS[self._operator][position] == "tensors" else tensor
+        self._arguments[position : position + 1] = [value]
+
+    @staticmethod
+    def _right_dims(limit: Limit) -> int:
+        return max(limit.least, 1) if limit.most else 0
+
+    def right_dtype(self, limit: Limit) -> torch.dtype:
+        """Return a dtype that is taken."""
+        if limit.shared >= 0:
+            other = self._arguments[limit.shared]
+            return (other[0] if isinstance(other, list) else other).dtype
+        return next(dtype for dtype in ACL_TYPES if dtype in limit.dtypes)
+
+    def refusal(self, limit: Limit, dtype: torch.dtype, dims: int) -> tuple[int, str]:
+        """Make the call with another tensor in the place of one."""
+        before = self._arguments[limit.argument]
+        self._put(limit.argument, _tensor(dtype, dims))
+        try:
+            return refusal(limit.operator, *self._arguments)
+        finally:
+            self._arguments[limit.argument] = before
+
+    def wrong_dtypes(self, limit: Limit) -> list[torch.dtype]:
+        """Return the dtypes that are not taken."""
+        taken = {*limit.dtypes, *([self.right_dtype(limit)] if limit.shared >= 0 else [])}
+        return [dtype for dtype in ACL_TYPES if dtype not in taken]
 
 
 def test_limits_are_of_tensors_that_operators_have():
-    assert LIMITS
-    for limit in LIMITS:
-        assert OPERATORS[limit.operator][limit.argument] == "tensor", limit
-        assert limit.shared < limit.argument, limit
-        assert limit.dtypes or limit.shared >= 0, limit
+    assert len(LIMITS) > 600
+    for limits in LIMITS.values():
+        for limit in limits:
+            assert OPERATORS[limit.operator][limit.argument].startswith("tensor"), limit
+            assert limit.shared < limit.argument, limit
+            assert limit.dtypes or limit.shared >= 0, limit
 
 
-@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: f"{limit.operator}-{limit.name}")
-def test_another_dtype_is_refused(limit):
-    arguments, _ = _arguments(limit.operator)
-    right = arguments[limit.argument]
-    taken = {*limit.dtypes, *([right.dtype] if limit.shared >= 0 else [])}
-    wrong = next(dtype for dtype in OTHERS if dtype not in taken)
-    arguments[limit.argument] = right.to(wrong)
-    status, text = refusal(limit.operator, *arguments)
-    assert status == INVALID
-    assert f"{limit.operator} failed: {limit.name} must be " in text
+@pytest.mark.parametrize("operator", LIMITS)
+def test_other_dtypes_are_refused(operator):
+    call = Call(operator)
+    for limit in LIMITS[operator]:
+        for wrong in call.wrong_dtypes(limit):
+            status, text = call.refusal(limit, wrong, call._right_dims(limit))
+            assert status == INVALID, (limit, wrong)
+            assert f"{operator} failed: {limit.name} must be " in text
 
 
-@pytest.mark.parametrize(
-    ("limit", "dimensions"),
-    [
-        pytest.param(limit, dimensions, id=f"{limit.operator}-{limit.name}-{dimensions}")
-        for limit in LIMITS
-        for dimensions in (limit.least - 1, limit.most + 1)
-        if dimensions >= 0
-    ],
-)
-def test_another_number_of_dimensions_is_refused(limit, dimensions):
-    arguments, _ = _arguments(limit.operator)
-    dtype = arguments[limit.argument].dtype
-    arguments[limit.argument] = limit.tensor(dtype, dimensions)
-    status, text = refusal(limit.operator, *arguments)
-    assert status == INVALID
-    assert f"{limit.operator} failed: {limit.name} must have " in text
+@pytest.mark.parametrize("operator", LIMITS)
+def test_other_numbers_of_dimensions_are_refused(operator):
+    call = Call(operator)
+    for limit in LIMITS[operator]:
+        for dimensions in (limit.least - 1, limit.most + 1):
+            if 0 <= dimensions <= MOST_DIMS:
+                status, text = call.refusal(limit, call.right_dtype(limit), dimensions)
+                assert status == INVALID, (limit, dimensions)
+                assert f"{operator} failed: {limit.name} must have " in text
+
+
+# --- by CANN's pages -----------------------------------------------------------------------------
+
+DIFFERENT = {
+    ("aclnnDynamicQuantV2", "groupIndex"): "its row of the table has x's dtypes, the text int32",
+}
+"""Tensors of which other dtypes are taken than the page says, with the reason."""
+
+
+def _pages_of(operator: str) -> dict[int, frozenset[torch.dtype]]:
+    """Argument -> its dtypes by the page of an operator."""
+    page = PAGES.get(operator, {"takes": "", "inputs": []})
+    tensors = [kind.startswith("tensor") for kind in OPERATORS[operator]]
+    if [kind.startswith("tensor") for kind in page["takes"].split()] != tensors:
+        return {}  # it is about another version
+    named = {tensor["at"]: tensor.get("dtypes", "").split() for tensor in page["inputs"]}
+    return {
+        argument: frozenset(getattr(torch, name) for name in names)
+        for argument, names in named.items()
+        if names
+    }
+
+
+def _taken(limit: Limit) -> frozenset[torch.dtype]:
+    """Return the dtypes of a tensor, whatever those of the others are."""
+    others = [other for other in LIMITS[limit.operator] if other.argument == limit.shared]
+    return limit.dtypes.union(*map(_taken, others))
+
+
+@pytest.mark.parametrize("operator", LIMITS)
+def test_dtypes_are_those_of_the_page(operator):
+    pages = _pages_of(operator)
+    for limit in LIMITS[operator]:
+        if limit.argument in pages and (operator, limit.name) not in DIFFERENT:
+            expected = pages[limit.argument]
+            if torch.uint64 in expected:  # instead of which torch has int64
+                expected |= {torch.int64}
+            assert _taken(limit) == expected, limit.name
 
 
 # --- by the functions of torch -------------------------------------------------------------------

@@ -4,7 +4,8 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from _oracle import FLOATS, STRIDES, assert_same, strided, values
+import torch_npu
+from _oracle import FLOATS, STRIDES, assert_same, run_and_wait, strided, values
 
 
 @pytest.mark.parametrize("strides", STRIDES)
@@ -71,3 +72,68 @@ def test_products_with_addends_equal_cpu(function):
     assert_same(
         function, values(4, 3), values(4, 5, seed=1), values(5, 3, seed=2), values(5, seed=3)
     )
+
+
+# --- npu_transpose_batchmatmul -------------------------------------------------------------------
+
+BATCHES, M, K, N = 4, 3, 16, 24
+
+
+def _batches(*shape, rows_first, dtype, seed=0):
+    """Return batches of matrices, and the tensor whose first dimension is that of the rows."""
+    batches = values(*shape, dtype=dtype, seed=seed)
+    return batches, batches.transpose(0, 1).contiguous() if rows_first else batches
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("factor", [1, 2, 4])
+@pytest.mark.parametrize("rows_first", [False, True])
+def test_rows_of_batches_come_together(rows_first, factor, dtype):
+    x1, given = _batches(BATCHES, M, K, rows_first=rows_first, dtype=dtype)
+    x2 = values(BATCHES, K, N, dtype=dtype, seed=1)
+    actual = torch_npu.npu_transpose_batchmatmul(
+        given.npu(),
+        x2.npu(),
+        perm_x1=[1, 0, 2] if rows_first else [0, 1, 2],
+        batch_split_factor=factor,
+    )
+    products = x1.float() @ x2.float()
+    expected = products.transpose(0, 1)  # [M, BATCHES, N]
+    if factor > 1:
+        parts = products.chunk(factor)
+        expected = torch.stack([p.transpose(0, 1).flatten(1) for p in parts])
+    limit = 1e-5 if dtype == torch.float32 else 2e-2
+    assert actual.shape == expected.shape
+    torch.testing.assert_close(actual.cpu().float(), expected, rtol=limit, atol=limit)
+
+
+def test_columns_of_the_weight_may_come_first():
+    x1, given = _batches(BATCHES, M, K, rows_first=True, dtype=torch.float32)
+    x2 = values(BATCHES, N, K, seed=1)
+    actual = torch_npu.npu_transpose_batchmatmul(
+        given.npu(), x2.npu(), perm_x1=[1, 0, 2], perm_x2=[0, 2, 1]
+    )
+    torch.testing.assert_close(actual.cpu(), (x1 @ x2.mT).transpose(0, 1), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"bias": values(N).npu}, "bias is not supported"),
+        ({"scale": torch.ones(BATCHES * N, dtype=torch.int64).npu}, "scale is not supported"),
+        ({"perm_x1": [2, 0, 1]}, r"permX1 must be \[0, 1, 2\] or \[1, 0, 2\]"),
+        ({"perm_x2": [1, 0, 2]}, r"permX2 must be \[0, 1, 2\] or \[0, 2, 1\]"),
+        ({"perm_y": [0, 1, 2]}, r"permY must be \[1, 0, 2\]"),
+        ({"batch_split_factor": 3}, "batchSplitFactor must divide 4, got 3"),
+        ({"weight": values(BATCHES, K + 1, N).npu}, "x2 must have 4 matrices of 16 rows"),
+        (
+            {"weight": values(BATCHES, N, K).npu, "perm_x2": [0, 2, 1]},
+            r"permX1 must be \[1, 0, 2\]",
+        ),
+    ],
+)
+def test_transposed_batches_that_are_refused(arguments, text):
+    given = {"input": values(BATCHES, M, K).npu, "weight": values(BATCHES, K, N).npu} | arguments
+    given = {name: value() if callable(value) else value for name, value in given.items()}
+    with pytest.raises(RuntimeError, match=text):
+        run_and_wait(torch_npu.npu_transpose_batchmatmul, **given)

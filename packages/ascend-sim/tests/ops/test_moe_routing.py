@@ -223,14 +223,15 @@ def test_quantised_rows_beyond_the_capacity_are_dropped_but_counted():
 # --- npu_moe_init_routing, npu_moe_compute_expert_tokens, npu_moe_finalize_routing ---------------
 
 
-def test_the_first_routing_numbers_places_column_by_column():
+@pytest.mark.parametrize("active", [TOKENS, 2])
+def test_the_first_routing_numbers_places_column_by_column(active):
     x, experts = values(TOKENS, HIDDEN), _experts()
     row_idx = torch.arange(TOKENS * K, dtype=torch.int32).view(K, TOKENS).t().contiguous()
     rows, back, sorted_experts = torch_npu.npu_moe_init_routing(
-        x.npu(), row_idx.npu(), experts.npu(), TOKENS
+        x.npu(), row_idx.npu(), experts.npu(), active
     )
     places = _places(experts)
-    assert torch.equal(rows.cpu(), x[[p // K for p in places]])
+    assert torch.equal(rows.cpu(), x[[p // K for p in places[: active * K]]])
     assert torch.equal(sorted_experts.cpu(), experts.flatten().sort().values)
     expected = [places.index(p) for p in range(TOKENS * K)]  # by rows; by columns:
     assert torch.equal(back.cpu(), torch.tensor(expected).view(TOKENS, K).t().flatten().int())
@@ -279,6 +280,15 @@ def test_rows_that_were_dropped_add_nothing():
     terms = rows.flatten(0, 1)[places] * (places >= 0).unsqueeze(1)
     expected = (terms.view(TOKENS, K, HIDDEN) * scales.unsqueeze(-1)).sum(1)
     torch.testing.assert_close(actual.cpu(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_results_of_one_expert_each_need_no_weights():
+    rows, skip = values(TOKENS, HIDDEN), values(TOKENS, HIDDEN, seed=1)
+    places = torch.arange(TOKENS, dtype=torch.int32).flip(0)
+    actual = torch_npu.npu_moe_finalize_routing(
+        rows.npu(), skip.npu(), None, None, None, places.npu(), None, drop_pad_mode=2
+    )
+    assert torch.equal(actual.cpu(), skip + rows.flip(0))
 
 
 # --- npu_moe_token_permute, npu_moe_token_unpermute, npu_moe_re_routing --------------------------

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 NUMBERS = [*FLOATS, torch.int64, torch.int32]
+WITH_PLACES = [*FLOATS, torch.int64]  # of which a device also says where the extreme is
 EVERYTHING = [*FLOATS, *INTS, torch.bool]
 
 quick = settings(
@@ -194,8 +195,8 @@ REDUCTIONS: dict[str, tuple[list[torch.dtype], Callable[..., Any]]] = {
     "amax": (NUMBERS, keeping("amax")),
     "amin": (NUMBERS, keeping("amin")),
     "aminmax": (NUMBERS, keeping("aminmax")),
-    "max": (NUMBERS, lambda *a: keeping("max")(*a).values),
-    "min": (NUMBERS, lambda *a: keeping("min")(*a).values),
+    "max": (WITH_PLACES, lambda *a: keeping("max")(*a).values),
+    "min": (WITH_PLACES, lambda *a: keeping("min")(*a).values),
     "median": (NUMBERS, lambda *a: keeping("median")(*a).values),
     "logsumexp": (FLOATS, keeping("logsumexp")),
     "var": (FLOATS, keeping("var", correction=0)),

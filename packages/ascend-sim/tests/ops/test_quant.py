@@ -200,6 +200,47 @@ def test_quant_scatter_wants_rows_of_32_bytes():
         )
 
 
+# --- npu_kronecker_quant -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@pytest.mark.parametrize("clip", [1.0, 0.5])
+def test_a_token_is_turned_from_both_sides_and_quantised(clip, dtype):
+    # Small integers, of which every product and sum is exact.
+    x, p1, p2 = (int4(*shape).to(dtype) for shape in ((3, 2, 8), (2, 2), (8, 8)))
+    x[1] = 0
+    out, scale = torch_npu.npu_kronecker_quant(x.npu(), p1.npu(), p2.npu(), clip_ratio=clip)
+    turned = p1.float() @ (x.float() @ p2.float())
+    steps = turned.abs().amax((1, 2)) / (7 / clip)
+    assert torch.equal(scale.cpu(), steps)
+    integers = (turned / steps.clamp(min=1e-9).view(3, 1, 1)).round().clamp(-8, 7)
+    assert torch.equal(out.cpu(), packed_int4(integers))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"kronecker_p1": values(3, 3).half()}, r"kroneckerP1 must have shape \[2, 2\]"),
+        ({"kronecker_p2": values(4, 8).half()}, r"kroneckerP2 must have shape \[8, 8\]"),
+        ({"kronecker_p2": values(8, 8).bfloat16()}, "must have x's dtype"),
+        ({"clip_ratio": 1.5}, r"clipRatio must be in \(0, 1\], got 1.5"),
+        (
+            {"x": values(1, 257, 8).half(), "kronecker_p1": values(257, 257).half()},
+            r"x must be at most \[262144, 256, 256\]",
+        ),
+    ],
+)
+def test_kronecker_quant_refuses(arguments, text):
+    given = {
+        "x": values(3, 2, 8).half(),
+        "kronecker_p1": values(2, 2).half(),
+        "kronecker_p2": values(8, 8).half(),
+    } | arguments
+    given = {name: t.npu() if isinstance(t, torch.Tensor) else t for name, t in given.items()}
+    with pytest.raises(RuntimeError, match=text):
+        run_and_wait(torch_npu.npu_kronecker_quant, **given)
+
+
 # --- after a norm --------------------------------------------------------------------------------
 
 

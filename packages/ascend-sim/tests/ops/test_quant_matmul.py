@@ -191,7 +191,14 @@ def test_the_output_may_be_quantised_again():
     ("arguments", "text"),
     [
         ({"x": values(5, 48)}, "x must be float16 or bfloat16"),
-        ({"antiquant_scale": values(24)}, "antiquantScale must have x's dtype"),
+        (
+            {"antiquant_scale": values(24)},
+            "antiquantScale must be int64, float16, bfloat16 or uint64",
+        ),
+        (
+            {"antiquant_scale": values(24, dtype=torch.bfloat16)},
+            "antiquantScale must have x's dtype",
+        ),
         ({"bias": values(24)}, "bias must be Half"),
         ({"antiquant_offset": values(1).half()}, "antiquantOffset must have"),
     ],

@@ -8,8 +8,12 @@ from _record import PAGE, TESTS, declared_operators, read_records, render
 
 AGAIN = "run: pytest packages/ascend-sim/tests/SUITE --record-operators"
 
-# Tested by processes that nothing is recorded of: tests/package/test_distributed_experts.py.
+# Tested by processes that nothing is recorded of: tests/package/test_distributed_*.py.
 BETWEEN_RANKS = [
+    "AllGatherMatmul",
+    "MatmulAllReduce",
+    "MatmulAllReduceV2",
+    "MatmulReduceScatter",
     "MoeDistributeCombine",
     "MoeDistributeCombineAddRmsNormV2",
     "MoeDistributeCombineV4",

@@ -72,7 +72,7 @@ def test_nearest_to_a_size(dims, dtype):
     assert_same(run, x.transpose(0, 1), exact=True)
 
 
-@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
 @pytest.mark.parametrize("corners", [False, True])
 @pytest.mark.parametrize("scales", [(0.0, 0.0), (1.3, 1.9)], ids=["size", "factors"])
 def test_gradient_of_bilinear_interpolation(corners, scales, dtype):

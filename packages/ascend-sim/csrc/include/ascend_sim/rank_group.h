@@ -31,4 +31,7 @@ class ASCEND_SIM_EXPORT RankGroup {
 // The membership of `rank` in the communicator of this name in this process; null: there is none.
 ASCEND_SIM_EXPORT std::shared_ptr<RankGroup> FindRankGroup(const std::string& name, uint32_t rank);
 
+// The only membership in the communicator of this name in this process; null: none, or several.
+ASCEND_SIM_EXPORT std::shared_ptr<RankGroup> FindRankGroup(const std::string& name);
+
 }  // namespace ascend_sim
