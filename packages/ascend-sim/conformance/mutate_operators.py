@@ -192,6 +192,10 @@ class Tests:
             raise SystemExit(f"without any mistake these fail: {' '.join(tests)}")
 
 
+def _told(counts: Counter[str]) -> str:
+    return ", ".join(f"{number} {result}" for result, number in sorted(counts.items()))
+
+
 def main() -> int:
     """Return 0 when every mistake was caught, or is listed with the reason why it cannot be."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -199,11 +203,13 @@ def main() -> int:
     parser.add_argument("--library", type=Path, help="libopapi built with ASCEND_SIM_MUTATE=ON")
     parser.add_argument("--suite", choices=SUITES, default="ops", help="of which tests")
     parser.add_argument("--each", type=int, default=1 << 30, help="mistakes per operator at most")
-    parser.add_argument("--minutes", type=float, default=60.0, help="stop after that many")
+    parser.add_argument(
+        "--minutes", type=float, default=60.0, help="start no operator after that many"
+    )
     options = parser.parse_args()
     until = time.monotonic() + options.minutes * 60
     counts: Counter[str] = Counter()
-    seen = set()
+    seen = 0
     with tempfile.TemporaryDirectory() as folder:
         built = options.library or Workshop(Path(folder), "-DASCEND_SIM_MUTATE=ON").build("opapi")
         _package_with(built, Path(folder))
@@ -213,16 +219,18 @@ def main() -> int:
             if not tests.launch(op):
                 print(f"no test in {options.suite} launches {op}", flush=True)
                 continue
+            if time.monotonic() > until:
+                break
+            results: Counter[str] = Counter()
             for mistake in _chosen(mistakes(op, kinds), options.each):
-                if time.monotonic() > until:
-                    break
-                seen.add(op)
                 result = tests.see(mistake)
-                counts[result] += 1
+                results[result] += 1
                 if result == "survived":
                     print(f"{result:12} {mistake}", flush=True)
-    numbers = ", ".join(f"{number} {result}" for result, number in sorted(counts.items()))
-    print(f"{sum(counts.values())} mistakes in {len(seen)} operators: {numbers}")
+            print(f"{op}: {_told(results)}", flush=True)
+            counts += results
+            seen += 1
+    print(f"{counts.total()} mistakes in {seen} operators: {_told(counts)}")
     return int(counts["survived"] > 0)
 
 
