@@ -7,6 +7,7 @@ are checked, "device" or "off".
 """
 
 import ctypes
+import dataclasses
 import json
 import mmap
 import sys
@@ -210,7 +211,8 @@ class Worker:
 
 def main() -> None:
     """Serve calls until the input ends."""
-    ascend_sim.activate(ascend_sim.SimConfig(limits=sys.argv[1]))
+    config = ascend_sim.SimConfig.from_env()
+    ascend_sim.activate(dataclasses.replace(config, limits=sys.argv[1]))
     worker = Worker()
     print(json.dumps(worker.kinds), flush=True)
     for line in sys.stdin:
