@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write the limits that CANN's pages give: ``operator_limits.py spec/limits.toml OUT.cpp``."""
 
-import sys
-import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
+
+from operator_source import write
 
 __all__ = ["render"]
 
@@ -58,13 +57,5 @@ def render(operators: dict[str, dict[str, Any]]) -> str:
     return HEADER + "\n".join(_rows(operators)) + "\n" + FOOTER
 
 
-def main() -> None:
-    """Run the generator from the command line."""
-    spec, output = map(Path, sys.argv[1:])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    source = render(tomllib.loads(spec.read_text(encoding="utf-8")))
-    output.write_text(source, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write(render)

@@ -5,10 +5,9 @@ One for every operator that torch_npu calls without asking whether it is there. 
 simulator has take the place of theirs when the library is linked.
 """
 
-import sys
-import tomllib
-from pathlib import Path
 from typing import Any
+
+from operator_source import write
 
 __all__ = ["render"]
 
@@ -30,13 +29,5 @@ def render(operators: dict[str, dict[str, Any]]) -> str:
     return HEADER + "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Run the generator from the command line."""
-    spec, output = map(Path, sys.argv[1:])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    source = render(tomllib.loads(spec.read_text(encoding="utf-8")))
-    output.write_text(source, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write(render)

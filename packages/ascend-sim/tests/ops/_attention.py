@@ -5,9 +5,28 @@ import torch
 import torch_npu
 from _oracle import values
 
-__all__ = ["TRIANGLE", "assert_near", "attend", "hidden", "over_pages", "paged", "rows_of"]
+__all__ = [
+    "ARRANGE",
+    "TRIANGLE",
+    "assert_near",
+    "attend",
+    "hidden",
+    "over_pages",
+    "paged",
+    "rows_of",
+]
 
 _LIMIT = {torch.float32: 1e-5, torch.bfloat16: 1.6e-2, torch.float16: 2e-3}
+
+ARRANGE = {
+    "BSH": lambda t: t.flatten(2),
+    "BSND": lambda t: t,
+    "BNSD": lambda t: t.transpose(1, 2),
+    "NBSD": lambda t: t.permute(2, 0, 1, 3),
+    "TND": lambda t: t.flatten(0, 1),
+    "NTD": lambda t: t.flatten(0, 1).transpose(0, 1),
+}
+"""From [batch, token, head, size] to a layout."""
 
 TRIANGLE = torch.ones(2048, 2048, dtype=torch.bool).triu(1)
 """The mask that sparse modes 2, 3 and 4 take."""

@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch_npu
-from _attention import TRIANGLE, attend, hidden, paged, rows_of
+from _attention import ARRANGE, TRIANGLE, attend, hidden, paged, rows_of
 from _integers import int8
 from _oracle import run_and_wait, values
 
@@ -12,15 +12,6 @@ BLOCK, HEADS, LATENT, ROPE = 16, 4, 512, 64
 KEYS = [20, 50]
 SCALE = 0.05
 BF16 = torch.bfloat16
-ARRANGE = {
-    "BSH": lambda t: t.flatten(2),
-    "BSND": lambda t: t,
-    "BNSD": lambda t: t.transpose(1, 2),
-    "NBSD": lambda t: t.permute(2, 0, 1, 3),
-    "TND": lambda t: t.flatten(0, 1),
-    "NTD": lambda t: t.flatten(0, 1).transpose(0, 1),
-}
-"""From [batch, token, head, size] to a layout."""
 
 
 class Caches:

@@ -5,18 +5,15 @@ The ranks meet in the file. Each sends its tokens to the ranks of their experts,
 by a number of their own, and gets the results back. Rank 0 prints, as JSON, what both got.
 """
 
-import json
-import os
-import sys
+import functools
 from typing import Any
 
 import torch
-import torch.distributed as dist
 import torch_npu
+from _rank_program import RANK, WORLD, group_name, refusal, tell
 
 __all__: list[str] = []
 
-RANK, WORLD = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 EXPERTS, K, HIDDEN, TOKENS = 6, 2, 32, 5
 LOCAL = EXPERTS // WORLD
 
@@ -30,11 +27,6 @@ def inputs(seed: int, hidden: int = HIDDEN) -> tuple[torch.Tensor, ...]:
     ).int()
     weights = torch.randint(1, 5, (TOKENS, K), generator=generator).float()
     return x.npu(), experts.npu(), weights.npu()
-
-
-def group_name() -> str:
-    backend = dist.distributed_c10d._get_default_group()._get_backend(torch.device("npu"))
-    return backend.get_hccl_comm_name(RANK)
 
 
 def common() -> dict[str, Any]:
@@ -148,39 +140,29 @@ def graph() -> dict[str, Any]:
     }
 
 
-def refusal(x: torch.Tensor, experts: torch.Tensor, **change: Any) -> str:
-    """Return the text of a refused call."""
-    try:
-        torch_npu.npu_moe_distribute_dispatch_v2(x, experts, **(common() | change))
-        torch.npu.synchronize()
-    except RuntimeError as error:
-        return str(error)
-    return "taken"
-
-
 def refusals() -> list[str]:
     x, experts, _ = inputs(0)
     many = x[:1].repeat(257, 1), experts[:1].repeat(257, 1)
+    calls = [
+        (x, experts, {"group_ep": "nobody"}),
+        (x, experts, {"moe_expert_num": 7}),
+        (x, experts, {"quant_mode": 1}),
+        (x, experts, {"zero_expert_num": 1}),
+        (x, experts, {"shared_expert_rank_num": 1}),
+        (x.float(), experts, {}),
+        (x[:, :24].contiguous(), experts, {}),
+        (*many, {}),
+        (x, experts, {"moe_expert_num": 1026}),
+    ]
+    dispatch = torch_npu.npu_moe_distribute_dispatch_v2
     return [
-        refusal(x, experts, group_ep="nobody"),
-        refusal(x, experts, moe_expert_num=7),
-        refusal(x, experts, quant_mode=1),
-        refusal(x, experts, zero_expert_num=1),
-        refusal(x, experts, shared_expert_rank_num=1),
-        refusal(x.float(), experts),
-        refusal(x[:, :24].contiguous(), experts),
-        refusal(*many),
-        refusal(x, experts, moe_expert_num=1026),
+        refusal(functools.partial(dispatch, rows, owners, **(common() | change)))
+        for rows, owners, change in calls
     ]
 
 
-def main() -> None:
-    torch.npu.set_device(RANK)
-    dist.init_process_group(
-        "hccl", init_method=f"file://{sys.argv[1]}", rank=RANK, world_size=WORLD
-    )
-    dist.all_reduce(torch.ones(1).npu())  # makes the communicator
-    results = {
+def results() -> dict[str, Any]:
+    return {
         "first": report(1),
         "second": report(2),
         "masked_and_shared": masked_and_shared(),
@@ -189,12 +171,7 @@ def main() -> None:
         "graph": graph(),
         "refusals": refusals(),
     }
-    gathered: list[Any] = [None] * WORLD
-    dist.all_gather_object(gathered, results)
-    if RANK == 0:
-        print(json.dumps(gathered))
-    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main()
+    tell(results)

@@ -5,30 +5,20 @@ The ranks meet in the file. Numbers are small integers, of which every sum is ex
 prints, as JSON, what both got.
 """
 
-import json
-import os
-import sys
-from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.distributed as dist
 import torch_npu
+from _rank_program import RANK, WORLD, group_name, refusal, tell
 
 __all__: list[str] = []
 
-RANK, WORLD = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 M, K, N = 6, 256, 8
 
 
 def integers(seed: int, *shape: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(10 * seed + RANK)
     return torch.randint(-2, 3, shape, generator=generator).half().npu()
-
-
-def group_name() -> str:
-    backend = dist.distributed_c10d._get_default_group()._get_backend(torch.device("npu"))
-    return backend.get_hccl_comm_name(RANK)
 
 
 def results(x1: torch.Tensor, x2: torch.Tensor, bias: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -59,16 +49,6 @@ def graph() -> dict[str, Any]:
     return {"x1": x1.tolist(), "x2": x2.tolist(), "reduce_scatter": out.tolist()}
 
 
-def refusal(call: Callable[[], Any]) -> str:
-    """Return the text of a refused call."""
-    try:
-        call()
-        torch.npu.synchronize()
-    except RuntimeError as error:
-        return str(error)
-    return "taken"
-
-
 def refusals() -> list[str]:
     x1, x2, name = integers(0, M, K), integers(1, K, N), group_name()
     reduce, scatter = torch_npu.npu_mm_all_reduce_base, torch_npu.npu_mm_reduce_scatter_base
@@ -81,25 +61,15 @@ def refusals() -> list[str]:
     ]
 
 
-def main() -> None:
-    torch.npu.set_device(RANK)
-    dist.init_process_group(
-        "hccl", init_method=f"file://{sys.argv[1]}", rank=RANK, world_size=WORLD
-    )
-    dist.all_reduce(torch.ones(1).npu())  # makes the communicator
+def told() -> dict[str, Any]:
     x1, x2, bias = integers(0, M, K), integers(1, K, N), integers(2, N)
-    given = {"x1": x1, "x2": x2, "bias": bias} | results(x1, x2, bias)
-    told = {
-        **{name: tensor.tolist() for name, tensor in given.items()},
+    tensors = {"x1": x1, "x2": x2, "bias": bias} | results(x1, x2, bias)
+    return {
+        **{name: tensor.tolist() for name, tensor in tensors.items()},
         "graph": graph(),
         "refusals": refusals(),
     }
-    everything: list[Any] = [None] * WORLD
-    dist.all_gather_object(everything, told)
-    if RANK == 0:
-        print(json.dumps(everything))
-    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main()
+    tell(told)

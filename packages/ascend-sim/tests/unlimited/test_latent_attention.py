@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch_npu
-from _attention import TRIANGLE, assert_near, attend, hidden, paged, rows_of
+from _attention import ARRANGE, TRIANGLE, assert_near, attend, hidden, paged, rows_of
 from _oracle import values
 
 BLOCK = 16
@@ -20,17 +20,6 @@ def _pages(cache, layout):
     if layout == "heads first":
         return heads_first.npu()
     return heads_first.unflatten(3, (-1, 16)).transpose(2, 3).contiguous().npu()
-
-
-ARRANGE = {
-    "BSH": lambda t: t.flatten(2),
-    "BSND": lambda t: t,
-    "BNSD": lambda t: t.transpose(1, 2),
-    "NBSD": lambda t: t.permute(2, 0, 1, 3),
-    "TND": lambda t: t.flatten(0, 1),
-    "NTD": lambda t: t.flatten(0, 1).transpose(0, 1),
-}
-"""From [batch, token, head, size] to a layout."""
 
 
 @pytest.mark.parametrize("pages", ["tokens first", "heads first", "fractal"])
