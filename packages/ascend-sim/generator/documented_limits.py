@@ -53,11 +53,11 @@ ORDER = list(dict.fromkeys(DTYPES.values()))
 
 DTYPE = r"(?:\w*INT\d+|B?FLOAT\d*|BF16|DOUBLE|BOOL|COMPLEX\d+|H\w*FLOAT8|FLOAT\d_\w+)"
 LIST = rf"{DTYPE}(?:\^\d)*(?:[、，,/和 ]*{DTYPE}(?:\^\d)*)*"
-CONDITION = re.compile(r"当|时|如果|仅当|CANN \d")
+CONDITION = re.compile(r"当|时|如果|仅当|CANN \d")  # "when", "if", a version
 CHANGES = (  # verb of the page -> what it does to what is taken
-    ("不支持", set.difference_update),
-    ("额外支持", set.update),
-    ("仅支持", set.intersection_update),
+    ("不支持", set.difference_update),  # "does not take"
+    ("额外支持", set.update),  # "takes in addition"
+    ("仅支持", set.intersection_update),  # "takes only"
 )
 LISTS = re.compile(r"(\w+)\s*=\s*\{((?:\s*(?:op::)?(?:DataType::)?DT_\w+,?)+)")
 OTHER_LISTS = re.compile(r"950?|REGBASE|ARCH|310|910_|910$|V[12]00|OUT", re.I)
@@ -123,8 +123,8 @@ def _rows_of_markdown(section: str) -> Iterator[list[list[str]]]:
         yield [[cell.strip() for cell in row.strip("|").split("|")] for row in plain]
 
 
-def _of_table(section: str, tensors: set[str], foreign: str) -> list[Input]:
-    """Read the table of parameters; `foreign`: marks of dtypes that our products do not have."""
+def _of_table(section: str, tensors: set[str], foreign: list[str]) -> list[Input]:
+    """Read the table of parameters; `foreign`: marks of dtypes that our products do not take."""
     for rows in (*_rows_of_html(section), *_rows_of_markdown(section)):
         columns = {name.partition("(")[0].partition("（")[0]: i for i, name in enumerate(rows[0])}
         if "数据类型" not in columns:
@@ -136,7 +136,9 @@ def _of_table(section: str, tensors: set[str], foreign: str) -> list[Input]:
             name = re.match(r"\w*", row[0].strip("` "), re.ASCII)
             if name is None or name[0] not in tensors:
                 continue
-            types = re.sub(rf"{DTYPE}\^[{foreign}]", "", row[columns["数据类型"]]).replace("`", "")
+            types = row[columns["数据类型"]].replace("`", "")
+            for mark in foreign:
+                types = re.sub(rf"{DTYPE}\^{mark}", "", types)
             same = re.search(r"[与和]\s*(\w+?)(?:的?数据类型)?(?:保持)?(?:一致|相同)", types)
             dims = row[columns["维度"]] if "维度" in columns and columns["维度"] < len(row) else ""
             taken = _dtypes(types)
@@ -231,7 +233,8 @@ def _operators(path: str, page: str) -> Iterator[tuple[str, Operator]]:
         section = page[heading.end() :]
         section = section[: section.find("\n## ")]
         prose = re.sub(r"<table.*?</table>", "", section, flags=re.S)
-        foreign = "".join(re.findall(r"角标“(\d)”代表该系列不支持", prose)) or "x"
+        # "A mark of N means that these products do not take it."
+        foreign = re.findall(r"角标“(\d)”代表该系列不支持", prose)
         tensors = {name for kind, name in parameters if kind in ("tensor", "tensors")}
         inputs = _of_table(section, tensors, foreign)
         if inputs:

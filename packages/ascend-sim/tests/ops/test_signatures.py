@@ -73,6 +73,22 @@ def test_signatures_agree_with_the_callers(declared):
     assert not wrong
 
 
+def test_signatures_agree_with_the_pages_of_cann(declared):
+    """By spec/limits.toml; of integers not their size, in which pages and headers differ."""
+    of_another_version = {"aclnnFusedInferAttentionScoreV4", "aclnnMlaPrologV3WeightNz"}
+    pages = tomllib.loads(SPEC.with_name("limits.toml").read_text(encoding="utf-8"))
+
+    def plain(kinds):
+        return ["int" if kind.startswith("int") and kind != "ints" else kind for kind in kinds]
+
+    differing = {
+        name
+        for name, kinds in declared.items()
+        if name in pages and plain(pages[name]["takes"].split()) != plain(kinds)
+    }
+    assert differing == of_another_version
+
+
 def test_few_operators_lack_facts(declared):
     # Only asked for by name, where the call sites use another operator; or called in two ways, for
     # CANN before and after 8.5.
