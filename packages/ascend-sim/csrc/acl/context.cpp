@@ -58,8 +58,32 @@ ThreadState& ThisThread() {
   return state;
 }
 
+namespace {
+
+constexpr int32_t kNone = -1;
+
+std::atomic<int32_t>& DefaultDeviceOrNone() {
+  static std::atomic<int32_t> device{kNone};
+  return device;
+}
+
+}  // namespace
+
+std::optional<int32_t> DefaultDevice() {
+  const auto device = DefaultDeviceOrNone().load();
+  return device == kNone ? std::nullopt : std::optional(device);
+}
+
+void SetDefaultDevice(int32_t device) { DefaultDeviceOrNone().store(device); }
+
 std::shared_ptr<Context> CurrentContext() {
-  const auto& context = ThisThread().context;
+  auto& context = ThisThread().context;
+  if (context == nullptr && DefaultDevice()) {
+    Device& device = DeviceAt(*DefaultDevice());
+    // Not one more user of a device that is in use, who would never reset it.
+    context = device.Primary();
+    if (context == nullptr) context = device.Open();
+  }
   Require(context != nullptr && !context->Released(), kContextNull,
           "this thread has no context: call aclrtSetDevice or aclrtSetCurrentContext first");
   return context;

@@ -66,7 +66,12 @@ struct ThreadState {
 
 ThreadState& ThisThread();
 
-// The context this thread works in; fails with 107002 when there is none.
+// The context this thread works in: that of the default device, if a configuration of aclInit names
+// one, in a thread that never had another. Fails with 107002 when there is none.
 std::shared_ptr<Context> CurrentContext();
+
+// The device of threads that never chose one; none until it is set.
+std::optional<int32_t> DefaultDevice();
+void SetDefaultDevice(int32_t device);
 
 }  // namespace ascend_sim

@@ -209,10 +209,11 @@ ASCEND_SIM_ABI aclError aclrtResetDeviceForce(int32_t device) {
 // Also how callers ask whether this thread has a device at all: saying no leaves no text.
 ASCEND_SIM_ABI aclError aclrtGetDevice(int32_t* device) {
   const auto& context = ThisThread().context;
-  if (context == nullptr || context->Released()) return kContextNull;
+  const auto by_default = context == nullptr ? DefaultDevice() : std::nullopt;
+  if (!by_default && (context == nullptr || context->Released())) return kContextNull;
   return Abi("aclrtGetDevice", [&] {
     RequirePtr(device, "device");
-    *device = context->OnDevice().Id();
+    *device = by_default ? *by_default : context->OnDevice().Id();
   });
 }
 

@@ -5,10 +5,15 @@
 #include <atomic>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <regex>
 #include <string>
 
 #include "abi/acl.h"
 #include "acl/config.h"
+#include "acl/context.h"
 #include "acl/counters.h"
 #include "acl/device.h"
 #include "acl/error.h"
@@ -43,19 +48,32 @@ std::string Part(const std::string& version, int index) {
   return version.substr(begin, version.find('.', begin) - begin);
 }
 
+// Of {"defaultDevice": {"default_device": "0"}}.
+std::optional<int32_t> DefaultDeviceIn(const char* config_path) {
+  static const std::regex kSetting(
+      R"re("defaultDevice"\s*:\s*\{\s*"default_device"\s*:\s*"(\d{1,4})")re");
+  std::ifstream file(config_path);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::smatch found;
+  if (!std::regex_search(text, found, kSetting)) return std::nullopt;
+  return std::stoi(found[1]);
+}
+
 }  // namespace
 }  // namespace ascend_sim
 
 using namespace ascend_sim;
 
-// The file named by an argument configures dumps and profiling, which are not simulated; it is not
-// read.
-ASCEND_SIM_ABI aclError aclInit(const char*) {
-  return Abi("aclInit", [] {
+// Of the file, which also configures dumps and profiling, the default device is read: torch_npu
+// names device 0 there (acl_default.json).
+ASCEND_SIM_ABI aclError aclInit(const char* config_path) {
+  return Abi("aclInit", [&] {
     GetConfig();
     Count();
     Devices();
     Require(!Initialised().exchange(true), kRepeatInitialize, "aclInit was called before");
+    if (config_path == nullptr) return;
+    if (const auto device = DefaultDeviceIn(config_path)) SetDefaultDevice(*device);
   });
 }
 

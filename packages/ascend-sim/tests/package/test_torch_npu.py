@@ -40,6 +40,18 @@ def test_first_use_of_a_device_prints_what_it_prints_on_an_npu(cli) -> None:
     assert "require processing for 32 padding size" in line
 
 
+def test_a_stream_can_be_made_before_a_device_is_chosen(python) -> None:
+    out = python(
+        PREAMBLE
+        + """
+import ctypes, torch_npu
+stream = ctypes.c_void_p()
+print(int(torch_npu.npu.npurt().npuStreamCreate(ctypes.addressof(stream))), bool(stream))
+"""
+    )
+    assert out.split() == ["0", "True"]
+
+
 def test_basic_operations_agree_with_the_cpu(python) -> None:
     python(
         PREAMBLE

@@ -143,6 +143,54 @@ def test_a_second_initialization_is_100002(acl: Acl) -> None:
     assert acl.aclInit(None) == 100002
 
 
+def test_a_thread_that_chose_no_device_uses_the_default_one(
+    process: Callable[..., str], tmp_path: Path
+) -> None:
+    """aclInit's file (CANN's guide "Initialization"); torch_npu names device 0 there."""
+    file = tmp_path / "acl.json"
+    file.write_text('{"dump": {"dump_scene": "lite"}, "defaultDevice": {"default_device": "1"}}')
+    process(
+        f"""
+        import threading
+        from ctypes import byref, c_int32, c_void_p
+        device = c_int32()
+        assert acl.aclrtGetDevice(byref(device)) == 107002
+        acl.ok("aclInit", {str(file)!r}.encode())
+        acl.ok("aclrtGetDevice", byref(device))
+        assert device.value == 1
+
+        def choose():
+            acl.ok("aclrtSetDevice", 0)
+            acl.ok("aclrtGetDevice", byref(device))
+            assert device.value == 0
+
+        stream, context, again = acl.stream(), c_void_p(), []
+        acl.sync(stream)
+        acl.ok("aclrtGetCurrentContext", byref(context))
+        thread = threading.Thread(target=choose)
+        thread.start()
+        thread.join()
+        assert device.value == 0
+        acl.ok("aclrtGetDevice", byref(device))
+        assert device.value == 1
+
+        def follow():
+            other = c_void_p()
+            acl.ok("aclrtGetCurrentContext", byref(other))
+            again.append(other.value)
+
+        thread = threading.Thread(target=follow)
+        thread.start()
+        thread.join()
+        assert again == [context.value]
+        acl.ok("aclrtResetDevice", 1)  # its only user
+        assert acl.aclrtSynchronizeStream(stream) == 107017
+        """,
+        '{"devices": 2}',
+        device=False,
+    )
+
+
 # --- counters ---
 
 
