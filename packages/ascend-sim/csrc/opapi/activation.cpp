@@ -217,7 +217,9 @@ ACLNN_PLANNED_OP(aclnnClippedSwiglu,
                 " rows");
     const Gate gate{true, interleaved ? 1 : 2, limit, alpha, bias};
     const auto values = x.reshape({rows, -1}).narrow(0, 0, wanted).to(at::kFloat);
-    out.view({rows, -1}).narrow(0, 0, wanted).copy_(Apply(gate, values));
+    const auto whole = out.reshape({rows, -1});  // a copy where strides allow no view
+    whole.narrow(0, 0, wanted).copy_(Apply(gate, values));
+    out.copy_(whole.view(out.sizes()));
   };
 }
 

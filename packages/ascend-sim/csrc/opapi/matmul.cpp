@@ -75,7 +75,7 @@ struct TransposedBatches {
 
   void Run(const Cube& cube) {
     const auto product = at::bmm(cube(x1.permute(perm_x1)), cube(x2.Read().permute(perm_x2)));
-    const auto split = product.view({factor, batches() / factor, -1, product.size(2)});
+    const auto split = product.view({factor, batches() / factor, product.size(1), product.size(2)});
     Store(out, factor == 1 ? product.transpose(0, 1) : split.transpose(1, 2).flatten(2));
   }
 };

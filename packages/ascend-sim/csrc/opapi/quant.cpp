@@ -163,6 +163,7 @@ ACLNN_PLANNED_OP(aclnnFlatQuant, (const Tensor& x, const Tensor& p1, const Tenso
   Require(clip_ratio > 0 && clip_ratio <= 1, "clipRatio must be in (0, 1], got ", clip_ratio);
   Require(out.scalar_type() == at::kInt && columns % kInt4PerInt32 == 0,
           "out must be int4 in int32, and x have a multiple of 8 columns");
+  Require(x.numel() > 0, "x must not be empty");
   Limit(x.size(0) <= 262144 && rows <= 256 && columns <= 256,
         "x must be at most [262144, 256, 256], got ", x.sizes());
   return [=]() mutable {

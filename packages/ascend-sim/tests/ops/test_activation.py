@@ -118,6 +118,12 @@ def test_clipped_swiglu_of_groups_leaves_the_rows_after_them():
     assert (out[4:].cpu() == 9).all()
 
 
+def test_clipped_swiglu_writes_through_strides():
+    x, out = values(6, 8), torch.zeros(4, 6).npu().t()
+    call("aclnnClippedSwiglu", x.npu(), None, -1, 1.702, 7.0, 1.0, True, out)
+    torch.testing.assert_close(out.cpu(), clipped_swiglu(x))
+
+
 @pytest.mark.parametrize("approximate", [0, 1])
 @pytest.mark.parametrize("left", [False, True])
 def test_geglu_multiplies_one_half_by_the_gelu_of_the_other(approximate, left):

@@ -107,6 +107,13 @@ def test_rows_of_batches_come_together(rows_first, factor, dtype):
     torch.testing.assert_close(actual.cpu().float(), expected, rtol=limit, atol=limit)
 
 
+@pytest.mark.parametrize("shape", [(0, M, K), (BATCHES, 0, K)], ids=["no batch", "no row"])
+def test_of_nothing_nothing_comes_together(shape):
+    weight = values(shape[0], K, N)
+    actual = torch_npu.npu_transpose_batchmatmul(values(*shape).npu(), weight.npu())
+    assert actual.shape == (shape[1], shape[0], N)
+
+
 def test_columns_of_the_weight_may_come_first():
     x1, given = _batches(BATCHES, M, K, rows_first=True, dtype=torch.float32)
     x2 = values(BATCHES, N, K, seed=1)
