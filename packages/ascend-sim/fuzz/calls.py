@@ -19,6 +19,7 @@ TEXTS = (
     "", "BSH", "BSND", "BNSD", "BNSD_BSND", "TND", "NTD", "SBH", "XYZ", "Norm", "PA_NZ", "None",
     "half", "interleave", "none", "tanh", "mean", "sum", "rint", "group",
 )  # fmt: skip
+CONTENTS = ("places", "places", "zeros", "numbers", "halves", "minus one", "wild")
 EXECUTORS = ("run", "run", "run", "run", "twice", "of another", "null", "destroyed", "repeated")
 
 small = st.integers(0, 8)
@@ -119,4 +120,5 @@ def calls(draw: st.DrawFn, operators: dict[str, list[str]]) -> dict[str, Any]:
     dtype = draw(st.sampled_from(DTYPES[:9]))
     arguments = [draw(_argument(kind, shape, dtype)) for kind in operators[name]]
     executor = draw(st.sampled_from(EXECUTORS))
-    return {"op": name, "arguments": arguments, "executor": executor}
+    content = draw(st.sampled_from(CONTENTS))
+    return {"op": name, "arguments": arguments, "executor": executor, "content": content}

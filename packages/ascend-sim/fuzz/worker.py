@@ -10,6 +10,8 @@ import ctypes
 import dataclasses
 import json
 import mmap
+import random
+import struct
 import sys
 from typing import Any
 
@@ -30,6 +32,15 @@ CLASSES = {
 }  # fmt: skip
 ELEMENTS = {"ints": ctypes.c_int64, "floats": ctypes.c_float, "bools": ctypes.c_bool}
 LISTS = ("tensors", "scalars")  # of handles, which they own
+CONTENTS = {
+    "zeros": bytes(64),
+    "places": struct.pack("<8q", *range(8)),
+    "numbers": struct.pack("<16f", *(number / 4 for number in range(-8, 8))),
+    "halves": struct.pack("<32e", *(number / 4 for number in range(-16, 16))),
+    "minus one": b"\xff" * 64,
+    "wild": random.Random(1).randbytes(1024),  # noqa: S311
+}
+"""What memory holds, as indices, lengths and numbers: whatever a call makes of it."""
 HOST = ctypes.create_string_buffer(4096)
 ITEM_SIZES = {0: 4, 1: 2, 2: 1, 3: 4, 4: 1, 6: 2, 9: 8, 11: 8, 12: 1, 16: 8, 27: 2}  # of dtypes
 
@@ -59,24 +70,26 @@ class Worker:
         self._stream = ctypes.c_void_p()
         self._must(self._acl.aclrtCreateStream(ctypes.byref(self._stream)))
         self._memory = {"null": 0, "host": ctypes.addressof(HOST)}
-        self._guards = [self._block(GUARD, b"")]
+        self._guards = [self._block(GUARD)]
         for name, size in SIZES.items():
-            # Small numbers, as indices, lengths and floats: whatever a call makes of them.
-            content = bytes(range(8)) + b"\0" * 56
-            self._memory[name] = self._block(size, content * (size // 64))
-            self._guards.append(self._block(GUARD, b""))
-        self._memory["freed"] = self._block(1 << 16, b"")
+            self._memory[name] = self._block(size)
+            self._guards.append(self._block(GUARD))
+        self._memory["freed"] = self._block(1 << 16)
         for block in (*self._guards, self._memory["freed"]):
             self._must(self._acl.aclrtFree(ctypes.c_void_p(block)))
         self._protect(CLOSED)
 
-    def _block(self, size: int, content: bytes) -> int:
+    def _block(self, size: int) -> int:
         address = ctypes.c_void_p()
         # aclrtMalloc would add room behind the block.
         self._must(self._acl.aclrtMallocAlign32(ctypes.byref(address), ctypes.c_size_t(size), 0))
         assert address.value is not None
-        ctypes.memmove(address, content, len(content))
         return address.value
+
+    def _fill(self, content: bytes) -> None:
+        """Lay the same down before each call, whatever the calls before have written."""
+        for name, size in SIZES.items():
+            ctypes.memmove(self._memory[name], content * (size // len(content)), size)
 
     def _protect(self, access: int) -> None:
         for guard in self._guards:
@@ -170,6 +183,7 @@ class Worker:
     def call(self, call: dict[str, Any]) -> str:
         """Make a call; return the code of its first phase."""
         self._handles: list[tuple[str, int]] = []
+        self._fill(CONTENTS[call["content"]])
         name, way = call["op"], call["executor"]
         kinds = self.kinds[name]
         arguments = [self._passed(k, v) for k, v in zip(kinds, call["arguments"], strict=True)]

@@ -2,6 +2,7 @@
 //
 // Embeddings: sums over bags, renormalisation, and the gradient.
 #include "op.h"
+#include "places.h"
 #include "store.h"
 
 namespace ascend_sim::opapi {
@@ -23,8 +24,8 @@ ACLNN_OP(aclnnEmbeddingBag,
 ACLNN_OP(aclnnEmbeddingDenseBackward,
          (const Tensor& grad, const Tensor& indices, int64_t num_weights, int64_t padding_idx,
           bool scale_grad_by_freq, Tensor& out)) {
-  Store(out, at::embedding_dense_backward(grad, indices.to(at::kLong), num_weights, padding_idx,
-                                          scale_grad_by_freq));
+  Store(out, at::embedding_dense_backward(grad, PlacesAmong(num_weights, indices, "indices"),
+                                          num_weights, padding_idx, scale_grad_by_freq));
 }
 ACLNN_OP(aclnnEmbeddingRenorm,
          (Tensor & self, const Tensor& indices, double max_norm, double norm_type)) {

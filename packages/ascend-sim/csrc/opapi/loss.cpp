@@ -2,6 +2,7 @@
 //
 // Losses and their gradients. `reduction` is torch's: 0 (none), 1 (mean), 2 (sum).
 #include "op.h"
+#include "places.h"
 #include "store.h"
 
 namespace ascend_sim::opapi {
@@ -55,6 +56,12 @@ ACLNN_OP(aclnnSmoothL1LossBackward, (const Tensor& grad, const Tensor& self, con
 // --- classes
 // ---------------------------------------------------------------------------------------
 
+// [C] or [N, C, ...]
+int64_t ClassesOf(const Tensor& self) {
+  Require(self.dim() > 0, "self must have a dimension of classes");
+  return self.size(self.dim() == 1 ? 0 : 1);
+}
+
 #define NLL(Name, function)                                                                        \
   ACLNN_OP(aclnn##Name,                                                                            \
            (const Tensor& self, const Tensor& target, const OptTensor& weight, int64_t reduction,  \
@@ -67,9 +74,10 @@ ACLNN_OP(aclnnSmoothL1LossBackward, (const Tensor& grad, const Tensor& self, con
       aclnn##Name##Backward,                                                                       \
       (const Tensor& grad, const Tensor& self, const Tensor& target, const OptTensor& weight,      \
        int64_t reduction, int64_t ignore_index, const Tensor& total_weight, Tensor& grad_input)) { \
-    Store(grad_input, at::function##_backward(grad.to(at::kFloat), self.to(at::kFloat),            \
-                                              target.to(at::kLong), FloatsOf(weight), reduction,   \
-                                              ignore_index, total_weight.to(at::kFloat)));         \
+    const auto classes = PlacesAmong(ClassesOf(self), target, "target", ignore_index);             \
+    Store(grad_input, at::function##_backward(grad.to(at::kFloat), self.to(at::kFloat), classes,   \
+                                              FloatsOf(weight), reduction, ignore_index,           \
+                                              total_weight.to(at::kFloat)));                       \
   }
 
 NLL(NLLLoss, nll_loss)

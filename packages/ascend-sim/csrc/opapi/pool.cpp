@@ -2,6 +2,7 @@
 //
 // Pooling.
 #include "op.h"
+#include "places.h"
 #include "store.h"
 
 namespace ascend_sim::opapi {
@@ -95,10 +96,13 @@ ACLNN_OP(aclnnAvgPool3dBackward, (const Tensor& grad, const Tensor& self, const 
         at::avg_pool3d_backward(Wide(grad), Wide(self), kernel, StrideOr(stride, kernel), padding,
                                 ceil_mode, count_include_pad, Divisor(divisor)));
 }
-// ATen divides by the sizes of the input, and reads as many planes as the gradient has.
-void RequireGradientOf(const Tensor& self, const Tensor& grad) {
-  Require(self.dim() == grad.dim(), "gradOutput must have as many dimensions as self, ", self.dim(),
-          ", got ", grad.dim());
+// ATen divides by the sizes of the input, and believes that both have the same planes, of `sides`
+// dimensions.
+void RequireGradientOf(const Tensor& self, const Tensor& grad, int64_t sides) {
+  const auto planes = [&](const Tensor& t) { return t.sizes().slice(0, t.dim() - sides); };
+  Require(self.dim() >= sides && self.dim() == grad.dim() && planes(self) == planes(grad),
+          "gradOutput must have self's shape but for the last ", sides, " dimensions, ",
+          self.sizes(), ", got ", grad.sizes());
   Require(self.numel() > 0 || grad.numel() == 0, "gradOutput must be empty as self is, got ",
           grad.sizes());
 }
@@ -107,7 +111,7 @@ ACLNN_OP(aclnnAdaptiveAvgPool2d, (const Tensor& self, const Ints& output_size, T
 }
 ACLNN_OP(aclnnAdaptiveAvgPool2dBackward,
          (const Tensor& grad, const Tensor& self, Tensor& grad_input)) {
-  RequireGradientOf(self, grad);
+  RequireGradientOf(self, grad, 2);
   Store(grad_input, at::_adaptive_avg_pool2d_backward(grad, self));
 }
 ACLNN_OP(aclnnAdaptiveAvgPool3d, (const Tensor& self, const Ints& output_size, Tensor& out)) {
@@ -115,12 +119,18 @@ ACLNN_OP(aclnnAdaptiveAvgPool3d, (const Tensor& self, const Ints& output_size, T
 }
 ACLNN_OP(aclnnAdaptiveAvgPool3dBackward,
          (const Tensor& grad, const Tensor& self, Tensor& grad_input)) {
-  RequireGradientOf(self, grad);
+  RequireGradientOf(self, grad, 3);
   Store(grad_input, at::_adaptive_avg_pool3d_backward(grad, self));
 }
 
 // --- maxima
 // ----------------------------------------------------------------------------------------
+
+// How many elements a plane of so many sides has.
+int64_t PlaneOf(const Tensor& self, int64_t sides) {
+  Require(self.dim() >= sides, "self must have planes of ", sides, " dimensions");
+  return c10::multiply_integers(self.sizes().slice(self.dim() - sides));
+}
 
 ACLNN_OP(aclnnMaxPool2dWithMask,
          (const Tensor& self, const Ints& kernel, const Ints& stride, const Ints& padding,
@@ -136,9 +146,9 @@ ACLNN_OP(aclnnMaxPool2dWithMaskBackward,
           Tensor& grad_input)) {
   const auto indices =
       WindowMask{kernel, stride, padding, dilation}.Indices(mask, grad.sizes(), self.size(-1));
-  Store(grad_input,
-        at::max_pool2d_with_indices_backward(grad, self, kernel, StrideOr(stride, kernel), padding,
-                                             dilation, ceil_mode, indices));
+  Store(grad_input, at::max_pool2d_with_indices_backward(
+                        grad, self, kernel, StrideOr(stride, kernel), padding, dilation, ceil_mode,
+                        PlacesAmong(PlaneOf(self, 2), indices, "the maxima of mask")));
 }
 ACLNN_OP(aclnnMaxPool2dWithIndices,
          (const Tensor& self, const Ints& kernel, const Ints& stride, const Ints& padding,
@@ -150,9 +160,9 @@ ACLNN_OP(aclnnMaxPool2dWithIndicesBackward,
          (const Tensor& grad, const Tensor& self, const Tensor& indices, const Ints& kernel,
           const Ints& stride, const Ints& padding, const Ints& dilation, bool ceil_mode,
           Tensor& grad_input)) {
-  Store(grad_input,
-        at::max_pool2d_with_indices_backward(grad, self, kernel, StrideOr(stride, kernel), padding,
-                                             dilation, ceil_mode, indices.to(at::kLong)));
+  Store(grad_input, at::max_pool2d_with_indices_backward(
+                        grad, self, kernel, StrideOr(stride, kernel), padding, dilation, ceil_mode,
+                        PlacesAmong(PlaneOf(self, 2), indices, "indices")));
 }
 ACLNN_OP(aclnnMaxPool3dWithArgmax,
          (const Tensor& self, const Ints& kernel, const Ints& stride, const Ints& padding,
@@ -166,7 +176,10 @@ ACLNN_OP(aclnnAdaptiveMaxPool2d,
 }
 ACLNN_OP(aclnnAdaptiveMaxPool2dBackward,
          (const Tensor& grad, const Tensor& self, const Tensor& indices, Tensor& grad_input)) {
-  Store(grad_input, at::adaptive_max_pool2d_backward(grad, self, indices.to(at::kLong)));
+  RequireGradientOf(self, grad, 2);
+  Require(indices.sizes() == grad.sizes(), "indices must have gradOutput's shape");
+  Store(grad_input, at::adaptive_max_pool2d_backward(
+                        grad, self, PlacesAmong(PlaneOf(self, 2), indices, "indices")));
 }
 ACLNN_OP(aclnnAdaptiveMaxPool3d,
          (const Tensor& self, const Ints& output_size, Tensor& out, Tensor& indices)) {
@@ -174,7 +187,10 @@ ACLNN_OP(aclnnAdaptiveMaxPool3d,
 }
 ACLNN_OP(aclnnAdaptiveMaxPool3dBackward,
          (const Tensor& grad, const Tensor& self, const Tensor& indices, Tensor& grad_input)) {
-  Store(grad_input, at::adaptive_max_pool3d_backward(grad, self, indices.to(at::kLong)));
+  RequireGradientOf(self, grad, 3);
+  Require(indices.sizes() == grad.sizes(), "indices must have gradOutput's shape");
+  Store(grad_input, at::adaptive_max_pool3d_backward(
+                        grad, self, PlacesAmong(PlaneOf(self, 3), indices, "indices")));
 }
 
 }  // namespace ascend_sim::opapi
