@@ -95,14 +95,17 @@ ACLNN_OP(aclnnRepeat, (const Tensor& self, const Ints& repeats, Tensor& out)) {
   RequireElements(out, elements, "repeats");
   Store(out, self.repeat(repeats));
 }
-ACLNN_OP(aclnnTril, (const Tensor& self, int64_t diagonal, Tensor& out)) {
-  at::tril_out(out, self, diagonal);
-}
-ACLNN_OP(aclnnTriu, (const Tensor& self, int64_t diagonal, Tensor& out)) {
-  at::triu_out(out, self, diagonal);
-}
-ACLNN_OP(aclnnInplaceTril, (Tensor & self, int64_t diagonal)) { self.tril_(diagonal); }
-ACLNN_OP(aclnnInplaceTriu, (Tensor & self, int64_t diagonal)) { self.triu_(diagonal); }
+// ATen takes strides of matrices in a batch for granted where sizes are 1: only of dense tensors.
+#define TRIANGLE(Name, function)                                                  \
+  ACLNN_OP(aclnn##Name, (const Tensor& self, int64_t diagonal, Tensor& out)) {    \
+    Store(out, at::function(self.clone(at::MemoryFormat::Contiguous), diagonal)); \
+  }                                                                               \
+  ACLNN_OP(aclnnInplace##Name, (Tensor & self, int64_t diagonal)) {               \
+    self.copy_(at::function(self.clone(at::MemoryFormat::Contiguous), diagonal)); \
+  }
+TRIANGLE(Tril, tril)
+TRIANGLE(Triu, triu)
+#undef TRIANGLE
 ACLNN_OP(aclnnConstantPadNd,
          (const Tensor& self, const Ints& pad, const Scalar& value, Tensor& out)) {
   Store(out, at::constant_pad_nd(self, pad, value));
