@@ -3,13 +3,15 @@
 // Initialisation and what the library says of its versions and abilities.
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <optional>
-#include <regex>
 #include <string>
+#include <string_view>
+#include <system_error>
 
 #include "abi/acl.h"
 #include "acl/config.h"
@@ -48,15 +50,19 @@ std::string Part(const std::string& version, int index) {
   return version.substr(begin, version.find('.', begin) - begin);
 }
 
-// Of {"defaultDevice": {"default_device": "0"}}.
+// Of {"defaultDevice": {"default_device": "0"}}. Not by std::regex, which would export symbols.
 std::optional<int32_t> DefaultDeviceIn(const char* config_path) {
-  static const std::regex kSetting(
-      R"re("defaultDevice"\s*:\s*\{\s*"default_device"\s*:\s*"(\d{1,4})")re");
+  constexpr std::string_view kObject = "\"defaultDevice\"", kKey = "\"default_device\"";
   std::ifstream file(config_path);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  std::smatch found;
-  if (!std::regex_search(text, found, kSetting)) return std::nullopt;
-  return std::stoi(found[1]);
+  const auto object = text.find(kObject);
+  if (object == std::string::npos) return std::nullopt;
+  const auto key = text.find(kKey, object);
+  if (key == std::string::npos) return std::nullopt;
+  const auto value = std::min(text.find_first_not_of(" \t\r\n:\"", key + kKey.size()), text.size());
+  int32_t device = 0;
+  const auto [_, error] = std::from_chars(text.data() + value, text.data() + text.size(), device);
+  return error == std::errc() && device >= 0 ? std::optional(device) : std::nullopt;
 }
 
 }  // namespace
