@@ -193,9 +193,7 @@ def _widen(inputs: list[Input], source: str) -> bool:
     """Add what the lists of dtypes in an operator's source have; whether that is anything."""
     lists = [
         _dtypes(match[2].replace("DT_", ""))
-        for match in re.finditer(
-            r"(\w+)\s*=\s*\{((?:\s*(?:op::)?(?:DataType::)?DT_\w+,?)+)", source
-        )
+        for match in LISTS.finditer(source)
         if not OTHER_LISTS.search(match[1])
     ]
     wider = False
@@ -251,10 +249,9 @@ def _git(checkout: Path, *arguments: str) -> str:
 
 def _sources(checkout: Path) -> dict[str, str]:
     """Operator -> the file that has it."""
-    files = {}
-    for line in _git(
-        checkout, "grep", "-E", r"aclnn\w+GetWorkspaceSize\(", "HEAD", "--", "*.cpp"
-    ).splitlines():
+    files: dict[str, str] = {}
+    lines = _git(checkout, "grep", "-E", r"aclnn\w+GetWorkspaceSize\(", "HEAD", "--", "*.cpp")
+    for line in lines.splitlines():
         path, _, text = line.removeprefix("HEAD:").partition(":")
         operator = re.search(r"\b(aclnn\w+)GetWorkspaceSize\(", text)
         if operator and "op_api/" in path and "test" not in path and "experimental" not in path:

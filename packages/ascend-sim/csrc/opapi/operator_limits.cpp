@@ -99,13 +99,10 @@ const std::map<std::string_view, OperatorLimits>& AllLimits() {
     auto* const made = new std::map<std::string_view, OperatorLimits>;
     for (const auto& documented : DocumentedLimits()) {
       if (IsUnchecked(documented)) continue;
-      auto& limits = (*made)[documented.operator_name];
-      limits.name = documented.operator_name;
-      Amend(limits, documented.limit);
+      Amend((*made)[documented.operator_name], documented.limit);
     }
     for (const auto& by_hand : LimitsByHand()) {
       auto& limits = (*made)[by_hand.name];
-      limits.name = by_hand.name;
       for (const auto& limit : by_hand.tensors) Amend(limits, limit);
       limits.values = by_hand.values;
     }

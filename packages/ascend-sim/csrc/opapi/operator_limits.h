@@ -65,7 +65,7 @@ struct DocumentedLimit {
   TensorLimit limit;
 };
 
-// Generated from spec/limits.toml; those of one operator follow each other.
+// Generated from spec/limits.toml.
 std::span<const DocumentedLimit> DocumentedLimits();
 
 // The table by hand; what it has of an argument takes the place of what a page says.

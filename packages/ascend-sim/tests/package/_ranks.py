@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["run_on_two_ranks"]
+__all__ = ["assert_refused", "run_on_two_ranks"]
 
 
 def run_on_two_ranks(program: Path, *arguments: str | Path) -> Any:
@@ -32,3 +32,10 @@ def run_on_two_ranks(program: Path, *arguments: str | Path) -> Any:
             process.kill()
     assert [process.returncode for process in ranks] == [0, 0], told
     return json.loads(told[0][0].splitlines()[-1])
+
+
+def assert_refused(results: list[dict[str, Any]], *texts: str) -> None:
+    """Check what both ranks report of the calls that are refused, by a part of each text."""
+    for rank in results:
+        for told, text in zip(rank["refusals"], texts, strict=True):
+            assert text in told
