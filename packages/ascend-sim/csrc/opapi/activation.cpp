@@ -42,7 +42,13 @@ constexpr double kFastGelu = 1.702;
 
 ACTIVATION_OUT(Silu, silu)
 ACTIVATION(Relu, relu)
-ACTIVATION(Hardsigmoid, hardsigmoid)
+// Of integers too, which the result is cut to.
+ACLNN_OP(aclnnHardsigmoid, (const Tensor& self, Tensor& out)) {
+  Store(out, at::hardsigmoid(self.to(at::result_type(self, 1.0))));
+}
+ACLNN_OP(aclnnInplaceHardsigmoid, (Tensor & self)) {
+  self.copy_(at::hardsigmoid(self.to(at::result_type(self, 1.0))));
+}
 ACTIVATION(Hardswish, hardswish)
 ACTIVATION(Mish, mish)
 

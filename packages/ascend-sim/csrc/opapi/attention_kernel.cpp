@@ -261,17 +261,17 @@ class ShortQuery {
       const float factor = total_[row] > 0 ? 1.0f / total_[row] : 0.0f;
       const float* from = sums_.data() + row * call_.value_size;
       for (int64_t i = 0; i < call_.value_size; ++i) to[i] = static_cast<T>(from[i] * factor);
-      StoreLogSumExp(row);
+      StoreStatistic(call_.log_sum_exp, row, max_[row] + std::log(total_[row]));
+      StoreStatistic(call_.row_max, row, max_[row]);
     }
   }
 
-  void StoreLogSumExp(int64_t row) {
-    if (!call_.log_sum_exp.defined()) return;
-    const auto& strides = call_.log_sum_exp_strides;
-    call_.log_sum_exp.data_ptr<float>()[sequence_.batch * strides.batch +
-                                        (sequence_.query_begin + Query(row)) * strides.token +
-                                        Head(row) * strides.head] =
-        max_[row] + std::log(total_[row]);
+  void StoreStatistic(const at::Tensor& statistic, int64_t row, float value) {
+    if (!statistic.defined()) return;
+    const auto& strides = call_.statistics_strides;
+    statistic.data_ptr<float>()[sequence_.batch * strides.batch +
+                                (sequence_.query_begin + Query(row)) * strides.token +
+                                Head(row) * strides.head] = value;
   }
 
   const AttentionCall& call_;
@@ -326,18 +326,27 @@ bool IsPlainCausal(const AttentionCall& call, const AttentionSequence& sequence)
          (!band.align_end || sequence.query_length == sequence.kv_length);
 }
 
+// The greatest score of each row, [kv_heads, group, queries].
+at::Tensor GreatestScores(const AttentionCall& call, const at::Tensor& q, const at::Tensor& k,
+                          const at::Tensor& hidden) {
+  auto scores = at::matmul(q.to(at::kFloat), k.to(at::kFloat).transpose(-2, -1)).mul_(call.scale);
+  if (hidden.defined()) scores.masked_fill_(hidden, kNoScore);
+  return scores.amax(-1);
+}
+
 void AttendLongQuery(const AttentionCall& call, const AttentionSequence& sequence) {
   const auto group = call.heads / call.kv_heads;
   const auto q = RowsOf(call.q, call.q_strides, sequence, call.heads, group, call.key_size);
   auto out = RowsOf(call.out, call.out_strides, sequence, call.heads, group, call.value_size);
-  const auto log_sum_exp =
-      call.log_sum_exp.defined()
-          ? RowsOf(call.log_sum_exp, call.log_sum_exp_strides, sequence, call.heads, group, 1)
-                .squeeze(-1)
-          : at::Tensor();
+  const auto statistic = [&](const at::Tensor& rows) {
+    if (!rows.defined()) return at::Tensor();
+    return RowsOf(rows, call.statistics_strides, sequence, call.heads, group, 1).squeeze(-1);
+  };
+  const auto log_sum_exp = statistic(call.log_sum_exp), row_max = statistic(call.row_max);
   if (sequence.kv_length == 0) {
     out.zero_();
     if (log_sum_exp.defined()) log_sum_exp.fill_(kNoScore);
+    if (row_max.defined()) row_max.fill_(kNoScore);
     return;
   }
   const auto k = KeysOf(call, sequence, call.k, call.k_strides, call.key_size);
@@ -361,10 +370,14 @@ void AttendLongQuery(const AttentionCall& call, const AttentionSequence& sequenc
   result = result.narrow(-1, 0, call.value_size);
   if (call.sink.defined()) {
     // softmax with one more score s scales what there was by Z / (Z + e^s), Z being e^lse.
-    const auto share = at::sigmoid(lse - call.sink.view({call.heads / group, group, 1}));
-    result = result.to(at::kFloat).mul_(share.unsqueeze(-1));
+    const auto sink = call.sink.view({call.heads / group, group, 1});
+    result = result.to(at::kFloat).mul_(at::sigmoid(lse - sink).unsqueeze(-1));
+    lse = at::logaddexp(lse, sink);
   }
   out.copy_(result);
+  if (row_max.defined()) {
+    row_max.copy_(GreatestScores(call, q, k, causal ? HiddenPairs(call, sequence) : hidden));
+  }
   if (log_sum_exp.defined()) log_sum_exp.copy_(lse);
   if (!hidden.defined()) return;
   const auto blind = hidden.all(-1);  // these queries see nothing: the result is 0

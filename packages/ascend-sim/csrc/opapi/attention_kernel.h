@@ -69,9 +69,10 @@ struct AttentionCall {
   // 4-d mask is the batch unless 1.
   at::Tensor mask;
 
-  // Per row, if defined: the logarithm of the sum of exp(score); float.
-  at::Tensor log_sum_exp;
-  RowStrides log_sum_exp_strides;
+  // Per row, if defined: the logarithm of the sum of exp(score), and the greatest score of a key;
+  // float, -inf where a query sees no key.
+  at::Tensor log_sum_exp, row_max;
+  RowStrides statistics_strides;
 
   std::vector<AttentionSequence> sequences;
 };

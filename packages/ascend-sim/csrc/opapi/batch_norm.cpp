@@ -3,6 +3,7 @@
 // Normalisation over a batch or over groups of channels.
 #include "op.h"
 #include "store.h"
+#include "wide.h"
 
 namespace ascend_sim::opapi {
 namespace {
@@ -12,13 +13,10 @@ namespace {
 void GroupNormSwish(const Tensor& self, const OptTensor& weight, const OptTensor& bias,
                     int64_t groups, double epsilon, double scale, Tensor& out, Tensor& mean,
                     Tensor& rstd) {
-  const auto as_float = [](const OptTensor& t) {
-    return t ? OptTensor(t->to(at::kFloat)) : OptTensor();
-  };
   const int64_t n = self.size(0), c = self.size(1);
   auto [normal, group_mean, group_rstd] =
-      at::native_group_norm(self.to(at::kFloat).contiguous(), as_float(weight), as_float(bias), n,
-                            c, n * c == 0 ? 0 : self.numel() / (n * c), groups, epsilon);
+      at::native_group_norm(Wide(self), Wide(weight), Wide(bias), n, c,
+                            n * c == 0 ? 0 : self.numel() / (n * c), groups, epsilon);
   Store(out, normal * at::sigmoid(scale * normal));
   Store(mean, group_mean);
   Store(rstd, group_rstd);

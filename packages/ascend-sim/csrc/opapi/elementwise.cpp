@@ -14,6 +14,26 @@ Tensor Number(const Scalar& value) {
   return number;
 }
 
+// Lets `compute` write its result, of this type, to `out`. On a device a result of floats goes to
+// integers too (conversion_relationship.md), which ATen's functions with outputs refuse.
+template <class Compute>
+void ComputeInto(Tensor& out, at::ScalarType type, Compute&& compute) {
+  if (at::canCast(type, out.scalar_type()) || out.scalar_type() == at::kBool) {
+    compute(out);
+    return;
+  }
+  auto result = at::empty({0}, type);
+  compute(result);
+  Store(out, result);
+}
+
+// The type of a result, of that which the operands are promoted to: a quotient of integers is
+// float.
+at::ScalarType Same(at::ScalarType promoted) { return promoted; }
+at::ScalarType Quotient(at::ScalarType promoted) {
+  return at::isIntegralType(promoted, /*includeBool=*/true) ? at::kFloat : promoted;
+}
+
 // The rounding modes of aclnnDivMod.
 std::optional<std::string_view> RoundingMode(int mode) {
   switch (mode) {
@@ -107,10 +127,12 @@ ACLNN_OP(aclnnAddV3, (const Scalar& self, const Tensor& other, const Scalar& alp
   at::add_out(out, Number(self), other, alpha);
 }
 ACLNN_OP(aclnnInplaceAdd, (Tensor & self, const Tensor& other, const Scalar& alpha)) {
-  self.add_(other, alpha);
+  ComputeInto(self, at::result_type(self, other),
+              [&](Tensor& out) { at::add_out(out, self, other, alpha); });
 }
 ACLNN_OP(aclnnInplaceAdds, (Tensor & self, const Scalar& other, const Scalar& alpha)) {
-  self.add_(other, alpha);
+  ComputeInto(self, at::result_type(self, other),
+              [&](Tensor& out) { at::add_out(out, self, Number(other), alpha); });
 }
 ACLNN_OP(aclnnSub, (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
   at::sub_out(out, self, other, alpha);
@@ -125,14 +147,16 @@ ACLNN_OP(aclnnRsubs, (const Tensor& self, const Scalar& other, const Scalar& alp
   at::sub_out(out, Number(other), self, alpha);
 }
 ACLNN_OP(aclnnInplaceSub, (Tensor & self, const Tensor& other, const Scalar& alpha)) {
-  self.sub_(other, alpha);
+  ComputeInto(self, at::result_type(self, other),
+              [&](Tensor& out) { at::sub_out(out, self, other, alpha); });
 }
 ACLNN_OP(aclnnInplaceSubs, (Tensor & self, const Scalar& other, const Scalar& alpha)) {
-  self.sub_(other, alpha);
+  ComputeInto(self, at::result_type(self, other),
+              [&](Tensor& out) { at::sub_out(out, self, Number(other), alpha); });
 }
 
 // Name(tensor, tensor), Names(tensor, scalar) and both in place.
-#define BINARY(Name, function)                                                       \
+#define BINARY(Name, function, TypeOf)                                               \
   ACLNN_OP(aclnn##Name, (const Tensor& self, const Tensor& other, Tensor& out)) {    \
     at::function##_out(out, self, other);                                            \
   }                                                                                  \
@@ -140,15 +164,17 @@ ACLNN_OP(aclnnInplaceSubs, (Tensor & self, const Scalar& other, const Scalar& al
     at::function##_out(out, self, Number(other));                                    \
   }                                                                                  \
   ACLNN_OP(aclnnInplace##Name, (Tensor & self, const Tensor& other)) {               \
-    at::function##_out(self, self, other);                                           \
+    ComputeInto(self, TypeOf(at::result_type(self, other)),                          \
+                [&](Tensor& out) { at::function##_out(out, self, other); });         \
   }                                                                                  \
   ACLNN_OP(aclnnInplace##Name##s, (Tensor & self, const Scalar& other)) {            \
-    at::function##_out(self, self, Number(other));                                   \
+    ComputeInto(self, TypeOf(at::result_type(self, other)),                          \
+                [&](Tensor& out) { at::function##_out(out, self, Number(other)); }); \
   }
 
-BINARY(Mul, mul)
-BINARY(Div, div)
-BINARY(FloorDivide, floor_divide)
+BINARY(Mul, mul, Same)
+BINARY(Div, div, Quotient)
+BINARY(FloorDivide, floor_divide, Same)
 
 ACLNN_OP(aclnnDivMod, (const Tensor& self, const Tensor& other, int mode, Tensor& out)) {
   at::div_out(out, self, other, RoundingMode(mode));

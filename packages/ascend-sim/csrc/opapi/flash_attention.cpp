@@ -33,13 +33,16 @@ void AddPackedSequences(AttentionCall& call, const ScoreArguments& a, int64_t kv
   }
 }
 
-// Runs the call and stores its statistics. The backward pass needs exp(score - max) / sum, for
-// which the log-sum-exp and 1 serve as well.
+// Runs the call and stores what the backward pass needs, each number eight times: the greatest
+// score of a row and the sum of exp(score - greatest).
 void AttendWithStatistics(AttentionCall call, Tensor& row_max, Tensor& row_sum) {
-  call.log_sum_exp = at::zeros(row_max.sizes().slice(0, row_max.dim() - 1), at::kFloat);
+  const auto rows = row_max.sizes().slice(0, row_max.dim() - 1);
+  call.log_sum_exp = at::zeros(rows, at::kFloat);
+  call.row_max = call.log_sum_exp.clone();
   Attend(call);
-  row_max.copy_(call.log_sum_exp.unsqueeze(-1).expand(row_max.sizes()));
-  row_sum.fill_(1);
+  const auto sum = (call.log_sum_exp - call.row_max).exp().nan_to_num_(/*nan=*/0.0);
+  row_max.copy_(call.row_max.unsqueeze(-1).expand_as(row_max));
+  row_sum.copy_(sum.unsqueeze(-1).expand_as(row_sum));
 }
 
 }  // namespace
@@ -78,9 +81,9 @@ AttentionCall ScoreCall(const ScoreArguments& a) {
     }
   }
   // [B, N, S], or [T, N] in either order.
-  call.log_sum_exp_strides = !packed ? RowStrides{a.heads * q.size(1), 1, q.size(1)}
-                             : a.softmax_layout == "same_as_input" ? RowStrides{0, a.heads, 1}
-                                                                   : RowStrides{0, 1, q.size(1)};
+  call.statistics_strides = !packed ? RowStrides{a.heads * q.size(1), 1, q.size(1)}
+                            : a.softmax_layout == "same_as_input" ? RowStrides{0, a.heads, 1}
+                                                                  : RowStrides{0, 1, q.size(1)};
   return call;
 }
 

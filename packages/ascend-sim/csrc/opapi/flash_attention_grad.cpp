@@ -28,7 +28,7 @@ Tensor HeadsOf(const Tensor& rows, int64_t batch, int64_t begin, int64_t length)
 // [heads, queries, 1]: the statistics hold every number eight times.
 Tensor StatisticsOf(const Tensor& statistics, const AttentionCall& call,
                     const AttentionSequence& s) {
-  const auto& strides = call.log_sum_exp_strides;
+  const auto& strides = call.statistics_strides;
   return statistics.select(-1, 0).contiguous().as_strided(
       {call.heads, s.query_length, 1}, {strides.head, strides.token, 1},
       s.batch * strides.batch + s.query_begin * strides.token);

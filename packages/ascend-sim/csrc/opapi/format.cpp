@@ -74,6 +74,9 @@ FormattedTensor::FormattedTensor(const aclTensor& handle)
   storage_ = BlocksOf(handle);
   strides_ = handle.strides;
   offset_ = handle.offset;
+  if (offset_ == 0 && storage_.sizes() == sizes_ && storage_.strides() == strides_) {
+    ViewFilledMatrices();
+  }
   // The last two dimensions of the view are those of the plain matrices, in either order (a
   // transposed weight).
   const auto rank = sizes_.size();
@@ -95,6 +98,15 @@ FormattedTensor::FormattedTensor(const aclTensor& handle)
       "a view of a FRACTAL_NZ tensor must be of whole matrices, transposed or not; it has sizes ",
       at::IntArrayRef(sizes_), ", strides ", at::IntArrayRef(strides_), ", the storage ",
       storage_.sizes());
+}
+
+void FormattedTensor::ViewFilledMatrices() {
+  const auto blocks = storage_.sizes();
+  const auto rank = blocks.size();
+  sizes_.assign(blocks.begin(), blocks.end() - 4);
+  sizes_.append({blocks[rank - 3] * kBlockRows, blocks[rank - 4] * blocks[rank - 1]});
+  const auto dense = c10::contiguous_strides(sizes_);
+  strides_.assign(dense.begin(), dense.end());
 }
 
 at::Tensor FormattedTensor::Read() const {

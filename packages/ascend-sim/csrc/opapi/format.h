@@ -55,6 +55,10 @@ class ASCEND_SIM_EXPORT FormattedTensor {
   const at::Tensor& storage() const { return storage_; }  // the blocks, or the plain tensor
 
  private:
+  // A view of the blocks themselves, such as a weight [e, n1, k1, 16, C0]
+  // (npu_grouped_matmul_swiglu_quant_v2.md), stands for the matrices that they are filled by.
+  void ViewFilledMatrices();
+
   at::Tensor storage_;
   at::DimVector sizes_;
   bool fractal_ = false;

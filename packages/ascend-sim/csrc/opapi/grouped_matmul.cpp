@@ -144,9 +144,6 @@ void CheckDtypes(const GroupedCall& call) {
             weight, ", x has ", x);
     Require(out == x, "out must have x's dtype, ", x);
     Limit(!anti || x != at::kFloat, "antiquantScale takes a float16 or bfloat16 x");
-    Limit(
-        x != at::kFloat || (call.x.size() == 1 && call.weight.size() == 1 && call.out.size() == 1),
-        "float32 takes one x, one weight and one out");
     const auto bias_type = x == at::kBFloat16 ? at::kFloat : x;
     Limit(call.bias.empty() || call.bias[0].scalar_type() == bias_type, "bias must be ", bias_type,
           " with this x");

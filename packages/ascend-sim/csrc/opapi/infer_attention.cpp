@@ -251,7 +251,7 @@ void SetLogSumExp(AttentionCall& call, const Tensor& log_sum_exp, const Operands
           "softmaxLse must be a contiguous float tensor of one element per query and head");
   call.log_sum_exp = log_sum_exp;
   // [T, N, 1] or [B, N, S, 1]
-  call.log_sum_exp_strides =
+  call.statistics_strides =
       o.packed ? RowStrides{0, heads, 1} : RowStrides{heads * tokens, 1, tokens};
 }
 

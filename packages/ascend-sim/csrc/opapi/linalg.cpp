@@ -3,22 +3,23 @@
 // Linear algebra and distances.
 #include "op.h"
 #include "store.h"
+#include "wide.h"
 
 namespace ascend_sim::opapi {
 
 // --- factorisations and solutions
 // ------------------------------------------------------------------
 
-ACLNN_OP(aclnnInverse, (const Tensor& self, Tensor& out)) { Store(out, at::inverse(self)); }
+ACLNN_OP(aclnnInverse, (const Tensor& self, Tensor& out)) { Store(out, at::inverse(Wide(self))); }
 ACLNN_OP(aclnnLinalgCholesky, (const Tensor& self, bool upper, Tensor& out)) {
-  Store(out, at::linalg_cholesky(self, upper));
+  Store(out, at::linalg_cholesky(Wide(self), upper));
 }
 // 0 is "reduced", 1 "complete", 2 only R.
 ACLNN_OP(aclnnLinalgQr, (const Tensor& self, int64_t mode, Tensor& q, Tensor& r)) {
   TORCH_CHECK(mode >= 0 && mode <= 2, "mode must be 0, 1 or 2, got ", mode);
-  auto [orthogonal, triangular] = at::linalg_qr(self, mode == 0   ? "reduced"
-                                                      : mode == 1 ? "complete"
-                                                                  : "r");
+  auto [orthogonal, triangular] = at::linalg_qr(Wide(self), mode == 0   ? "reduced"
+                                                            : mode == 1 ? "complete"
+                                                                        : "r");
   if (mode != 2) Store(q, orthogonal);
   Store(r, triangular);
 }
@@ -49,9 +50,11 @@ ACLNN_OP(aclnnLinalgCross, (const Tensor& self, const Tensor& other, int64_t dim
 // -------------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnCdist, (const Tensor& x1, const Tensor& x2, float p, int64_t mode, Tensor& out)) {
-  Store(out, at::cdist(x1, x2, p, mode));
+  Store(out, at::cdist(Wide(x1), Wide(x2), p, mode));
 }
-ACLNN_OP(aclnnPdist, (const Tensor& self, float p, Tensor& out)) { Store(out, at::pdist(self, p)); }
+ACLNN_OP(aclnnPdist, (const Tensor& self, float p, Tensor& out)) {
+  Store(out, at::pdist(Wide(self), p));
+}
 ACLNN_OP(aclnnInplaceRenorm,
          (Tensor & self, const Scalar& p, int64_t dim, const Scalar& max_norm)) {
   self.renorm_(p, dim, max_norm);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Losses and their gradients. `reduction` is torch's: 0 (none), 1 (mean), 2 (sum).
+// Losses and their gradients, rounded once. `reduction` is torch's: 0 (none), 1 (mean), 2 (sum).
 #include "op.h"
 #include "places.h"
 #include "store.h"
+#include "wide.h"
 
 namespace ascend_sim::opapi {
 namespace {
@@ -11,10 +12,6 @@ namespace {
 // The gradient of a mean is that of a sum, divided.
 Tensor Spread(const Tensor& grad, const Tensor& self, int64_t reduction) {
   return reduction == at::Reduction::Mean ? grad / self.numel() : grad;
-}
-
-OptTensor FloatsOf(const OptTensor& tensor) {
-  return tensor ? OptTensor(tensor->to(at::kFloat)) : OptTensor();
 }
 
 }  // namespace
@@ -26,12 +23,12 @@ OptTensor FloatsOf(const OptTensor& tensor) {
 #define LOSS(Name, function)                                                             \
   ACLNN_OP(aclnn##Name,                                                                  \
            (const Tensor& self, const Tensor& target, int64_t reduction, Tensor& out)) { \
-    Store(out, at::function(self, target, reduction));                                   \
+    Store(out, at::function(Wide(self), Wide(target), reduction));                       \
   }
 #define LOSS_BACKWARD(Name, function)                                                            \
   ACLNN_OP(aclnn##Name##Backward, (const Tensor& grad, const Tensor& self, const Tensor& target, \
                                    int64_t reduction, Tensor& grad_input)) {                     \
-    Store(grad_input, at::function##_backward(grad, self, target, reduction));                   \
+    Store(grad_input, at::function##_backward(Wide(grad), Wide(self), Wide(target), reduction)); \
   }
 
 LOSS(MseLoss, mse_loss)
@@ -46,11 +43,12 @@ ACLNN_OP(aclnnL1LossBackward, (const Tensor& grad, const Tensor& self, const Ten
 }
 ACLNN_OP(aclnnSmoothL1Loss,
          (const Tensor& self, const Tensor& target, int64_t reduction, float beta, Tensor& out)) {
-  Store(out, at::smooth_l1_loss(self, target, reduction, beta));
+  Store(out, at::smooth_l1_loss(Wide(self), Wide(target), reduction, beta));
 }
 ACLNN_OP(aclnnSmoothL1LossBackward, (const Tensor& grad, const Tensor& self, const Tensor& target,
                                      int64_t reduction, float beta, Tensor& grad_input)) {
-  Store(grad_input, at::smooth_l1_loss_backward(grad, self, target, reduction, beta));
+  Store(grad_input,
+        at::smooth_l1_loss_backward(Wide(grad), Wide(self), Wide(target), reduction, beta));
 }
 
 // --- classes
@@ -67,17 +65,16 @@ int64_t ClassesOf(const Tensor& self) {
            (const Tensor& self, const Tensor& target, const OptTensor& weight, int64_t reduction,  \
             int64_t ignore_index, Tensor& out, Tensor& total_weight)) {                            \
     StorePair(out, total_weight,                                                                   \
-              at::function##_forward(self.to(at::kFloat), target.to(at::kLong), FloatsOf(weight),  \
-                                     reduction, ignore_index));                                    \
+              at::function##_forward(Wide(self), target.to(at::kLong), Wide(weight), reduction,    \
+                                     ignore_index));                                               \
   }                                                                                                \
   ACLNN_OP(                                                                                        \
       aclnn##Name##Backward,                                                                       \
       (const Tensor& grad, const Tensor& self, const Tensor& target, const OptTensor& weight,      \
        int64_t reduction, int64_t ignore_index, const Tensor& total_weight, Tensor& grad_input)) { \
     const auto classes = PlacesAmong(ClassesOf(self), target, "target", ignore_index);             \
-    Store(grad_input, at::function##_backward(grad.to(at::kFloat), self.to(at::kFloat), classes,   \
-                                              FloatsOf(weight), reduction, ignore_index,           \
-                                              total_weight.to(at::kFloat)));                       \
+    Store(grad_input, at::function##_backward(Wide(grad), Wide(self), classes, Wide(weight),       \
+                                              reduction, ignore_index, Wide(total_weight)));       \
   }
 
 NLL(NLLLoss, nll_loss)
@@ -85,26 +82,28 @@ NLL(NLLLoss2d, nll_loss2d)
 
 ACLNN_OP(aclnnBinaryCrossEntropy, (const Tensor& self, const Tensor& target,
                                    const OptTensor& weight, int64_t reduction, Tensor& out)) {
-  Store(out, at::binary_cross_entropy(self, target, weight, reduction));
+  Store(out, at::binary_cross_entropy(Wide(self), Wide(target), Wide(weight), reduction));
 }
 ACLNN_OP(aclnnBinaryCrossEntropyBackward,
          (const Tensor& grad, const Tensor& self, const Tensor& target, const OptTensor& weight,
           int64_t reduction, Tensor& grad_input)) {
-  Store(grad_input, at::binary_cross_entropy_backward(grad, self, target, weight, reduction));
+  Store(grad_input, at::binary_cross_entropy_backward(Wide(grad), Wide(self), Wide(target),
+                                                      Wide(weight), reduction));
 }
 ACLNN_OP(aclnnBinaryCrossEntropyWithLogits,
          (const Tensor& self, const Tensor& target, const OptTensor& weight,
           const OptTensor& pos_weight, int64_t reduction, Tensor& out)) {
-  Store(out, at::binary_cross_entropy_with_logits(self, target, weight, pos_weight, reduction));
+  Store(out, at::binary_cross_entropy_with_logits(Wide(self), Wide(target), Wide(weight),
+                                                  Wide(pos_weight), reduction));
 }
 ACLNN_OP(aclnnBinaryCrossEntropyWithLogitsBackward,
          (const Tensor& grad, const Tensor& self, const Tensor& target, const OptTensor& weight,
           const OptTensor& pos_weight, int64_t reduction, Tensor& grad_input)) {
   // Of -(w * (p * y * log s(x) + (1 - y) * log(1 - s(x)))) with s the sigmoid and p pos_weight.
-  const auto positive = pos_weight ? *pos_weight * target : target;
-  auto result = (positive + 1 - target) * at::sigmoid(self) - positive;
-  if (weight) result = result * *weight;
-  Store(grad_input, Spread(grad, self, reduction) * result);
+  const auto y = Wide(target), positive = pos_weight ? Wide(*pos_weight) * y : y;
+  auto result = (positive + 1 - y) * at::sigmoid(Wide(self)) - positive;
+  if (weight) result = result * Wide(*weight);
+  Store(grad_input, Spread(Wide(grad), self, reduction) * result);
 }
 
 // --- distributions
@@ -112,7 +111,7 @@ ACLNN_OP(aclnnBinaryCrossEntropyWithLogitsBackward,
 
 ACLNN_OP(aclnnKlDiv, (const Tensor& self, const Tensor& target, int64_t reduction, bool log_target,
                       Tensor& out)) {
-  Store(out, at::kl_div(self, target, reduction, log_target));
+  Store(out, at::kl_div(Wide(self), Wide(target), reduction, log_target));
 }
 ACLNN_OP(aclnnKlDivBackward, (const Tensor& grad, const Tensor& self, const Tensor& target,
                               int64_t reduction, bool log_target, Tensor& grad_input)) {

@@ -6,6 +6,7 @@
 #include "op.h"
 #include "simd.h"
 #include "store.h"
+#include "wide.h"
 
 namespace ascend_sim::opapi {
 namespace {
@@ -76,12 +77,8 @@ void RmsNormInto(const Tensor& x, const Tensor& gamma, double epsilon, Tensor& y
 void LayerNormInto(const Tensor& input, const Ints& normalized_shape, const OptTensor& weight,
                    const OptTensor& bias, double epsilon, Tensor& out, OptTensor& mean,
                    OptTensor& rstd) {
-  const auto type = input.scalar_type();
-  const auto as_input = [&](const OptTensor& t) {
-    return t ? OptTensor(t->to(type)) : OptTensor();
-  };
   auto [result, row_mean, row_rstd] =
-      at::native_layer_norm(input, normalized_shape, as_input(weight), as_input(bias), epsilon);
+      at::native_layer_norm(Wide(input), normalized_shape, Wide(weight), Wide(bias), epsilon);
   Store(out, result);
   if (mean && mean->numel() > 0) Store(*mean, row_mean);
   if (rstd && rstd->numel() > 0) Store(*rstd, row_rstd);
@@ -135,7 +132,7 @@ ACLNN_OP(aclnnGroupNorm,
          (const Tensor& self, const OptTensor& weight, const OptTensor& bias, int64_t n, int64_t c,
           int64_t hxw, int64_t groups, double epsilon, Tensor& out, Tensor& mean, Tensor& rstd)) {
   auto [result, group_mean, group_rstd] =
-      at::native_group_norm(self.contiguous(), weight, bias, n, c, hxw, groups, epsilon);
+      at::native_group_norm(Wide(self), Wide(weight), Wide(bias), n, c, hxw, groups, epsilon);
   Store(out, result);
   Store(mean, group_mean);
   Store(rstd, group_rstd);

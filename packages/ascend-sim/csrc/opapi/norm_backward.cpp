@@ -3,14 +3,10 @@
 // Gradients of normalisation, in float32.
 #include "op.h"
 #include "store.h"
+#include "wide.h"
 
 namespace ascend_sim::opapi {
 namespace {
-
-Tensor Float(const Tensor& tensor) { return tensor.to(at::kFloat).contiguous(); }
-OptTensor Float(const OptTensor& tensor) {
-  return tensor ? OptTensor(Float(*tensor)) : OptTensor();
-}
 
 std::array<bool, 3> Mask(const Bools& wanted) { return {wanted.at(0), wanted.at(1), wanted.at(2)}; }
 
@@ -30,8 +26,8 @@ ACLNN_OP(aclnnLayerNormBackward,
           OptTensor& grad_input, OptTensor& grad_weight, OptTensor& grad_bias)) {
   StoreGradients(
       wanted, grad_input, grad_weight, grad_bias,
-      at::native_layer_norm_backward(Float(grad), Float(input), normalized_shape, Float(mean),
-                                     Float(rstd), Float(weight), Float(bias), Mask(wanted)));
+      at::native_layer_norm_backward(Wide(grad), Wide(input), normalized_shape, Wide(mean),
+                                     Wide(rstd), Wide(weight), Wide(bias), Mask(wanted)));
 }
 ACLNN_OP(aclnnGroupNormBackward,
          (const Tensor& grad, const Tensor& input, const Tensor& mean, const Tensor& rstd,
@@ -39,8 +35,8 @@ ACLNN_OP(aclnnGroupNormBackward,
           const Bools& wanted, OptTensor& grad_input, OptTensor& grad_gamma,
           OptTensor& grad_beta)) {
   StoreGradients(wanted, grad_input, grad_gamma, grad_beta,
-                 at::native_group_norm_backward(Float(grad), Float(input), Float(mean), Float(rstd),
-                                                Float(gamma), n, c, hxw, groups, Mask(wanted)));
+                 at::native_group_norm_backward(Wide(grad), Wide(input), Wide(mean), Wide(rstd),
+                                                Wide(gamma), n, c, hxw, groups, Mask(wanted)));
 }
 ACLNN_OP(aclnnBatchNormBackward,
          (const Tensor& grad, const Tensor& input, const OptTensor& weight,
@@ -49,19 +45,18 @@ ACLNN_OP(aclnnBatchNormBackward,
           OptTensor& grad_input, OptTensor& grad_weight, OptTensor& grad_bias)) {
   RequireSameShape(grad, input);
   Require(input.dim() >= 2 && input.numel() > 0, "input must not be empty, got ", input.sizes());
-  StoreGradients(
-      wanted, grad_input, grad_weight, grad_bias,
-      at::native_batch_norm_backward(Float(grad), Float(input), Float(weight), Float(running_mean),
-                                     Float(running_var), Float(mean), Float(rstd), training,
-                                     epsilon, Mask(wanted)));
+  StoreGradients(wanted, grad_input, grad_weight, grad_bias,
+                 at::native_batch_norm_backward(Wide(grad), Wide(input), Wide(weight),
+                                                Wide(running_mean), Wide(running_var), Wide(mean),
+                                                Wide(rstd), training, epsilon, Mask(wanted)));
 }
 // Of y = x * rstd * gamma with rstd = (mean(x^2) + epsilon)^-1/2 over the dimensions of gamma.
 ACLNN_OP(aclnnRmsNormGrad, (const Tensor& grad, const Tensor& x, const Tensor& rstd,
                             const Tensor& gamma, Tensor& grad_x, Tensor& grad_gamma)) {
-  const auto rows = [&](const Tensor& t) { return Float(t).view({-1, gamma.numel()}); };
-  const auto factor = Float(rstd).view({-1, 1});
+  const auto rows = [&](const Tensor& t) { return Wide(t).view({-1, gamma.numel()}); };
+  const auto factor = Wide(rstd).view({-1, 1});
   const auto normal = rows(x) * factor;
-  const auto weighted = rows(grad) * Float(gamma).view({-1});
+  const auto weighted = rows(grad) * Wide(gamma).view({-1});
   const auto mean = (weighted * normal).mean(-1, /*keepdim=*/true);
   Store(grad_x, ((weighted - normal * mean) * factor).view(x.sizes()));
   Store(grad_gamma, (rows(grad) * normal).sum(0).view(gamma.sizes()));

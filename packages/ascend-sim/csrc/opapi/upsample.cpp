@@ -3,6 +3,7 @@
 // Interpolation. torch_npu passes 0 or -1 for a scale that was not given.
 #include "op.h"
 #include "store.h"
+#include "wide.h"
 
 namespace ascend_sim::opapi {
 namespace {
@@ -93,14 +94,15 @@ ACLNN_OP(aclnnUpsampleLinear1dBackward,
 #define SMOOTH_2D(Name, function)                                                                 \
   ACLNN_OP(aclnnUpsample##Name, (const Tensor& self, const Ints& output_size, bool align_corners, \
                                  double scale_h, double scale_w, Tensor& out)) {                  \
-    Store(out, at::function(self, output_size, align_corners, Scale(scale_h), Scale(scale_w)));   \
+    Store(out,                                                                                    \
+          at::function(Wide(self), output_size, align_corners, Scale(scale_h), Scale(scale_w)));  \
   }
-#define SMOOTH_2D_BACKWARD(Name, function)                                                       \
-  ACLNN_OP(aclnnUpsample##Name,                                                                  \
-           (const Tensor& grad, const Ints& output_size, const Ints& input_size,                 \
-            bool align_corners, double scale_h, double scale_w, Tensor& grad_input)) {           \
-    Store(grad_input, at::function(grad, output_size, input_size, align_corners, Scale(scale_h), \
-                                   Scale(scale_w)));                                             \
+#define SMOOTH_2D_BACKWARD(Name, function)                                             \
+  ACLNN_OP(aclnnUpsample##Name,                                                        \
+           (const Tensor& grad, const Ints& output_size, const Ints& input_size,       \
+            bool align_corners, double scale_h, double scale_w, Tensor& grad_input)) { \
+    Store(grad_input, at::function(Wide(grad), output_size, input_size, align_corners, \
+                                   Scale(scale_h), Scale(scale_w)));                   \
   }
 
 SMOOTH_2D(Bilinear2d, upsample_bilinear2d)

@@ -59,6 +59,14 @@ def test_activation_in_place_writes_through_strides(name, strides):
     assert_same(lambda t: (IN_PLACE[name](t), t)[1], strided(values(6, 4), strides))
 
 
+def test_hardsigmoid_of_integers_is_cut():
+    """test_hardsigmoid.py of op-plugin; PyTorch on the CPU takes no integers."""
+    x = torch.arange(-6, 7, dtype=torch.int32)
+    expected = F.hardsigmoid(x.float()).int()
+    assert torch.equal(F.hardsigmoid(x.npu()).cpu(), expected)
+    assert torch.equal(F.hardsigmoid(x.npu(), inplace=True).cpu(), expected)
+
+
 def gelu_by_tanh(x: torch.Tensor) -> torch.Tensor:
     # torch_npu's own operator: for F.gelu it calls aclnnGelu, whatever the approximation asked for.
     if x.device.type == "npu":

@@ -187,24 +187,29 @@ def test_packed_queries_with_a_rope(with_sink):
     assert_near(actual, torch.cat(expected))
 
 
+@pytest.mark.parametrize("tokens", [6, 40], ids=["few", "many"])
 @pytest.mark.parametrize("layout", ["BNSD", "TND", "TND as the input"])
-def test_statistics_give_the_sum_of_the_softmax(layout):
-    """exp(max) * sum is the denominator; in a packed layout heads come first unless asked."""
-    query, key = values(6, 4, 16), values(6, 4, 16, seed=1)
+def test_statistics_are_the_greatest_score_and_the_sum(layout, tokens):
+    """Of exp(score - greatest); in a packed layout heads come first unless asked."""
+    query, key = values(tokens, 4, 16), values(tokens, 4, 16, seed=1)
+    arguments = {"atten_mask": TRIANGLE.npu(), "sparse_mode": 3}
     if layout == "BNSD":
-        arguments = {"input_layout": "BNSD"}
+        arguments |= {"input_layout": "BNSD"}
         q, k = (t.transpose(0, 1).unsqueeze(0).contiguous().npu() for t in (query, key))
     else:
-        arguments = _packed_arguments([6], [6])
+        arguments |= _packed_arguments([tokens], [tokens])
         if layout != "TND":
             arguments["softmax_layout"] = "TND"
         q, k = query.npu(), key.npu()
     outputs = torch_npu.npu_fusion_attention(q, k, k, head_num=4, scale=0.125, **arguments)
-    largest, total = (t.cpu()[..., 0] for t in outputs[1:3])
-    _, lse = attend(query, key, key, hidden(6, 6, 0))
-    actual = (largest + total.log()).flatten()
-    by_token = layout == "TND as the input"
-    torch.testing.assert_close(actual, (lse if by_token else lse.t()).flatten())
+    scores = torch.einsum("qhd,khd->hqk", query, key) * 0.125
+    scores = scores.masked_fill(hidden(tokens, tokens, 3), -torch.inf)
+    greatest = scores.amax(-1)
+    total = (scores - greatest.unsqueeze(-1)).exp().sum(-1)
+    for actual, expected in zip(outputs[1:3], (greatest, total), strict=True):
+        by_head = expected if layout != "TND as the input" else expected.t()
+        each_eight_times = by_head.reshape(-1, 1).expand(-1, 8)
+        torch.testing.assert_close(actual.cpu().reshape(-1, 8), each_eight_times)
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,9 @@ def test_every_weight_may_have_rows_of_its_own(split_item):
     _close(torch.cat([part.cpu() for part in actual]), _by_group(x, weights))
 
 
-def test_one_x_and_an_out_for_every_group():
-    x, weights = values(ROWS, K).half(), list(values(GROUPS, K, N, seed=1).half())
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
+def test_one_x_and_an_out_for_every_group(dtype):
+    x, weights = values(ROWS, K).to(dtype), list(values(GROUPS, K, N, seed=1).to(dtype))
     actual = torch_npu.npu_grouped_matmul(
         [x.npu()], _npu(weights), group_list=ENDS.npu(), split_item=0, group_type=0
     )
@@ -296,6 +297,18 @@ def test_gated_and_quantised_again(internal_formats):
     torch.testing.assert_close(second_scale.cpu(), expected_scale)
 
 
+def test_a_view_of_a_weights_blocks_stands_for_its_matrices(internal_formats):
+    """npu_grouped_matmul_swiglu_quant_v2.md: [e, k, n], or in FRACTAL_NZ 5 dimensions."""
+    weight, scale = int8(GROUPS, 32, 64, seed=1), values(GROUPS, 64, seed=2).abs() / 100
+    others = (ENDS.npu(), scale.npu(), TOKENS.npu())
+    x, matrices = int8(ROWS, 32).npu(), _nz(weight)
+    expected = torch_npu.npu_grouped_matmul_swiglu_quant(x, matrices, *others)
+    blocks = matrices.view(GROUPS, 64 // 32, 32 // 16, 16, 32)
+    actual = torch_npu.npu_grouped_matmul_swiglu_quant(x, blocks, *others)
+    for one, other in zip(actual[:2], expected[:2], strict=True):
+        assert torch.equal(one.cpu(), other.cpu())
+
+
 def test_int4_gated_smoothed_and_quantised():
     x, weight = int4(ROWS, K), int4(GROUPS, K, 32, seed=1)
     scale, smooth = values(GROUPS, 32, seed=2).abs() / 10, values(GROUPS, 16, seed=4).abs() + 0.5
@@ -401,7 +414,6 @@ def test_a_graph_reads_the_groups_anew_at_every_replay():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"x": [values(ROWS, K)], "weight": list(values(GROUPS, K, N))}, "float32 takes one x"),
         ({"bias": [values(GROUPS, N)]}, "bias must be Half"),
         ({"act_type": 1}, "activations are only taken with perTokenScale"),
         ({"act_type": 3}, "actType must be 0, 1, 2, 4 or 5"),

@@ -48,6 +48,17 @@ def test_of_a_tensor_and_a_number(name):
     assert_same(lambda t: getattr(t, name)(0.5), strided(tensor, "every second"))
 
 
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div"])
+@pytest.mark.parametrize("kind", ["tensor", "number"])
+def test_floats_are_cut_to_the_integers_that_they_are_written_to(name, kind):
+    """conversion_relationship.md; PyTorch on the CPU refuses it."""
+    numbers = torch.tensor([-7, 3, 4, 100])
+    other = torch.tensor([1.5, -2.5, 0.3, 7.0]) if kind == "tensor" else 1.5
+    actual = numbers.npu()
+    getattr(actual, f"{name}_")(other.npu() if kind == "tensor" else other)
+    assert actual.cpu().tolist() == getattr(torch, name)(numbers, other).long().tolist()
+
+
 def test_sum_scaled_by_alpha():
     assert_same(lambda a, b: a.add_(b, alpha=3), _between_0_and_1(6, 4), values(6, 4, seed=1))
     assert_same(lambda a: a.add_(2.5, alpha=3), _between_0_and_1(6, 4))

@@ -42,6 +42,15 @@ def test_factors_of_a_matrix_multiply_to_it(mode):
     torch.testing.assert_close((u * s @ vh).cpu(), matrix)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_a_factor_in_low_precision_multiplies_to_the_matrix(dtype):
+    """PyTorch on the CPU has none."""
+    matrix = torch.eye(4) * 4 + torch.ones(4, 4)
+    lower = torch.linalg.cholesky(matrix.to(dtype).npu()).cpu().float()
+    step = torch.finfo(dtype).eps
+    torch.testing.assert_close(lower @ lower.t(), matrix, rtol=4 * step, atol=4 * step)
+
+
 @pytest.mark.parametrize("upper", [False, True])
 @pytest.mark.parametrize("unitriangular", [False, True])
 def test_triangular_system_is_solved(upper, unitriangular):
@@ -65,6 +74,14 @@ def test_distances(p):
         lambda a, b: torch.cdist(a, b, p), values(2, 5, 3), values(2, 4, 3, seed=1), scale=4
     )
     assert_same(lambda a: F.pdist(a, p), values(5, 3), scale=4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_distances_in_low_precision_are_rounded_once(dtype):
+    """PyTorch on the CPU has none."""
+    a, b = values(5, 3, dtype=dtype), values(4, 3, dtype=dtype, seed=1)
+    expected = (a.double().unsqueeze(1) - b.double()).norm(dim=-1)
+    torch.testing.assert_close(torch.cdist(a.npu(), b.npu()).cpu(), expected.to(dtype))
 
 
 def test_rows_are_bounded_in_place():

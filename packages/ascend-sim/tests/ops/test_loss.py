@@ -40,6 +40,17 @@ def test_loss_and_its_gradient_equal_cpu(name, reduction):
     assert_same(loss, values(4, 6))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["mse", "smooth l1", "soft margin", "logits"])
+def test_a_loss_in_low_precision_is_rounded_once(name, dtype):
+    """Where PyTorch on the CPU rounds each step; see op-plugin's tests of these losses."""
+    x, target = values(40, 6, dtype=dtype), values(40, 6, seed=1).sigmoid().to(dtype)
+    loss = with_gradients(lambda x: LOSSES[name](x, target.to(x), reduction="none"))
+    step = torch.finfo(dtype).eps  # half of it, and half for the weights of with_gradients
+    for got, want in zip(loss(x.npu()), loss(x.float()), strict=True):
+        torch.testing.assert_close(got.cpu().float(), want, rtol=step, atol=step * 1e-2)
+
+
 @pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning")
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("log_target", [False, True])

@@ -100,6 +100,17 @@ def test_add_rms_norm_cast_gives_the_norm_in_both_precisions(dtype):
     torch.testing.assert_close(wide.cpu(), narrow.cpu().float())
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_statistics_of_layer_norm_are_not_rounded(dtype):
+    """test_layer_norm_backward.py of op-plugin: torch_npu keeps them in float32."""
+    x = values(5, 8, dtype=dtype) + 50
+    weight = torch.ones(8, dtype=dtype)
+    _, mean, rstd = torch.native_layer_norm(x.npu(), (8,), weight.npu(), weight.npu(), 1e-5)
+    variance, expected = torch.var_mean(x.float(), -1, correction=0, keepdim=True)
+    torch.testing.assert_close(mean.cpu(), expected)
+    torch.testing.assert_close(rstd.cpu(), torch.rsqrt(variance + 1e-5), rtol=1e-4, atol=0)
+
+
 def test_layer_norm_by_the_name_of_its_fast_kernel():
     x, weight, bias = values(5, 8), values(8, seed=1), values(8, seed=2)
     out, mean, rstd = (torch.zeros(*shape).npu() for shape in ((5, 8), (5, 1), (5, 1)))

@@ -52,6 +52,16 @@ def test_antialiased_interpolation_and_its_gradient(mode, by, corners):
     assert_same(with_gradients(run), values(1, 2, 9, 7), scale=4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_antialiased_interpolation_in_low_precision_is_rounded_once(mode, dtype):
+    """PyTorch on the CPU has none."""
+    x = values(1, 2, 9, 7, dtype=dtype)
+    actual = F.interpolate(x.npu(), size=(4, 3), mode=mode, antialias=True)
+    expected = F.interpolate(x.float(), size=(4, 3), mode=mode, antialias=True)
+    torch.testing.assert_close(actual.cpu(), expected.to(dtype))
+
+
 # --- operators that torch_npu only calls where CANN has no later version of them ------------------
 
 
