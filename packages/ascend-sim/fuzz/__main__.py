@@ -17,13 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from calls import calls
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis.errors import Flaky
+from hypothesis.errors import Flaky, HypothesisWarning
 
 __all__ = ["main"]
 
@@ -185,6 +186,8 @@ def main() -> int:
     parser.add_argument("--only", default="", help="operators with this word in their names")
     parser.add_argument("--call", help="make this call, as it was printed")
     options = parser.parse_args()
+    # A finding's call is shown by this program; how hypothesis would show it is long.
+    warnings.filterwarnings("ignore", "Generating overly large repr", HypothesisWarning)
     children = tuple(Child(limits) for limits in LIMITS)
     if options.call:
         print(*(child.call(json.loads(options.call)) for child in children))

@@ -117,7 +117,7 @@ ACLNN_OP(aclnnTake, (const Tensor& self, const Tensor& index, Tensor& out)) {
 }
 ACLNN_OP(aclnnInplacePut,
          (Tensor & self, const Tensor& index, const Tensor& source, bool accumulate)) {
-  self.put_(index, source, accumulate);
+  self.put_(index.to(at::kLong), source, accumulate);
 }
 ACLNN_OP(aclnnIndexAdd, (const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
                          const Scalar& alpha, Tensor& out)) {

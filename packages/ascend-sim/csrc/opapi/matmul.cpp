@@ -14,9 +14,9 @@ bool SameType(const Tensor& a, const Tensor& b, const Tensor& c) {
 }
 
 // As BLAS does for the CPU's own F.linear: straight into `out` where dtypes allow, else through the
-// wider one.
+// wider one. ATen writes the product of a vector and a matrix as if `out` were dense.
 void MatmulInto(Tensor& out, const Tensor& self, const Tensor& other) {
-  if (SameType(self, other, out)) {
+  if (SameType(self, other, out) && out.is_contiguous()) {
     auto result = at::alias(out);  // ATen folds batches by resizing it to a matrix and back
     at::matmul_out(result, self, other);
     TORCH_CHECK(result.sizes() == out.sizes(), "out has shape ", out.sizes(),

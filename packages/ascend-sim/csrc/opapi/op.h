@@ -59,6 +59,7 @@
 #include "ascend_sim/call.h"
 #include "format.h"
 #include "operator_limits.h"
+#include "operator_shapes.h"
 #include "record.h"
 #include "tensor.h"
 #ifdef ASCEND_SIM_MUTATE
@@ -303,12 +304,12 @@ void TouchParam(Touches& touches, const std::decay_t<Param>& value) {
 // What limits are checked of (operator_limits.h).
 inline LimitedArgument Limited(const Tensor& value) {
   if (!value.defined()) return {};
-  return {.tensors = {{value.scalar_type(), value.dim()}}};
+  return {.tensors = {{value.scalar_type(), value.dim(), value.sizes()}}};
 }
 inline LimitedArgument Limited(const FormattedTensor& value) {
   // Pages give the dimensions of the blocks.
   const auto dims = value.fractal() ? value.storage().sizes() : value.sizes();
-  return {.tensors = {{value.scalar_type(), static_cast<int64_t>(dims.size())}}};
+  return {.tensors = {{value.scalar_type(), static_cast<int64_t>(dims.size()), value.sizes()}}};
 }
 template <class T>
   requires std::is_same_v<T, Tensors> || std::is_same_v<T, FormattedTensors>
@@ -372,11 +373,14 @@ struct Op<kBody, kName> {
             Crossing<std::decay_t<Params>>::Take(handles, kIndex)...};
       }(std::index_sequence_for<Params...>{});
       static const OperatorLimits* const limits = FindLimits(kName.text);
-      if (limits != nullptr && DeviceLimits()) {
+      static const std::span<const ShapeRule> shapes = FindShapeRules(kName.text);
+      const bool limit = limits != nullptr && DeviceLimits();
+      if (limit || !shapes.empty()) {
         std::apply(
             [&](const auto&... values) {
               const LimitedArgument limited[] = {Limited(values)...};
-              CheckLimits(*limits, limited);
+              if (limit) CheckLimits(*limits, limited);
+              CheckShapes(shapes, limits, limited);
             },
             arguments);
       }

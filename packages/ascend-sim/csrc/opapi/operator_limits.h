@@ -52,6 +52,7 @@ struct OperatorLimits {
 struct LimitedTensor {
   at::ScalarType type;
   int64_t dims;
+  at::IntArrayRef sizes;  // of FRACTAL_NZ those of the matrices, where `dims` counts its blocks'
 };
 struct LimitedArgument {
   c10::SmallVector<LimitedTensor, 1> tensors = {};

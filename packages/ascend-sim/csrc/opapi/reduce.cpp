@@ -143,15 +143,21 @@ ACLNN_OP(aclnnCummin, (const Tensor& self, int64_t dim, Tensor& values, Tensor& 
 // --- softmax
 // ---------------------------------------------------------------------------------------
 
+// Whether ATen may write the softmax of `self` to `out` itself, which it does as if that were
+// dense.
+bool TakesSoftmax(const Tensor& out, const Tensor& self) {
+  return self.scalar_type() == out.scalar_type() && out.is_contiguous();
+}
+
 ACLNN_OP(aclnnSoftmax, (const Tensor& self, int64_t dim, Tensor& out)) {
-  if (self.scalar_type() == out.scalar_type()) {
+  if (TakesSoftmax(out, self)) {
     at::_softmax_out(out, self, dim, /*half_to_float=*/false);
   } else {
     Store(out, at::softmax(self, dim, out.scalar_type()));
   }
 }
 ACLNN_OP(aclnnLogSoftmax, (const Tensor& self, int64_t dim, Tensor& out)) {
-  if (self.scalar_type() == out.scalar_type()) {
+  if (TakesSoftmax(out, self)) {
     at::_log_softmax_out(out, self, dim, /*half_to_float=*/false);
   } else {
     Store(out, at::log_softmax(self, dim, out.scalar_type()));

@@ -87,6 +87,13 @@ def test_gather_and_scatter_equal_cpu(function):
     assert_same(function, values(5, 5), index, values(5, 3, seed=1))
 
 
+def test_places_may_be_int32():
+    """test_put.py of op-plugin; PyTorch on the CPU takes int64 only."""
+    x, index, source = values(5, 5), torch.tensor([0, 7, 24]), values(3, seed=1)
+    actual = x.npu().put_(index.int().npu(), source.npu())
+    assert torch.equal(actual.cpu(), x.clone().put_(index, source))
+
+
 @pytest.mark.parametrize(
     "function",
     [

@@ -37,6 +37,16 @@ def test_matmul_of_any_rank_equals_cpu(left, right):
     assert_same(torch.matmul, values(*left), values(*right, seed=1))
 
 
+@pytest.mark.parametrize(("left", "right"), [((4, 5), (5,)), ((5,), (5, 3))], ids=str)
+def test_a_product_is_written_through_strides(left, right):
+    x, y = values(*left), values(*right, seed=1)
+    expected = x @ y
+    memory = torch.full((2 * len(expected),), 7.0).npu()
+    torch.matmul(x.npu(), y.npu(), out=memory[::2])
+    torch.testing.assert_close(memory[::2].cpu(), expected)
+    assert (memory[1::2] == 7).all()
+
+
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("shape", [(7, 8), (2, 3, 8)], ids=str)
 @pytest.mark.parametrize("bias", [True, False])

@@ -77,6 +77,14 @@ def test_rows_equal_cpu(function, dtype):
     assert_same(function, values(5, 9, dtype=dtype))
 
 
+@pytest.mark.parametrize("function", [torch.softmax, torch.log_softmax, torch.cumsum])
+def test_rows_are_written_through_strides(function):
+    x, memory = values(5, 9), torch.full((5, 18), 7.0).npu()
+    function(x.npu(), -1, out=memory[:, ::2])
+    torch.testing.assert_close(memory[:, ::2].cpu(), function(x, -1))
+    assert (memory[:, 1::2] == 7).all()
+
+
 @pytest.mark.parametrize(
     "function",
     [
