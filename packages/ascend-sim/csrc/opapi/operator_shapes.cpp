@@ -136,13 +136,13 @@ int64_t SizeAlong(int64_t dim, at::IntArrayRef sizes) {
   return sizes[dim < 0 ? dim + sizes.size() : dim];
 }
 
-// Whether `inner` has no more elements than `outer` in any dimension but `free`.
-bool LiesWithin(at::IntArrayRef inner, at::IntArrayRef outer, int64_t free) {
+// Whether `inner` has no more elements than `outer` in any dimension but `along`.
+bool LiesWithin(at::IntArrayRef inner, at::IntArrayRef outer, int64_t along) {
   if (inner.size() != outer.size()) {
     return std::max<size_t>(inner.size(), 1) == std::max<size_t>(outer.size(), 1);
   }
   for (size_t i = 0; i < inner.size(); ++i) {
-    if (static_cast<int64_t>(i) != free && inner[i] > outer[i]) return false;
+    if (static_cast<int64_t>(i) != along && inner[i] > outer[i]) return false;
   }
   return true;
 }
@@ -196,18 +196,15 @@ class Check {
   }
 
   void Same(at::IntArrayRef first, at::IntArrayRef sizes) const {
-    bool same = first.size() == sizes.size();
-    // An empty list of no dimensions that matter: torch.cat passes over it.
-    if (rule_.fit == kSameButFor &&
-        (sizes == at::IntArrayRef({0}) || first == at::IntArrayRef({0})))
-      return;
-    const auto free = rule_.fit == kSameButFor ? Dimension(first) : -1;
-    for (size_t i = 0; same && i < sizes.size(); ++i) {
-      same = static_cast<int64_t>(i) == free || sizes[i] == first[i];
-    }
-    Require(same, Name(rule_.tensor), " must have tensors of one shape",
-            rule_.fit == kSameButFor ? c10::str(" but for dimension ", free) : std::string(),
-            ", got ", first, " and ", sizes);
+    if (first == sizes) return;
+    Require(rule_.fit == kSameButFor, Name(rule_.tensor), " must have tensors of one shape, got ",
+            first, " and ", sizes);
+    // torch.cat passes over tensors of shape [0].
+    if (sizes == at::IntArrayRef({0}) || first == at::IntArrayRef({0})) return;
+    const auto along = Dimension(first);
+    Require(LiesWithin(first, sizes, along) && LiesWithin(sizes, first, along), Name(rule_.tensor),
+            " must have tensors of one shape but for dimension ", along, ", got ", first, " and ",
+            sizes);
   }
 
   void ForEachNumber(at::IntArrayRef sizes) const {
@@ -238,9 +235,10 @@ class Check {
     const auto& others = arguments_[rule_.other].tensors;
     if (others.empty()) return;
     const auto other = others[0].sizes;
-    const auto [fits, how] = Fits(sizes, other);
-    Require(fits, Name(rule_.other), " of shape ", other, " ", how, " ", Name(rule_.tensor),
-            " of shape ", sizes);
+    if (const auto [fits, how] = Fits(sizes, other); !fits) {
+      Require(false, Name(rule_.other), " of shape ", other, " ", how, " ", Name(rule_.tensor),
+              " of shape ", sizes);
+    }
   }
 
   std::pair<bool, const char*> Fits(at::IntArrayRef sizes, at::IntArrayRef other) const {
