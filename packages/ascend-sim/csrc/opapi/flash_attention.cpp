@@ -87,6 +87,15 @@ AttentionCall ScoreCall(const ScoreArguments& a) {
   return call;
 }
 
+void RequireStatistics(const ScoreArguments& a, const AttentionCall& call) {
+  const auto rows = call.q.size(0) * call.q.size(1) * call.heads;
+  constexpr int64_t kCopies = 8;
+  Require(a.row_max.sizes() == a.row_sum.sizes() && a.row_max.numel() == rows * kCopies &&
+              a.row_max.dim() > 0 && a.row_max.size(-1) == kCopies,
+          "softmaxMax and softmaxSum must have one shape, with 8 elements for each of ", rows,
+          " rows, got ", a.row_max.sizes(), " and ", a.row_sum.sizes());
+}
+
 namespace {
 
 Work PlanScore(const ScoreArguments& a) {
@@ -101,6 +110,7 @@ Work PlanScore(const ScoreArguments& a) {
   }
   Require(!a.sink || a.sink->numel() == a.heads, "sink must have one element per head");
   const bool statistics = a.row_max.numel() > 0 && a.row_sum.numel() > 0;
+  if (statistics) RequireStatistics(a, call);
   return [=, row_max = a.row_max, row_sum = a.row_sum, sink = a.sink]() mutable {
     auto now = call;
     if (packed) now.out.zero_();  // the tail takes no part

@@ -25,6 +25,9 @@ struct ScoreArguments {
 // The call without the parts of rope and sink. Throws ParamError.
 AttentionCall ScoreCall(const ScoreArguments& arguments);
 
+// Throws ParamError unless there are statistics for each row of queries.
+void RequireStatistics(const ScoreArguments& arguments, const AttentionCall& call);
+
 // All versions have these in one order; what later ones inserted stands between.
 #define SCORE_MASKS                                                                \
   const OptTensor &pse, const OptTensor &drop_mask, const OptTensor &padding_mask, \

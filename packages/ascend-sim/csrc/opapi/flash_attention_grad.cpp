@@ -84,12 +84,7 @@ Work PlanGradient(const ScoreArguments& a, const Tensor& dy, const Tensor& dq, c
   Require(g.dq.sizes() == call.q.sizes() && g.dk.sizes() == call.k.sizes() &&
               g.dv.sizes() == call.v.sizes(),
           "dq, dk and dv must have the shapes of query, key and value");
-  const auto rows = call.q.size(0) * call.q.size(1) * call.heads;
-  constexpr int64_t kCopies = 8;
-  for (const auto* statistics : {&g.row_max, &g.row_sum}) {
-    Require(statistics->numel() == rows * kCopies && statistics->size(-1) == kCopies,
-            "softmaxMax and softmaxSum must have 8 elements for each of ", rows, " rows");
-  }
+  RequireStatistics(a, call);
   return [g]() mutable {
     for (auto* gradient : {&g.dq, &g.dk, &g.dv}) gradient->zero_();  // where nothing is seen
     for (const auto& sequence : g.call.sequences) {

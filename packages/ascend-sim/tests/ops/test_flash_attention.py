@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
+from _aclnn import refusal
 from _attention import TRIANGLE, assert_near, attend, hidden
 from _oracle import FLOATS, assert_same, values, with_gradients
 
@@ -235,6 +236,19 @@ def _attend_and_wait(query, mask, heads):
         query, query, query, head_num=heads, input_layout="BSND", atten_mask=mask
     )
     torch.npu.synchronize()
+
+
+def test_statistics_that_do_not_fit_the_queries_are_refused():
+    """They would be written beyond their end."""
+    query = values(1, 2, 6, 16).npu()
+    few = torch.empty(1, 2, 1, 8).npu()
+    masks, attributes = [None] * 5, [0.25, 1.0, 65535, 65535, 2, b"BNSD", 0, 0]
+    operands = [query, query, query, *masks, *attributes]
+    status, text = refusal(
+        "aclnnFlashAttentionScore", *operands, few, few, None, torch.empty_like(query)
+    )
+    assert status == 161002
+    assert "softmaxMax and softmaxSum must have one shape, with 8 elements for each of 12" in text
 
 
 # --- gradients -----------------------------------------------------------------------------------
