@@ -15,6 +15,10 @@ using enum Fit;
 // Rows of one operator stand together.
 constexpr ShapeRule kRules[] = {
     {"aclnnAddbmm", kProduct, 1, 2},
+    {"aclnnAddRmsNorm", kSame, 0, 1},
+    {"aclnnAddRmsNorm", kSuffix, 0, 2},
+    {"aclnnAddRmsNormCast", kSame, 0, 1},
+    {"aclnnAddRmsNormCast", kSuffix, 0, 2},
     {"aclnnAddmm", kProduct, 1, 2},
     {"aclnnAddmv", kProduct, 1, 2},
     {"aclnnBaddbmm", kProduct, 1, 2},
@@ -28,6 +32,7 @@ constexpr ShapeRule kRules[] = {
     {"aclnnFlip", kDimension, 0, -1, 1},
     {"aclnnGather", kDimension, 0, -1, 1},
     {"aclnnGather", kIndices, 0, 2, 1},
+    {"aclnnGemmaRmsNorm", kSuffix, 0, 1},
     {"aclnnGlu", kDimension, 0, -1, 1},
     {"aclnnGlu", kHalves, 0, -1, 1},
     {"aclnnIndexSelect", kDimension, 0, -1, 1},
@@ -73,6 +78,7 @@ constexpr ShapeRule kRules[] = {
     {"aclnnInplaceScatterValue", kIndices, 0, 2, 1},
     {"aclnnInplaceSub", kBroadcasts, 0, 1},
     {"aclnnInverse", kSquare, 0},
+    {"aclnnKlDiv", kTogether, 0, 1},
     {"aclnnKthvalue", kDimension, 0, -1, 2},
     {"aclnnKthvalue", kAtMost, 0, 1, 2},
     {"aclnnLinalgCholesky", kSquare, 0},
@@ -81,6 +87,7 @@ constexpr ShapeRule kRules[] = {
     {"aclnnMatmulWeightNz", kProduct, 0, 1},
     {"aclnnMm", kProduct, 0, 1},
     {"aclnnMv", kProduct, 0, 1},
+    {"aclnnRmsNorm", kSuffix, 0, 1},
     {"aclnnRoll", kDimension, 0, -1, 2},
     {"aclnnScatter", kDimension, 0, -1, 1},
     {"aclnnScatter", kIndices, 0, 2, 1},
@@ -100,6 +107,8 @@ constexpr ShapeRule kRules[] = {
     {"aclnnSwiGlu", kHalves, 0, -1, 1},
     {"aclnnTopk", kDimension, 0, -1, 2},
     {"aclnnTopk", kAtMost, 0, 1, 2},
+    {"aclnnTril", kMatrix, 0},
+    {"aclnnTriu", kMatrix, 0},
 };
 
 bool Broadcasts(at::IntArrayRef from, at::IntArrayRef to) {
@@ -111,9 +120,9 @@ bool Broadcasts(at::IntArrayRef from, at::IntArrayRef to) {
   return true;
 }
 
-// Whether the dimensions before the last two go together.
-bool BatchesFit(at::IntArrayRef a, at::IntArrayRef b) {
-  for (size_t i = 3; i <= std::min(a.size(), b.size()); ++i) {
+// Whether two shapes without their last `matrix` dimensions broadcast to one.
+bool Together(at::IntArrayRef a, at::IntArrayRef b, size_t matrix = 0) {
+  for (size_t i = matrix + 1; i <= std::min(a.size(), b.size()); ++i) {
     const auto one = a[a.size() - i], other = b[b.size() - i];
     if (one != other && one != 1 && other != 1) return false;
   }
@@ -122,7 +131,7 @@ bool BatchesFit(at::IntArrayRef a, at::IntArrayRef b) {
 
 bool Multiply(at::IntArrayRef a, at::IntArrayRef b) {
   if (a.empty() || b.empty()) return false;
-  return a.back() == b[b.size() == 1 ? 0 : b.size() - 2] && BatchesFit(a, b);
+  return a.back() == b[b.size() == 1 ? 0 : b.size() - 2] && Together(a, b, 2);
 }
 
 bool IsDimension(int64_t dim, at::IntArrayRef sizes) {
@@ -174,6 +183,10 @@ class Check {
       case kSquare:
         Require(sizes.size() >= 2 && sizes.back() == sizes[sizes.size() - 2], Name(rule_.tensor),
                 " must be a square matrix or a batch of them, got shape ", sizes);
+        break;
+      case kMatrix:
+        Require(sizes.size() >= 2, Name(rule_.tensor), " must be a matrix or a batch of them, got ",
+                "shape ", sizes);
         break;
       default:
         WithOther(sizes);
@@ -247,6 +260,11 @@ class Check {
         return {Broadcasts(other, sizes), "does not broadcast to"};
       case kProduct:
         return {Multiply(sizes, other), "cannot be multiplied with"};
+      case kTogether:
+        return {Together(sizes, other), "does not broadcast with"};
+      case kSuffix:
+        return {other.size() <= sizes.size() && sizes.slice(sizes.size() - other.size()) == other,
+                "does not have the last dimensions of"};
       case kLast:
         return {!sizes.empty() && !other.empty() && sizes.back() == other.back(),
                 "does not have the last dimension of"};

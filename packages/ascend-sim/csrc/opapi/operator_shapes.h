@@ -13,10 +13,13 @@ namespace ascend_sim::opapi {
 
 enum class Fit {
   kBroadcasts,  // `other` broadcasts to the shape of `tensor`, which is written to
+  kTogether,    // `tensor` and `other` broadcast to one shape
   kProduct,     // the matrices (or vectors) `tensor` and `other` can be multiplied
   kSame,        // `tensor`, a list or with `other`, has one shape
   kSameButFor,  // the tensors of a list differ at most in the dimension `number`
   kLast,        // the last dimensions of `tensor` and `other` are equal
+  kSuffix,      // the dimensions of `other` are the last ones of `tensor`
+  kMatrix,      // `tensor` is a matrix, or a batch of them
   kDimension,   // `number` or each of a list of numbers is a dimension of `tensor`
   kHalves,      // the dimension `number` of `tensor` is even
   kIndices,     // `other` has places along `number` of `tensor`, and elsewhere no more elements

@@ -53,6 +53,12 @@ MISFITS = {
     "cdist": lambda: torch.cdist(a(2, 3), a(2, 4)),
     "inverse": lambda: torch.inverse(a(2, 3)),
     "cholesky": lambda: torch.linalg.cholesky(a(2, 3)),
+    "triu": lambda: a(3).triu(),
+    "kl_div": lambda: F.kl_div(a(2), a(3), reduction="sum"),
+    "rms_norm": lambda: torch_npu.npu_rms_norm(a(2, 3), a(4)),
+    "add_rms_norm": lambda: torch_npu.npu_add_rms_norm(a(2, 3), a(2, 3), a(4)),
+    "add_rms_norm, addend": lambda: torch_npu.npu_add_rms_norm(a(2, 3), a(1, 3), a(3)),
+    "gemma_rms_norm": lambda: torch_npu.npu_gemma_rms_norm(a(2, 3), a(4)),
     "glu": lambda: F.glu(a(3)),
     "swiglu": lambda: torch_npu.npu_swiglu(a(3)),
 }
