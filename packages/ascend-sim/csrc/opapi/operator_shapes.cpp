@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "tensor.h"
 
@@ -14,15 +15,17 @@ using enum Fit;
 
 // Rows of one operator stand together.
 constexpr ShapeRule kRules[] = {
-    {"aclnnAddbmm", kProduct, 1, 2},
     {"aclnnAddRmsNorm", kSame, 0, 1},
     {"aclnnAddRmsNorm", kSuffix, 0, 2},
     {"aclnnAddRmsNormCast", kSame, 0, 1},
     {"aclnnAddRmsNormCast", kSuffix, 0, 2},
+    {"aclnnAddbmm", kProduct, 1, 2},
     {"aclnnAddmm", kProduct, 1, 2},
+    {"aclnnAddmmWeightNz", kProduct, 1, 2},
     {"aclnnAddmv", kProduct, 1, 2},
     {"aclnnBaddbmm", kProduct, 1, 2},
     {"aclnnBatchMatMul", kProduct, 0, 1},
+    {"aclnnBatchMatMulWeightNz", kProduct, 0, 1},
     {"aclnnCat", kSameButFor, 0, -1, 1},
     {"aclnnCdist", kLast, 0, 1},
     {"aclnnCummax", kDimension, 0, -1, 1},
