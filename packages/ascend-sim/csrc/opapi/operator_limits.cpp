@@ -41,13 +41,6 @@ std::string ExpectedDtype(const TensorLimit& limit, const std::string& shared) {
   return limit.dtypes == 0 ? shared : shared + " or " + NamesOf(limit.dtypes);
 }
 
-const char* NameOfArgument(const OperatorLimits& limits, int argument) {
-  for (const auto& limit : limits.tensors) {
-    if (limit.argument == argument) return limit.name;
-  }
-  return "another argument";
-}
-
 void CheckDtype(const OperatorLimits& limits, const TensorLimit& limit, at::ScalarType type,
                 std::span<const LimitedArgument> arguments) {
   if ((limit.dtypes & BitOf(type)) != 0) return;
@@ -55,7 +48,7 @@ void CheckDtype(const OperatorLimits& limits, const TensorLimit& limit, at::Scal
   if (limit.as >= 0) {
     const auto& others = arguments[limit.as].tensors;
     if (others.empty() || others[0].type == type) return;
-    shared = NameOf(others[0].type) + " (as " + NameOfArgument(limits, limit.as) + ")";
+    shared = NameOf(others[0].type) + " (as " + NameOfArgument(&limits, limit.as) + ")";
   }
   Limit(false, limit.name, " must be ", ExpectedDtype(limit, shared), ", got ", NameOf(type));
 }
@@ -117,6 +110,15 @@ const OperatorLimits* FindLimits(const char* name) {
   const auto& all = AllLimits();
   const auto found = all.find(name);
   return found == all.end() ? nullptr : &found->second;
+}
+
+std::string NameOfArgument(const OperatorLimits* limits, int argument) {
+  if (limits != nullptr) {
+    for (const auto& limit : limits->tensors) {
+      if (limit.argument == argument) return limit.name;
+    }
+  }
+  return "argument " + std::to_string(argument);
 }
 
 void CheckLimits(const OperatorLimits& limits, std::span<const LimitedArgument> arguments) {

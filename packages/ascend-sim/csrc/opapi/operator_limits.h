@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -81,6 +82,9 @@ std::span<const UncheckedLimit> UncheckedLimits();
 
 // Null for an operator without limits.
 const OperatorLimits* FindLimits(const char* name);
+
+// CANN's name of an argument, or its position; `limits` may be null.
+std::string NameOfArgument(const OperatorLimits* limits, int argument);
 
 // Throws LimitError.
 void CheckLimits(const OperatorLimits& limits, std::span<const LimitedArgument> arguments);

@@ -197,14 +197,7 @@ class Check {
   }
 
  private:
-  std::string Name(int argument) const {
-    if (limits_ != nullptr) {
-      for (const auto& limit : limits_->tensors) {
-        if (limit.argument == argument) return limit.name;
-      }
-    }
-    return "argument " + std::to_string(argument);
-  }
+  std::string Name(int argument) const { return NameOfArgument(limits_, argument); }
 
   int64_t Dimension(at::IntArrayRef sizes) const {
     const auto dim = arguments_[rule_.number].number.value_or(0);
