@@ -31,6 +31,7 @@ CLASSES = {
     "floats": "FloatArray", "bools": "BoolArray", "scalars": "ScalarList",
 }  # fmt: skip
 ELEMENTS = {"ints": ctypes.c_int64, "floats": ctypes.c_float, "bools": ctypes.c_bool}
+REFUSED = 161002  # by the kernel; the device goes on
 LISTS = ("tensors", "scalars")  # of handles, which they own
 CONTENTS = {
     "zeros": bytes(64),
@@ -181,7 +182,7 @@ class Worker:
         return ctypes.c_void_p(self._handle(value))
 
     def call(self, call: dict[str, Any]) -> str:
-        """Make a call; return the code of its first phase."""
+        """Make a call; return the code of its first phase, and of its kernel if that failed."""
         self._handles: list[tuple[str, int]] = []
         self._fill(CONTENTS[call["content"]])
         name, way = call["op"], call["executor"]
@@ -194,11 +195,12 @@ class Worker:
             self._launch(name, way, executor)
         for kind, handle in reversed(self._handles):
             self._destroy(kind, handle)
-        if self._acl.aclrtSynchronizeStream(self._stream) != 0:
+        ran = self._acl.aclrtSynchronizeStream(self._stream)
+        if ran not in (0, REFUSED):
             self._protect(OPEN)
             self._acl.aclrtResetDevice(0)
             self._open()
-        return str(code)
+        return f"{code} then {ran}" if ran else str(code)
 
     def _launch(self, name: str, way: str, executor: ctypes.c_void_p) -> None:
         launch = getattr(self._ops, name)

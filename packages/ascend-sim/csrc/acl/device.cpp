@@ -75,7 +75,7 @@ void SynchronizeDevice(const Deadline& deadline) {
   for (const auto& stream : Streams().All()) {
     if (&stream->OnDevice() == &context->OnDevice()) stream->Synchronize(deadline);
   }
-  context->OnDevice().ThrowFailure();
+  context->OnDevice().ThrowReport();
 }
 
 }  // namespace
@@ -107,6 +107,8 @@ void Device::Close(bool force) {
   failed_.store(false);
   failure_code_ = kSuccess;
   failure_why_.clear();
+  refused_.store(false);
+  refusal_why_.clear();
   for (auto& limit : core_limits) limit.store(0);
 }
 
@@ -130,6 +132,26 @@ void Device::ThrowFailure() const {
   if (failed_.load()) Raise(failure_code_, failure_why_);
 }
 
+void Device::RecordRefusal(std::string why) {
+  Add(Count().tasks_failed);
+  const std::lock_guard lock(mutex_);
+  if (refused_.load()) return;  // the first one is told
+  refusal_why_ = std::move(why);
+  refused_.store(true, std::memory_order_release);
+}
+
+void Device::ThrowReport() {
+  ThrowFailure();
+  if (!refused_.load(std::memory_order_acquire)) return;
+  const std::lock_guard lock(mutex_);
+  if (refused_.exchange(false)) Raise(kAclnnParamInvalid, refusal_why_);
+}
+
+std::string Device::ReportedRefusal() const {
+  const std::lock_guard lock(mutex_);
+  return refusal_why_;
+}
+
 void Device::Execute(const Task& task, int32_t stream) {
   const Span span(task.name, CategoryOf(task.kind));
   const ObservedRun observed(task, id_, stream);
@@ -146,6 +168,9 @@ void Device::Execute(const Task& task, int32_t stream) {
     task.run();
   } catch (const Cancelled&) {
     throw;
+  } catch (const Refusal& refusal) {
+    RecordRefusal(std::string("a task of ") + task.name + " refused its arguments on device " +
+                  std::to_string(id_) + ": " + refusal.what());
   } catch (const Failure& failure) {
     failed(failure.code, failure.why.c_str());
   } catch (const std::exception& error) {

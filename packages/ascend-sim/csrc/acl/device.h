@@ -40,12 +40,19 @@ class Device {
   // The first failure of a task on this device; later ones are its consequences. It stays until the
   // last Close().
   void RecordFailure(int code, std::string why);
+  // What a task refused, which does not stay.
+  void RecordRefusal(std::string why);
   bool Failed() const { return failed_.load(std::memory_order_acquire); }
   // Throws the recorded failure, if any.
   void ThrowFailure() const;
 
+  // For synchronisations: throws the failure, or else what was refused since the last one.
+  void ThrowReport();
+  // The last refusal that was thrown.
+  std::string ReportedRefusal() const;
+
   // Runs the body of `task`, unless it is a kernel and compute is off; a failure goes to
-  // RecordFailure. `stream` is the id of the one that it is on.
+  // RecordFailure, a Refusal to the next ThrowReport. `stream` is the id of the one that it is on.
   void Execute(const Task& task, int32_t stream);
 
   // aclrtDeviceTaskAbort calls that have not returned: copies of the host are refused meanwhile.
@@ -64,6 +71,8 @@ class Device {
   std::atomic<bool> failed_{false};
   int failure_code_ = 0;
   std::string failure_why_;
+  std::atomic<bool> refused_{false};  // since the last report
+  std::string refusal_why_;
 };
 
 // All devices of this process.

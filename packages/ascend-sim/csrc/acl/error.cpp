@@ -104,7 +104,8 @@ std::string Message(int code, const std::string& what) {
 }
 
 // What the device of this thread failed with, if it did: that is to be had for as long as the
-// device keeps it. torch_npu asks twice, prints the first answer and raises the second.
+// device keeps it; and what it refused, while that is the last error of this thread. torch_npu asks
+// twice, prints the first answer and raises the second.
 std::string DeviceFailure() {
   const auto& context = ThisThread().context;
   if (context == nullptr || context->Released()) return {};
@@ -113,7 +114,9 @@ std::string DeviceFailure() {
   } catch (const Failure& failure) {
     return Message(failure.code, failure.why);
   }
-  return {};
+  if (Errors().last != kAclnnParamInvalid) return {};
+  const std::string refusal = context->OnDevice().ReportedRefusal();
+  return refusal.empty() ? refusal : Message(kAclnnParamInvalid, refusal);
 }
 
 }  // namespace

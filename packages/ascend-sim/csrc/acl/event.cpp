@@ -94,7 +94,7 @@ void Synchronize(aclrtEvent handle, const Deadline& deadline) {
   RequireNotExternal(*event);
   Add(Count().synchronizations);
   Require(AwaitLatest(*event, deadline), kEventSyncTimeout, "the event was not reached in time");
-  event->OnDevice().ThrowFailure();
+  event->OnDevice().ThrowReport();
 }
 
 void Create(aclrtEvent* out, Event::Mode mode, uint32_t flags, Event::Ids ids,

@@ -131,7 +131,7 @@ void Stream::Synchronize(const Deadline& deadline) {
   if (const auto [now, code] = queue_->Aborts(); now != aborts) {
     Raise(code, "the work of stream " + std::to_string(id_) + " was called off meanwhile");
   }
-  OnDevice().ThrowFailure();
+  OnDevice().ThrowReport();
 }
 
 bool Stream::IsIdle() {

@@ -14,17 +14,12 @@ Tensor Number(const Scalar& value) {
   return number;
 }
 
-// Lets `compute` write its result, of this type, to `out`. On a device a result of floats goes to
-// integers too (conversion_relationship.md), which ATen's functions with outputs refuse.
-template <class Compute>
-void ComputeInto(Tensor& out, at::ScalarType type, Compute&& compute) {
-  if (at::canCast(type, out.scalar_type()) || out.scalar_type() == at::kBool) {
-    compute(out);
-    return;
-  }
-  auto result = at::empty({0}, type);
-  compute(result);
-  Store(out, result);
+// Differences of truth values are not defined.
+template <class Other>
+at::ScalarType Difference(const Tensor& self, const Other& other) {
+  const auto type = at::result_type(self, other);
+  Require(type != at::kBool, "self and other must not both be BOOL");
+  return type;
 }
 
 // The type of a result, of that which the operands are promoted to: a quotient of integers is
@@ -44,8 +39,17 @@ std::optional<std::string_view> RoundingMode(int mode) {
     case 2:
       return "floor";
     default:
-      TORCH_CHECK(false, "mode must be 0 (true), 1 (trunc) or 2 (floor), got ", mode);
+      throw ParamError(kParamInvalid,
+                       c10::str("mode must be 0 (true), 1 (trunc) or 2 (floor), got ", mode));
   }
+}
+
+// Of aclnnDivMod and its forms.
+Work DivideInto(const Tensor& out, const Tensor& self, const Tensor& other, int mode) {
+  const auto rounding = RoundingMode(mode);
+  const auto type = at::result_type(self, other);
+  return Into(out, rounding ? type : Quotient(type),
+              [=](Tensor& result) { at::div_out(result, self, other, rounding); });
 }
 
 }  // namespace
@@ -117,76 +121,92 @@ ACLNN_OP(aclnnInplaceNanToNum, (Tensor & self, float nan, float posinf, float ne
 // --- two operands
 // ----------------------------------------------------------------------------------
 
-ACLNN_OP(aclnnAdd, (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
-  at::add_out(out, self, other, alpha);
+ACLNN_PLANNED_OP(aclnnAdd,
+                 (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
+  return Into(out, at::result_type(self, other),
+              [=](Tensor& result) { at::add_out(result, self, other, alpha); });
 }
-ACLNN_OP(aclnnAdds, (const Tensor& self, const Scalar& other, const Scalar& alpha, Tensor& out)) {
-  at::add_out(out, self, Number(other), alpha);
+ACLNN_PLANNED_OP(aclnnAdds,
+                 (const Tensor& self, const Scalar& other, const Scalar& alpha, Tensor& out)) {
+  return Into(out, at::result_type(self, other),
+              [=](Tensor& result) { at::add_out(result, self, Number(other), alpha); });
 }
-ACLNN_OP(aclnnAddV3, (const Scalar& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
-  at::add_out(out, Number(self), other, alpha);
+ACLNN_PLANNED_OP(aclnnAddV3,
+                 (const Scalar& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
+  return Into(out, at::result_type(self, other),
+              [=](Tensor& result) { at::add_out(result, Number(self), other, alpha); });
 }
-ACLNN_OP(aclnnInplaceAdd, (Tensor & self, const Tensor& other, const Scalar& alpha)) {
-  ComputeInto(self, at::result_type(self, other),
-              [&](Tensor& out) { at::add_out(out, self, other, alpha); });
+ACLNN_PLANNED_OP(aclnnInplaceAdd, (Tensor & self, const Tensor& other, const Scalar& alpha)) {
+  return Into(self, at::result_type(self, other),
+              [=](Tensor& result) { at::add_out(result, self, other, alpha); });
 }
-ACLNN_OP(aclnnInplaceAdds, (Tensor & self, const Scalar& other, const Scalar& alpha)) {
-  ComputeInto(self, at::result_type(self, other),
-              [&](Tensor& out) { at::add_out(out, self, Number(other), alpha); });
+ACLNN_PLANNED_OP(aclnnInplaceAdds, (Tensor & self, const Scalar& other, const Scalar& alpha)) {
+  return Into(self, at::result_type(self, other),
+              [=](Tensor& result) { at::add_out(result, self, Number(other), alpha); });
 }
-ACLNN_OP(aclnnSub, (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
-  at::sub_out(out, self, other, alpha);
+ACLNN_PLANNED_OP(aclnnSub,
+                 (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
+  return Into(out, Difference(self, other),
+              [=](Tensor& result) { at::sub_out(result, self, other, alpha); });
 }
-ACLNN_OP(aclnnSubs, (const Tensor& self, const Scalar& other, const Scalar& alpha, Tensor& out)) {
-  at::sub_out(out, self, Number(other), alpha);
+ACLNN_PLANNED_OP(aclnnSubs,
+                 (const Tensor& self, const Scalar& other, const Scalar& alpha, Tensor& out)) {
+  return Into(out, Difference(self, other),
+              [=](Tensor& result) { at::sub_out(result, self, Number(other), alpha); });
 }
-ACLNN_OP(aclnnRsub, (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
-  at::sub_out(out, other, self, alpha);
+ACLNN_PLANNED_OP(aclnnRsub,
+                 (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
+  return Into(out, Difference(self, other),
+              [=](Tensor& result) { at::sub_out(result, other, self, alpha); });
 }
-ACLNN_OP(aclnnRsubs, (const Tensor& self, const Scalar& other, const Scalar& alpha, Tensor& out)) {
-  at::sub_out(out, Number(other), self, alpha);
+ACLNN_PLANNED_OP(aclnnRsubs,
+                 (const Tensor& self, const Scalar& other, const Scalar& alpha, Tensor& out)) {
+  return Into(out, Difference(self, other),
+              [=](Tensor& result) { at::sub_out(result, Number(other), self, alpha); });
 }
-ACLNN_OP(aclnnInplaceSub, (Tensor & self, const Tensor& other, const Scalar& alpha)) {
-  ComputeInto(self, at::result_type(self, other),
-              [&](Tensor& out) { at::sub_out(out, self, other, alpha); });
+ACLNN_PLANNED_OP(aclnnInplaceSub, (Tensor & self, const Tensor& other, const Scalar& alpha)) {
+  return Into(self, Difference(self, other),
+              [=](Tensor& result) { at::sub_out(result, self, other, alpha); });
 }
-ACLNN_OP(aclnnInplaceSubs, (Tensor & self, const Scalar& other, const Scalar& alpha)) {
-  ComputeInto(self, at::result_type(self, other),
-              [&](Tensor& out) { at::sub_out(out, self, Number(other), alpha); });
+ACLNN_PLANNED_OP(aclnnInplaceSubs, (Tensor & self, const Scalar& other, const Scalar& alpha)) {
+  return Into(self, Difference(self, other),
+              [=](Tensor& result) { at::sub_out(result, self, Number(other), alpha); });
 }
 
 // Name(tensor, tensor), Names(tensor, scalar) and both in place.
-#define BINARY(Name, function, TypeOf)                                               \
-  ACLNN_OP(aclnn##Name, (const Tensor& self, const Tensor& other, Tensor& out)) {    \
-    at::function##_out(out, self, other);                                            \
-  }                                                                                  \
-  ACLNN_OP(aclnn##Name##s, (const Tensor& self, const Scalar& other, Tensor& out)) { \
-    at::function##_out(out, self, Number(other));                                    \
-  }                                                                                  \
-  ACLNN_OP(aclnnInplace##Name, (Tensor & self, const Tensor& other)) {               \
-    ComputeInto(self, TypeOf(at::result_type(self, other)),                          \
-                [&](Tensor& out) { at::function##_out(out, self, other); });         \
-  }                                                                                  \
-  ACLNN_OP(aclnnInplace##Name##s, (Tensor & self, const Scalar& other)) {            \
-    ComputeInto(self, TypeOf(at::result_type(self, other)),                          \
-                [&](Tensor& out) { at::function##_out(out, self, Number(other)); }); \
+#define BINARY(Name, function, TypeOf)                                                       \
+  ACLNN_PLANNED_OP(aclnn##Name, (const Tensor& self, const Tensor& other, Tensor& out)) {    \
+    return Into(out, TypeOf(at::result_type(self, other)),                                   \
+                [=](Tensor& result) { at::function##_out(result, self, other); });           \
+  }                                                                                          \
+  ACLNN_PLANNED_OP(aclnn##Name##s, (const Tensor& self, const Scalar& other, Tensor& out)) { \
+    return Into(out, TypeOf(at::result_type(self, other)),                                   \
+                [=](Tensor& result) { at::function##_out(result, self, Number(other)); });   \
+  }                                                                                          \
+  ACLNN_PLANNED_OP(aclnnInplace##Name, (Tensor & self, const Tensor& other)) {               \
+    return Into(self, TypeOf(at::result_type(self, other)),                                  \
+                [=](Tensor& result) { at::function##_out(result, self, other); });           \
+  }                                                                                          \
+  ACLNN_PLANNED_OP(aclnnInplace##Name##s, (Tensor & self, const Scalar& other)) {            \
+    return Into(self, TypeOf(at::result_type(self, other)),                                  \
+                [=](Tensor& result) { at::function##_out(result, self, Number(other)); });   \
   }
 
 BINARY(Mul, mul, Same)
 BINARY(Div, div, Quotient)
 BINARY(FloorDivide, floor_divide, Same)
 
-ACLNN_OP(aclnnDivMod, (const Tensor& self, const Tensor& other, int mode, Tensor& out)) {
-  at::div_out(out, self, other, RoundingMode(mode));
+ACLNN_PLANNED_OP(aclnnDivMod, (const Tensor& self, const Tensor& other, int mode, Tensor& out)) {
+  return DivideInto(out, self, other, mode);
 }
-ACLNN_OP(aclnnDivMods, (const Tensor& self, const Scalar& other, int mode, Tensor& out)) {
-  at::div_out(out, self, Number(other), RoundingMode(mode));
+ACLNN_PLANNED_OP(aclnnDivMods, (const Tensor& self, const Scalar& other, int mode, Tensor& out)) {
+  return DivideInto(out, self, Number(other), mode);
 }
-ACLNN_OP(aclnnInplaceDivMod, (Tensor & self, const Tensor& other, int mode)) {
-  self.div_(other, RoundingMode(mode));
+ACLNN_PLANNED_OP(aclnnInplaceDivMod, (Tensor & self, const Tensor& other, int mode)) {
+  return DivideInto(self, self, other, mode);
 }
-ACLNN_OP(aclnnInplaceDivMods, (Tensor & self, const Scalar& other, int mode)) {
-  self.div_(Number(other), RoundingMode(mode));
+ACLNN_PLANNED_OP(aclnnInplaceDivMods, (Tensor & self, const Scalar& other, int mode)) {
+  return DivideInto(self, self, Number(other), mode);
 }
 
 // Name<Self><Other>: tensor with tensor, tensor with scalar, scalar with tensor.
@@ -199,11 +219,13 @@ ACLNN_OP(aclnnRemainderTensorScalar, (const Tensor& self, const Scalar& other, T
 ACLNN_OP(aclnnRemainderScalarTensor, (const Scalar& self, const Tensor& other, Tensor& out)) {
   at::remainder_out(out, Number(self), other);
 }
-ACLNN_OP(aclnnInplaceRemainderTensorTensor, (Tensor & self, const Tensor& other)) {
-  self.remainder_(other);
+ACLNN_PLANNED_OP(aclnnInplaceRemainderTensorTensor, (Tensor & self, const Tensor& other)) {
+  return Into(self, at::result_type(self, other),
+              [=](Tensor& result) { at::remainder_out(result, self, other); });
 }
-ACLNN_OP(aclnnInplaceRemainderTensorScalar, (Tensor & self, const Scalar& other)) {
-  self.remainder_(other);
+ACLNN_PLANNED_OP(aclnnInplaceRemainderTensorScalar, (Tensor & self, const Scalar& other)) {
+  return Into(self, at::result_type(self, other),
+              [=](Tensor& result) { at::remainder_out(result, self, Number(other)); });
 }
 ACLNN_OP(aclnnFmodTensor, (const Tensor& self, const Tensor& other, Tensor& out)) {
   at::fmod_out(out, self, other);
@@ -211,8 +233,14 @@ ACLNN_OP(aclnnFmodTensor, (const Tensor& self, const Tensor& other, Tensor& out)
 ACLNN_OP(aclnnFmodScalar, (const Tensor& self, const Scalar& other, Tensor& out)) {
   at::fmod_out(out, self, other);
 }
-ACLNN_OP(aclnnInplaceFmodTensor, (Tensor & self, const Tensor& other)) { self.fmod_(other); }
-ACLNN_OP(aclnnInplaceFmodScalar, (Tensor & self, const Scalar& other)) { self.fmod_(other); }
+ACLNN_PLANNED_OP(aclnnInplaceFmodTensor, (Tensor & self, const Tensor& other)) {
+  return Into(self, at::result_type(self, other),
+              [=](Tensor& result) { at::fmod_out(result, self, other); });
+}
+ACLNN_PLANNED_OP(aclnnInplaceFmodScalar, (Tensor & self, const Scalar& other)) {
+  return Into(self, at::result_type(self, other),
+              [=](Tensor& result) { at::fmod_out(result, self, other); });
+}
 ACLNN_OP(aclnnPowTensorTensor, (const Tensor& self, const Tensor& exponent, Tensor& out)) {
   at::pow_out(out, self, exponent);
 }
@@ -222,11 +250,13 @@ ACLNN_OP(aclnnPowTensorScalar, (const Tensor& self, const Scalar& exponent, Tens
 ACLNN_OP(aclnnPowScalarTensor, (const Scalar& self, const Tensor& exponent, Tensor& out)) {
   at::pow_out(out, self, exponent);
 }
-ACLNN_OP(aclnnInplacePowTensorTensor, (Tensor & self, const Tensor& exponent)) {
-  self.pow_(exponent);
+ACLNN_PLANNED_OP(aclnnInplacePowTensorTensor, (Tensor & self, const Tensor& exponent)) {
+  return Into(self, at::result_type(self, exponent),
+              [=](Tensor& result) { at::pow_out(result, self, exponent); });
 }
-ACLNN_OP(aclnnInplacePowTensorScalar, (Tensor & self, const Scalar& exponent)) {
-  self.pow_(exponent);
+ACLNN_PLANNED_OP(aclnnInplacePowTensorScalar, (Tensor & self, const Scalar& exponent)) {
+  return Into(self, at::result_type(self, exponent),
+              [=](Tensor& result) { at::pow_out(result, self, exponent); });
 }
 
 #define BINARY_OUT(Name, function)                                                \

@@ -109,6 +109,12 @@ void FormattedTensor::ViewFilledMatrices() {
   strides_.assign(dense.begin(), dense.end());
 }
 
+FormattedTensor FormattedTensor::WithStorage(const at::Tensor& storage) const {
+  FormattedTensor other = *this;
+  other.storage_ = storage;
+  return other;
+}
+
 at::Tensor FormattedTensor::Read() const {
   if (!fractal_) return storage_;
   return Unpack(storage_, rows_, columns_).as_strided(sizes_, strides_, offset_);

@@ -54,6 +54,9 @@ class ASCEND_SIM_EXPORT FormattedTensor {
   at::ScalarType scalar_type() const { return storage_.scalar_type(); }
   const at::Tensor& storage() const { return storage_; }  // the blocks, or the plain tensor
 
+  // The same of other memory.
+  FormattedTensor WithStorage(const at::Tensor& storage) const;
+
  private:
   // A view of the blocks themselves, such as a weight [e, n1, k1, 16, C0]
   // (npu_grouped_matmul_swiglu_quant_v2.md), stands for the matrices that they are filled by.

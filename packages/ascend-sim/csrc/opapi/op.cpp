@@ -3,7 +3,9 @@
 
 #include <ATen/Parallel.h>
 
+#include <cstring>
 #include <memory>
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -38,6 +40,9 @@ void RunBody(const Work& body) {
   }
 }
 
+// Bytes of one tensor for which no operator is run on blank arguments.
+constexpr size_t kMuch = size_t{1} << 30;
+
 int LaunchBody(const char* name, Work body, std::shared_ptr<const Touches> touches, void* stream,
                bool waits = false) {
   return Launch(stream, {name, TaskKind::kKernel, [body = std::move(body)] { RunBody(body); },
@@ -51,6 +56,46 @@ std::string& Descriptions() {
 }
 
 }  // namespace
+
+Tensor Blank(const Tensor& value) {
+  if (!value.defined()) return value;
+  size_t elements = value.numel() == 0 ? 0 : 1;
+  for (int64_t i = 0; elements > 0 && i < value.dim(); ++i) {
+    elements += (value.size(i) - 1) * value.stride(i);
+  }
+  const size_t bytes = elements * value.element_size();
+  if (bytes > kMuch) throw std::bad_alloc();
+  auto memory = at::empty({static_cast<int64_t>(elements)}, value.options());
+  std::memset(memory.mutable_data_ptr(), 0, bytes);
+  return memory.as_strided(value.sizes(), value.strides());
+}
+
+FormattedTensor Blank(const FormattedTensor& value) {
+  return value.WithStorage(Blank(value.storage()));
+}
+
+void RunOrRefuse(c10::function_ref<void()> body, c10::function_ref<void()> rehearsal) {
+  const auto fail = [&](const std::string& why) {
+    bool refuses = false;
+    try {
+      rehearsal();
+    } catch (const c10::Error&) {
+      refuses = true;
+    } catch (const ParamError&) {
+      refuses = true;
+    } catch (const std::exception&) {  // too much memory, say: nothing is known
+    }
+    if (refuses) throw Refusal(why);
+    throw std::runtime_error(why);
+  };
+  try {
+    body();
+  } catch (const c10::Error& error) {
+    fail(Reason(error));
+  } catch (const ParamError& error) {
+    fail(error.what());
+  }
+}
 
 bool RegisterOperator(const char* name, std::initializer_list<const char*> kinds) {
   auto& lines = Descriptions();
@@ -67,7 +112,7 @@ void ShapedTensor::Store(const Tensor& value) {
   auto head = capacity.as_strided(
       value.sizes(), value.is_contiguous() ? value.strides() : value.contiguous().strides());
   head.copy_(value);
-  handle_->dims.assign(value.sizes().begin(), value.sizes().end());
+  if (handle_ != nullptr) handle_->dims.assign(value.sizes().begin(), value.sizes().end());
 }
 
 Scalars ToScalars::operator()(const aclScalarList& handle) const {

@@ -111,6 +111,7 @@ struct DType {
 class ShapedTensor {
  public:
   explicit ShapedTensor(aclTensor& handle) : capacity(ViewOf(handle)), handle_(&handle) {}
+  explicit ShapedTensor(Tensor memory) : capacity(std::move(memory)) {}  // whose shape nobody reads
 
   // Stores `value` contiguously at the start of the output and makes its shape the output's.
   void Store(const Tensor& value);
@@ -118,7 +119,7 @@ class ShapedTensor {
   const Tensor capacity;
 
  private:
-  aclTensor* handle_;
+  aclTensor* handle_ = nullptr;
 };
 
 // Crossing<T>: the C type of a parameter, its name in descriptions of signatures, and the value
@@ -331,6 +332,32 @@ LimitedArgument Limited(const std::optional<T>& value) {
   return value ? Limited(*value) : LimitedArgument();
 }
 
+// Copies of the arguments whose tensors have memory of their own, full of zeros, and the shapes,
+// strides and dtypes of the others. Throws std::bad_alloc where that would be much.
+ASCEND_SIM_EXPORT Tensor Blank(const Tensor& value);
+FormattedTensor Blank(const FormattedTensor& value);
+inline ShapedTensor Blank(const ShapedTensor& value) { return ShapedTensor(Blank(value.capacity)); }
+template <class T>
+T Blank(const T& value) {
+  return value;
+}
+template <class T>
+std::vector<T> Blank(const std::vector<T>& values) {
+  std::vector<T> blanks;
+  blanks.reserve(values.size());
+  for (const auto& value : values) blanks.push_back(Blank(value));
+  return blanks;
+}
+template <class T>
+std::optional<T> Blank(const std::optional<T>& value) {
+  return value ? std::optional<T>(Blank(*value)) : std::nullopt;
+}
+
+// Runs the body of an operator. When it fails, `rehearsal`, which runs it on blank arguments, tells
+// why: if that fails too the arguments do not fit together (Refusal), otherwise it is for what
+// memory holds, such as an index. Throws nothing of c10.
+void RunOrRefuse(c10::function_ref<void()> body, c10::function_ref<void()> rehearsal);
+
 template <size_t kLength>
 struct Name {
   char text[kLength];
@@ -363,14 +390,19 @@ struct Op<kBody, kName> {
   }
 
  private:
+  using Arguments = std::tuple<std::decay_t<Params>...>;
+
+  static Arguments Blanks(const Arguments& arguments) {
+    return std::apply([](const auto&... values) { return Arguments{Blank(values)...}; }, arguments);
+  }
+
   static int PrepareNow(typename Crossing<std::decay_t<Params>>::C... handles,
                         uint64_t* workspace_size, aclOpExecutor** executor) noexcept {
     constexpr bool kWaits = std::is_same_v<Result, Communication>;
     try {
       c10::InferenceMode guard;
       auto arguments = [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
-        return std::tuple<std::decay_t<Params>...>{
-            Crossing<std::decay_t<Params>>::Take(handles, kIndex)...};
+        return Arguments{Crossing<std::decay_t<Params>>::Take(handles, kIndex)...};
       }(std::index_sequence_for<Params...>{});
       static const OperatorLimits* const limits = FindLimits(kName.text);
       static const std::span<const ShapeRule> shapes = FindShapeRules(kName.text);
@@ -393,12 +425,24 @@ struct Op<kBody, kName> {
       Mutate(kName.text, arguments);
 #endif
       Work run;
-      if constexpr (std::is_void_v<Result>) {
-        run = [arguments = std::move(arguments)]() mutable { std::apply(kBody, arguments); };
-      } else if constexpr (kWaits) {
+      if constexpr (kWaits) {
         run = std::apply(kBody, arguments).run;
+      } else if constexpr (std::is_void_v<Result>) {
+        run = [arguments = std::move(arguments)]() mutable {
+          RunOrRefuse([&] { std::apply(kBody, arguments); },
+                      [&] {
+                        auto blanks = Blanks(arguments);
+                        std::apply(kBody, blanks);
+                      });
+        };
       } else {
-        run = std::apply(kBody, arguments);
+        Work planned = std::apply(kBody, arguments);
+        run = [planned = std::move(planned), arguments = std::move(arguments)] {
+          RunOrRefuse(planned, [&] {
+            auto blanks = Blanks(arguments);
+            std::apply(kBody, blanks)();
+          });
+        };
       }
       const int status = FinishPrepare(kName.text, std::move(run), kWaits, std::move(touches),
                                        workspace_size, executor);

@@ -19,10 +19,14 @@ constexpr ShapeRule kRules[] = {
     {"aclnnAddRmsNorm", kSuffix, 0, 2},
     {"aclnnAddRmsNormCast", kSame, 0, 1},
     {"aclnnAddRmsNormCast", kSuffix, 0, 2},
+    {"aclnnAddbmm", kBroadcasts, 5, 0},
     {"aclnnAddbmm", kProduct, 1, 2},
+    {"aclnnAddmm", kBroadcasts, 5, 0},
     {"aclnnAddmm", kProduct, 1, 2},
     {"aclnnAddmmWeightNz", kProduct, 1, 2},
+    {"aclnnAddmv", kBroadcasts, 5, 0},
     {"aclnnAddmv", kProduct, 1, 2},
+    {"aclnnBaddbmm", kBroadcasts, 5, 0},
     {"aclnnBaddbmm", kProduct, 1, 2},
     {"aclnnBatchMatMul", kProduct, 0, 1},
     {"aclnnBatchMatMulWeightNz", kProduct, 0, 1},
@@ -38,6 +42,17 @@ constexpr ShapeRule kRules[] = {
     {"aclnnGemmaRmsNorm", kSuffix, 0, 1},
     {"aclnnGlu", kDimension, 0, -1, 1},
     {"aclnnGlu", kHalves, 0, -1, 1},
+    {"aclnnIndexAdd", kDimension, 0, -1, 1},
+    {"aclnnIndexAdd", kSameButFor, 0, 3, 1},
+    {"aclnnIndexAdd", kAsMany, 3, 2, 1},
+    {"aclnnIndexAddV2", kDimension, 0, -1, 1},
+    {"aclnnIndexAddV2", kSameButFor, 0, 3, 1},
+    {"aclnnIndexAddV2", kAsMany, 3, 2, 1},
+    {"aclnnIndexCopy", kDimension, 0, -1, 1},
+    {"aclnnIndexCopy", kSameButFor, 0, 3, 1},
+    {"aclnnIndexCopy", kAsMany, 3, 2, 1},
+    {"aclnnIndexFill", kDimension, 0, -1, 1},
+    {"aclnnIndexFillTensor", kDimension, 0, -1, 1},
     {"aclnnIndexSelect", kDimension, 0, -1, 1},
     {"aclnnInplaceAdd", kBroadcasts, 0, 1},
     {"aclnnInplaceAddcdiv", kBroadcasts, 0, 1},
@@ -58,6 +73,8 @@ constexpr ShapeRule kRules[] = {
     {"aclnnInplaceGeTensor", kBroadcasts, 0, 1},
     {"aclnnInplaceGtTensor", kBroadcasts, 0, 1},
     {"aclnnInplaceIndexCopy", kDimension, 0, -1, 1},
+    {"aclnnInplaceIndexCopy", kSameButFor, 0, 3, 1},
+    {"aclnnInplaceIndexCopy", kAsMany, 3, 2, 1},
     {"aclnnInplaceIndexFill", kDimension, 0, -1, 1},
     {"aclnnInplaceIndexFillTensor", kDimension, 0, -1, 1},
     {"aclnnInplaceLeTensor", kBroadcasts, 0, 1},
@@ -268,6 +285,14 @@ class Check {
         return {LiesWithin(other, sizes, Dimension(sizes)), "has places beyond"};
       case kPlaced:
         return {LiesWithin(other, sizes, -1), "has more elements than"};
+      case kSameButFor: {
+        const auto along = Dimension(sizes);
+        return {LiesWithin(other, sizes, along) && LiesWithin(sizes, other, along),
+                "differs in other dimensions than dim from"};
+      }
+      case kAsMany:
+        return {other.size() <= 1 && SizeAlong(0, other) == SizeAlong(Dimension(sizes), sizes),
+                "does not have one place for each slice of"};
       default:
         return {sizes == other, "does not have the shape of"};
     }

@@ -16,13 +16,14 @@ enum class Fit {
   kTogether,    // `tensor` and `other` broadcast to one shape
   kProduct,     // the matrices (or vectors) `tensor` and `other` can be multiplied
   kSame,        // `tensor`, a list or with `other`, has one shape
-  kSameButFor,  // the tensors of a list differ at most in the dimension `number`
+  kSameButFor,  // the tensors of a list, or `other`, differ at most in the dimension `number`
   kLast,        // the last dimensions of `tensor` and `other` are equal
   kSuffix,      // the dimensions of `other` are the last ones of `tensor`
   kMatrix,      // `tensor` is a matrix, or a batch of them
   kDimension,   // `number` or each of a list of numbers is a dimension of `tensor`
   kHalves,      // the dimension `number` of `tensor` is even
   kIndices,     // `other` has places along `number` of `tensor`, and elsewhere no more elements
+  kAsMany,      // `other` is a list of places, as many as `tensor` has along `number`
   kPlaced,      // `other` has no more elements than `tensor` in any dimension
   kAtMost,      // `other`, a number, is at most the size of the dimension `number` of `tensor`
   kSquare,      // `tensor` is a square matrix, or a batch of them

@@ -59,17 +59,33 @@ ACLNN_OP(aclnnInplaceBernoulliTensor,
          (Tensor & self, const Tensor& probability, int64_t seed, int64_t offset)) {
   self.bernoulli_(probability, GeneratorAt(seed, offset));
 }
-ACLNN_OP(aclnnMultinomial, (const Tensor& self, int64_t num_samples, bool replacement, int64_t seed,
-                            int64_t offset, Tensor& out)) {
-  RequireElements(out, num_samples * (self.dim() > 1 ? self.size(0) : 1), "numsamples");
-  Store(out, at::multinomial(self, num_samples, replacement, GeneratorAt(seed, offset)));
+// Looks whether so many samples can be drawn of each row of `self`, and go to `out`.
+static void RequireSamples(const Tensor& self, int64_t num_samples, bool replacement,
+                           const Tensor& out) {
+  Require(self.dim() == 1 || self.dim() == 2, "self must have 1 or 2 dimensions, got ", self.dim());
+  Require(num_samples > 0, "numsamples must be positive, got ", num_samples);
+  Require(replacement || num_samples <= self.size(-1), "numsamples must be at most ", self.size(-1),
+          ", the categories of self, got ", num_samples);
+  int64_t elements = num_samples;
+  Require(self.dim() == 1 || !__builtin_mul_overflow(elements, self.size(0), &elements),
+          "numsamples is too large: ", num_samples);
+  Require(elements == out.numel(), "out must have ", elements, " elements, got ", out.numel());
 }
-ACLNN_OP(aclnnMultinomialTensor,
-         (const Tensor& self, int64_t num_samples, bool replacement, const Tensor& seed,
-          const Tensor& offset, int64_t offset_in_graph, Tensor& out)) {
-  RequireElements(out, num_samples * (self.dim() > 1 ? self.size(0) : 1), "numsamples");
-  Store(out, at::multinomial(self, num_samples, replacement,
-                             GeneratorAt(seed, offset, offset_in_graph)));
+ACLNN_PLANNED_OP(aclnnMultinomial, (const Tensor& self, int64_t num_samples, bool replacement,
+                                    int64_t seed, int64_t offset, Tensor& out)) {
+  RequireSamples(self, num_samples, replacement, out);
+  return [=]() mutable {
+    Store(out, at::multinomial(self, num_samples, replacement, GeneratorAt(seed, offset)));
+  };
+}
+ACLNN_PLANNED_OP(aclnnMultinomialTensor,
+                 (const Tensor& self, int64_t num_samples, bool replacement, const Tensor& seed,
+                  const Tensor& offset, int64_t offset_in_graph, Tensor& out)) {
+  RequireSamples(self, num_samples, replacement, out);
+  return [=]() mutable {
+    Store(out, at::multinomial(self, num_samples, replacement,
+                               GeneratorAt(seed, offset, offset_in_graph)));
+  };
 }
 ACLNN_OP(aclnnRandperm, (int64_t n, int64_t seed, int64_t offset, Tensor& out)) {
   RequireElements(out, n, "n numbers");

@@ -36,9 +36,12 @@ ACLNN_OP(aclnnReduceNansum,
          (const Tensor& self, const Ints& dims, bool keepdim, DType /*of out*/, Tensor& out)) {
   at::nansum_out(out, self, DimsOrAll(dims), keepdim, out.scalar_type());
 }
-ACLNN_OP(aclnnMean,
-         (const Tensor& self, const Ints& dims, bool keepdim, DType /*of out*/, Tensor& out)) {
-  at::mean_out(out, self, DimsOrAll(dims), keepdim, out.scalar_type());
+// How a device rounds the mean of integers to an integer is not documented.
+ACLNN_PLANNED_OP(aclnnMean, (const Tensor& self, const Ints& dims, bool keepdim, DType /*of out*/,
+                             Tensor& out)) {
+  Require(!at::isIntegralType(out.scalar_type(), /*includeBool=*/true),
+          "out must have a floating-point or complex dtype, got ", out.scalar_type());
+  return [=]() mutable { at::mean_out(out, self, DimsOrAll(dims), keepdim, out.scalar_type()); };
 }
 ACLNN_OP(aclnnAmax, (const Tensor& self, const Ints& dims, bool keepdim, Tensor& out)) {
   at::amax_out(out, self, dims, keepdim);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Copies, fills, sequences, and operators that rearrange elements.
+#include <ATen/native/TypeProperties.h>
+
 #include <cmath>
 
 #include "op.h"
@@ -68,11 +70,13 @@ ACLNN_OP(aclnnOneHot, (const Tensor& self, int64_t depth, const Tensor& on_value
 // --- rearrangements
 // --------------------------------------------------------------------------------
 
-ACLNN_OP(aclnnCat, (const Tensors& tensors, int64_t dim, Tensor& out)) {
-  at::cat_out(out, tensors, dim);
+ACLNN_PLANNED_OP(aclnnCat, (const Tensors& tensors, int64_t dim, Tensor& out)) {
+  return Into(out, at::native::result_type(at::TensorList(tensors)),
+              [=](Tensor& result) { at::cat_out(result, tensors, dim); });
 }
-ACLNN_OP(aclnnStack, (const Tensors& tensors, int64_t dim, Tensor& out)) {
-  at::stack_out(out, tensors, dim);
+ACLNN_PLANNED_OP(aclnnStack, (const Tensors& tensors, int64_t dim, Tensor& out)) {
+  return Into(out, at::native::result_type(at::TensorList(tensors)),
+              [=](Tensor& result) { at::stack_out(result, tensors, dim); });
 }
 ACLNN_OP(aclnnSplitWithSize, (const Tensor& self, const Ints& sizes, int64_t dim, Tensors& outs)) {
   const auto parts = self.split_with_sizes(sizes, dim);
@@ -112,30 +116,36 @@ ACLNN_OP(aclnnConstantPadNd,
 }
 
 // ATen's gradients do not look whether there are as many dimensions as they pad.
-void RequirePadding(const Tensor& self, const Ints& padding, int64_t dimensions) {
+void RequirePadding(const Tensor& self, const Ints& padding, int64_t dimensions, bool reflects) {
   Require(static_cast<int64_t>(padding.size()) == 2 * dimensions, "padding must have ",
           2 * dimensions, " elements, got ", padding.size());
   Require(self.dim() == dimensions + 1 || self.dim() == dimensions + 2, "self must have ",
           dimensions + 1, " or ", dimensions + 2, " dimensions, got ", self.dim());
+  for (int64_t i = 0; reflects && i < 2 * dimensions; ++i) {
+    const auto size = self.size(-1 - i / 2);
+    Require(padding[i] < size, "padding must be less than what it reflects, ", size, ", got ",
+            padding[i]);
+  }
 }
 
-#define PAD(Name, function, dimensions)                                                        \
-  ACLNN_OP(aclnn##Name, (const Tensor& self, const Ints& padding, Tensor& out)) {              \
-    at::function##_out(out, self, padding);                                                    \
+#define PAD(Name, function, dimensions, reflects)                                              \
+  ACLNN_PLANNED_OP(aclnn##Name, (const Tensor& self, const Ints& padding, Tensor& out)) {      \
+    RequirePadding(self, padding, dimensions, reflects);                                       \
+    return [=]() mutable { at::function##_out(out, self, padding); };                          \
   }                                                                                            \
   ACLNN_PLANNED_OP(aclnn##Name##Backward, (const Tensor& grad, const Tensor& self,             \
                                            const Ints& padding, Tensor& grad_input)) {         \
-    RequirePadding(self, padding, dimensions);                                                 \
+    RequirePadding(self, padding, dimensions, reflects);                                       \
     Require(grad.dim() == self.dim(), "gradOutput must have as many dimensions as self");      \
     return [=]() mutable { Store(grad_input, at::function##_backward(grad, self, padding)); }; \
   }
 
-PAD(ReflectionPad1d, reflection_pad1d, 1)
-PAD(ReflectionPad2d, reflection_pad2d, 2)
-PAD(ReflectionPad3d, reflection_pad3d, 3)
-PAD(ReplicationPad1d, replication_pad1d, 1)
-PAD(ReplicationPad2d, replication_pad2d, 2)
-PAD(ReplicationPad3d, replication_pad3d, 3)
+PAD(ReflectionPad1d, reflection_pad1d, 1, /*reflects=*/true)
+PAD(ReflectionPad2d, reflection_pad2d, 2, /*reflects=*/true)
+PAD(ReflectionPad3d, reflection_pad3d, 3, /*reflects=*/true)
+PAD(ReplicationPad1d, replication_pad1d, 1, false)
+PAD(ReplicationPad2d, replication_pad2d, 2, false)
+PAD(ReplicationPad3d, replication_pad3d, 3, false)
 
 ACLNN_OP(aclnnChannelShuffle, (const Tensor& self, int64_t groups, Tensor& out)) {
   Store(out, at::channel_shuffle(self, groups));

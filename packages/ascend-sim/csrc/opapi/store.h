@@ -6,8 +6,11 @@
 #include <ATen/ATen.h>
 #include <ATen/ExpandUtils.h>
 
+#include <functional>
 #include <optional>
 #include <tuple>
+
+#include "tensor.h"
 
 namespace ascend_sim::opapi {
 
@@ -21,6 +24,25 @@ inline void Store(at::Tensor& out, const at::Tensor& result) {
   TORCH_CHECK(out.numel() == result.numel(), "the output has shape ", out.sizes(),
               ", the result has shape ", result.sizes());
   out.copy_(result.reshape(out.sizes()));
+}
+
+// What a device converts a result to (conversion_relationship.md): ATen refuses more.
+inline bool Converts(at::ScalarType from, at::ScalarType to) {
+  if (to == at::kBool) return from == at::kBool;
+  return !at::isComplexType(from) || !at::isIntegralType(to, /*includeBool=*/true);
+}
+
+// The work of letting `compute` write its result, of this type, to `out`.
+template <class Compute>
+std::function<void()> Into(const at::Tensor& out, at::ScalarType type, Compute compute) {
+  Require(Converts(type, out.scalar_type()), "a result of ", type,
+          " cannot be converted to the dtype of the output, ", out.scalar_type());
+  if (at::canCast(type, out.scalar_type())) return [=, out = out]() mutable { compute(out); };
+  return [=, out = out]() mutable {
+    auto result = at::empty({0}, type);
+    compute(result);
+    Store(out, result);
+  };
 }
 
 // Values and indices of an operator whose ATen form takes outputs, where the caller's have other

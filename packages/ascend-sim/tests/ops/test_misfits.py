@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shapes that do not fit together: a parameter error that names the operator, and nothing else."""
+"""Arguments that do not fit together: an error that names the operator, and nothing else."""
 
 import pytest
 import torch
@@ -49,6 +49,11 @@ MISFITS = {
     "kthvalue": lambda: torch.kthvalue(a(3), 9),
     "flip": lambda: a(3).flip(4),
     "roll": lambda: a(3).roll(1, 4),
+    "baddbmm, addend": lambda: torch.baddbmm(a(2, 3, 5), a(2, 3, 4), a(2, 4, 6)),
+    "index_copy_": lambda: a(3, 4).index_copy_(0, places(2), a(3, 4)),
+    "reflection_pad": lambda: F.pad(a(1, 2, 3), (3, 0), "reflect"),
+    "multinomial": lambda: torch.multinomial(a(2, 3), 4),
+    "multinomial, dimensions": lambda: torch.multinomial(a(1, 2, 3), 1),
     "index_fill_": lambda: a(3, 4).index_fill_(7, places(2), 1),
     "cdist": lambda: torch.cdist(a(2, 3), a(2, 4)),
     "inverse": lambda: torch.inverse(a(2, 3)),
@@ -62,13 +67,20 @@ MISFITS = {
     "glu": lambda: F.glu(a(3)),
     "swiglu": lambda: torch_npu.npu_swiglu(a(3)),
 }
+DTYPES = {
+    "mul_, bool": lambda: (a(3) > 0).mul_(a(3)),
+    "div_, bool": lambda: (a(3) > 0).div_(2.0),
+    "sub, bools": lambda: (a(3) > 0) - (a(3) > 0),
+    "mean, integers": lambda: places(3).mean(),
+    "cat, complex to integers": lambda: torch.cat([a(3) * 1j], out=places(3)),
+}
 MISFITS |= {name: lambda name=name: getattr(a(3), name)(a(4)) for name in WRITTEN_TO}
 
 
-@pytest.mark.parametrize("name", MISFITS)
-def test_a_call_whose_shapes_do_not_fit_is_refused_before_it_runs(name):
+@pytest.mark.parametrize("name", MISFITS | DTYPES)
+def test_a_call_whose_arguments_do_not_fit_is_refused_before_it_runs(name):
     with pytest.raises(RuntimeError, match=r"(?s)aclnn\w+ failed: .*161002"):
-        run_and_wait(MISFITS[name])
+        run_and_wait((MISFITS | DTYPES)[name])
     assert (a(3) + 1).cpu().min() >= 1  # the device goes on
 
 
@@ -83,6 +95,26 @@ def test_a_call_whose_shapes_do_not_fit_is_refused_before_it_runs(name):
 def test_the_text_names_the_arguments_and_what_was_expected(name, text):
     with pytest.raises(RuntimeError, match=text):
         run_and_wait(MISFITS[name])
+
+
+def test_what_only_the_kernel_notices_is_told_at_the_next_synchronisation_and_then_over():
+    with pytest.raises(RuntimeError, match=r"(?s)161002.*aclnnInplaceAcosh refused its arguments"):
+        run_and_wait(places(3).acosh_)
+    torch.npu.synchronize()
+    assert (a(3) + 1).cpu().min() >= 1
+
+
+def test_what_a_captured_kernel_refuses_is_told_at_every_replay():
+    wrong, right = places(3), torch.zeros(3).npu()
+    graph = torch.npu.NPUGraph()
+    with torch.npu.graph(graph):
+        wrong.acosh_()
+        right.add_(1)
+    for _ in range(2):
+        graph.replay()
+        with pytest.raises(RuntimeError, match=r"(?s)161002.*aclnnInplaceAcosh"):
+            torch.npu.synchronize()
+    assert right.tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize(
