@@ -75,26 +75,21 @@ FormattedTensor Blank(const FormattedTensor& value) {
 }
 
 void RunOrRefuse(c10::function_ref<void()> body, c10::function_ref<void()> rehearsal) {
-  const auto fail = [&](const std::string& why) {
-    bool refuses = false;
-    try {
-      rehearsal();
-    } catch (const c10::Error&) {
-      refuses = true;
-    } catch (const ParamError&) {
-      refuses = true;
-    } catch (const std::exception&) {  // too much memory, say: nothing is known
-    }
-    if (refuses) throw Refusal(why);
-    throw std::runtime_error(why);
-  };
+  std::string why;
   try {
-    body();
-  } catch (const c10::Error& error) {
-    fail(Reason(error));
-  } catch (const ParamError& error) {
-    fail(error.what());
+    return body();
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    why = Reason(error);
   }
+  try {
+    rehearsal();
+  } catch (const std::bad_alloc&) {  // it tells nothing
+  } catch (const std::exception&) {
+    throw Refusal(why);
+  }
+  throw std::runtime_error(why);
 }
 
 bool RegisterOperator(const char* name, std::initializer_list<const char*> kinds) {

@@ -355,7 +355,7 @@ std::optional<T> Blank(const std::optional<T>& value) {
 
 // Runs the body of an operator. When it fails, `rehearsal`, which runs it on blank arguments, tells
 // why: if that fails too the arguments do not fit together (Refusal), otherwise it is for what
-// memory holds, such as an index. Throws nothing of c10.
+// memory holds, such as an index.
 void RunOrRefuse(c10::function_ref<void()> body, c10::function_ref<void()> rehearsal);
 
 template <size_t kLength>

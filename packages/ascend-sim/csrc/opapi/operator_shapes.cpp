@@ -22,12 +22,12 @@ constexpr ShapeRule kRules[] = {
     {"aclnnAddbmm", kBroadcasts, 5, 0},
     {"aclnnAddbmm", kProduct, 1, 2},
     {"aclnnAddmm", kBroadcasts, 5, 0},
-    {"aclnnAddmm", kProduct, 1, 2},
-    {"aclnnAddmmWeightNz", kProduct, 1, 2},
+    {"aclnnAddmm", kProduct, 1, 2, 5},
+    {"aclnnAddmmWeightNz", kProduct, 1, 2, 5},
     {"aclnnAddmv", kBroadcasts, 5, 0},
-    {"aclnnAddmv", kProduct, 1, 2},
+    {"aclnnAddmv", kProduct, 1, 2, 5},
     {"aclnnBaddbmm", kBroadcasts, 5, 0},
-    {"aclnnBaddbmm", kProduct, 1, 2},
+    {"aclnnBaddbmm", kProduct, 1, 2, 5},
     {"aclnnBatchMatMul", kProduct, 0, 1},
     {"aclnnBatchMatMulWeightNz", kProduct, 0, 1},
     {"aclnnCat", kSameButFor, 0, -1, 1},
@@ -59,7 +59,7 @@ constexpr ShapeRule kRules[] = {
     {"aclnnInplaceAddcdiv", kBroadcasts, 0, 2},
     {"aclnnInplaceAddcmul", kBroadcasts, 0, 1},
     {"aclnnInplaceAddcmul", kBroadcasts, 0, 2},
-    {"aclnnInplaceAddmm", kProduct, 1, 2},
+    {"aclnnInplaceAddmm", kProduct, 1, 2, 0},
     {"aclnnInplaceAtan2", kBroadcasts, 0, 1},
     {"aclnnInplaceBernoulliTensor", kBroadcasts, 0, 1},
     {"aclnnInplaceClampMaxTensor", kBroadcasts, 0, 1},
@@ -152,6 +152,13 @@ bool Together(at::IntArrayRef a, at::IntArrayRef b, size_t matrix = 0) {
 bool Multiply(at::IntArrayRef a, at::IntArrayRef b) {
   if (a.empty() || b.empty()) return false;
   return a.back() == b[b.size() == 1 ? 0 : b.size() - 2] && Together(a, b, 2);
+}
+
+// The shape of the product of what Multiply() takes, of batches of the same size.
+at::DimVector ProductSizes(at::IntArrayRef a, at::IntArrayRef b) {
+  at::DimVector sizes(a.begin(), a.end() - 1);
+  if (b.size() > 1) sizes.push_back(b.back());
+  return sizes;
 }
 
 bool IsDimension(int64_t dim, at::IntArrayRef sizes) {
@@ -264,6 +271,14 @@ class Check {
     if (const auto [fits, how] = Fits(sizes, other); !fits) {
       Require(false, Name(rule_.other), " of shape ", other, " ", how, " ", Name(rule_.tensor),
               " of shape ", sizes);
+    }
+    if (rule_.fit == kProduct && rule_.number >= 0) Product(ProductSizes(sizes, other));
+  }
+
+  void Product(at::IntArrayRef expected) const {
+    for (const auto& product : arguments_[rule_.number].tensors) {
+      Require(product.sizes == expected, Name(rule_.number),
+              " must have the shape of the product, ", expected, ", got ", product.sizes);
     }
   }
 

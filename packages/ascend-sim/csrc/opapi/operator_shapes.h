@@ -14,7 +14,8 @@ namespace ascend_sim::opapi {
 enum class Fit {
   kBroadcasts,  // `other` broadcasts to the shape of `tensor`, which is written to
   kTogether,    // `tensor` and `other` broadcast to one shape
-  kProduct,     // the matrices (or vectors) `tensor` and `other` can be multiplied
+  kProduct,     // the matrices (or vectors) `tensor` and `other` can be multiplied, to what has the
+                // shape of the argument `number`, if any
   kSame,        // `tensor`, a list or with `other`, has one shape
   kSameButFor,  // the tensors of a list, or `other`, differ at most in the dimension `number`
   kLast,        // the last dimensions of `tensor` and `other` are equal

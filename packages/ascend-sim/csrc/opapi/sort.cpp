@@ -36,13 +36,14 @@ ACLNN_OP(aclnnKthvalue, (const Tensor& self, int64_t k, int64_t dim, bool keepdi
 }
 ACLNN_OP(aclnnMedian, (const Tensor& self, Tensor& out)) { Store(out, at::median(self)); }
 ACLNN_OP(aclnnNanMedian, (const Tensor& self, Tensor& out)) { Store(out, at::nanmedian(self)); }
+// ATen reads beyond an expanded tensor here.
 ACLNN_OP(aclnnMedianDim,
          (const Tensor& self, int64_t dim, bool keepdim, Tensor& values, Tensor& indices)) {
-  StorePair(values, indices, at::median(self, dim, keepdim));
+  StorePair(values, indices, at::median(self.contiguous(), dim, keepdim));
 }
 ACLNN_OP(aclnnNanMedianDim,
          (const Tensor& self, int64_t dim, bool keepdim, Tensor& values, Tensor& indices)) {
-  StorePair(values, indices, at::nanmedian(self, dim, keepdim));
+  StorePair(values, indices, at::nanmedian(self.contiguous(), dim, keepdim));
 }
 
 }  // namespace ascend_sim::opapi

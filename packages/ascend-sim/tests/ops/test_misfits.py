@@ -49,6 +49,7 @@ MISFITS = {
     "kthvalue": lambda: torch.kthvalue(a(3), 9),
     "flip": lambda: a(3).flip(4),
     "roll": lambda: a(3).roll(1, 4),
+    "addmv_": lambda: torch.tensor(1.0).npu().addmv_(a(5, 3), a(3)),
     "baddbmm, addend": lambda: torch.baddbmm(a(2, 3, 5), a(2, 3, 4), a(2, 4, 6)),
     "index_copy_": lambda: a(3, 4).index_copy_(0, places(2), a(3, 4)),
     "reflection_pad": lambda: F.pad(a(1, 2, 3), (3, 0), "reflect"),
@@ -97,9 +98,18 @@ def test_the_text_names_the_arguments_and_what_was_expected(name, text):
         run_and_wait(MISFITS[name])
 
 
-def test_what_only_the_kernel_notices_is_told_at_the_next_synchronisation_and_then_over():
-    with pytest.raises(RuntimeError, match=r"(?s)161002.*aclnnInplaceAcosh refused its arguments"):
-        run_and_wait(places(3).acosh_)
+@pytest.mark.parametrize(
+    ("operator", "program"),
+    [
+        ("InplaceAcosh", lambda: places(3).acosh_()),
+        ("InplaceMaskedFillScalar", lambda: a(3).masked_fill_(a(3) >= 0, 1e200)),
+    ],
+)
+def test_what_only_the_kernel_notices_is_told_at_the_next_synchronisation_and_then_over(
+    operator, program
+):
+    with pytest.raises(RuntimeError, match=rf"(?s)161002.*aclnn{operator} refused its arguments"):
+        run_and_wait(program)
     torch.npu.synchronize()
     assert (a(3) + 1).cpu().min() >= 1
 

@@ -25,6 +25,16 @@ def test_order_equals_cpu(function, strides):
     assert_same(function, strided(values(6, 5), strides), exact=True)
 
 
+@pytest.mark.parametrize("name", ["median", "nanmedian"])
+def test_median_of_an_expanded_dimension(name):
+    """PyTorch on the CPU reads beyond such a tensor."""
+    column = values(6)
+    actual, places = getattr(column.npu()[:, None].expand(6, 5), name)(1)
+    torch.testing.assert_close(actual.cpu(), column)
+    assert (places.cpu() >= 0).all()
+    assert (places.cpu() < 5).all()
+
+
 @pytest.mark.parametrize("dtype", [*FLOATS, torch.int64, torch.int32], ids=str)
 def test_sort_of_dtypes(dtype):
     assert_same(lambda t: t.sort(stable=True), values(4, 30, dtype=dtype), exact=True)
