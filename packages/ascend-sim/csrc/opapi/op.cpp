@@ -3,7 +3,6 @@
 
 #include <ATen/Parallel.h>
 
-#include <cstring>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -17,7 +16,10 @@ namespace {
 // The text of an error without the C++ stack that c10 appends.
 std::string Reason(const std::exception& error) {
   const auto* c10_error = dynamic_cast<const c10::Error*>(&error);
-  return c10_error != nullptr ? c10_error->what_without_backtrace() : error.what();
+  std::string why = c10_error != nullptr ? c10_error->what_without_backtrace() : error.what();
+  // ATen would resize an output that does not fit; those of operators do not let it (ViewOf).
+  const bool resizes = why.find("not allowed on a Tensor created from .data") != why.npos;
+  return resizes ? "an output has another shape than the result" : why;
 }
 
 // Stream workers are threads that ATen has not seen: they get the process's number of intra-op
@@ -40,9 +42,6 @@ void RunBody(const Work& body) {
   }
 }
 
-// Bytes of one tensor for which no operator is run on blank arguments.
-constexpr size_t kMuch = size_t{1} << 30;
-
 int LaunchBody(const char* name, Work body, std::shared_ptr<const Touches> touches, void* stream,
                bool waits = false) {
   return Launch(stream, {name, TaskKind::kKernel, [body = std::move(body)] { RunBody(body); },
@@ -56,19 +55,6 @@ std::string& Descriptions() {
 }
 
 }  // namespace
-
-Tensor Blank(const Tensor& value) {
-  if (!value.defined()) return value;
-  size_t elements = value.numel() == 0 ? 0 : 1;
-  for (int64_t i = 0; elements > 0 && i < value.dim(); ++i) {
-    elements += (value.size(i) - 1) * value.stride(i);
-  }
-  const size_t bytes = elements * value.element_size();
-  if (bytes > kMuch) throw std::bad_alloc();
-  auto memory = at::empty({static_cast<int64_t>(elements)}, value.options());
-  std::memset(memory.mutable_data_ptr(), 0, bytes);
-  return memory.as_strided(value.sizes(), value.strides());
-}
 
 FormattedTensor Blank(const FormattedTensor& value) {
   return value.WithStorage(Blank(value.storage()));

@@ -332,9 +332,7 @@ LimitedArgument Limited(const std::optional<T>& value) {
   return value ? Limited(*value) : LimitedArgument();
 }
 
-// Copies of the arguments whose tensors have memory of their own, full of zeros, and the shapes,
-// strides and dtypes of the others. Throws std::bad_alloc where that would be much.
-ASCEND_SIM_EXPORT Tensor Blank(const Tensor& value);
+// Copies of the arguments with blank tensors.
 FormattedTensor Blank(const FormattedTensor& value);
 inline ShapedTensor Blank(const ShapedTensor& value) { return ShapedTensor(Blank(value.capacity)); }
 template <class T>

@@ -2,7 +2,9 @@
 #include "tensor.h"
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
+#include <new>
 
 #include "ascend_sim/launch.h"
 #include "ascend_sim/memory.h"
@@ -181,6 +183,17 @@ at::Tensor ViewOf(const aclTensor& handle) {
           " elements from the first to the last of a tensor with shape ", handle.dims,
           " are not all in device memory");
   return view;
+}
+
+at::Tensor Blank(const at::Tensor& view) {
+  if (!view.defined()) return view;
+  constexpr size_t kMuch = size_t{1} << 30;
+  const size_t bytes = view.storage().nbytes();
+  if (bytes > kMuch) throw std::bad_alloc();
+  const auto memory = at::empty({static_cast<int64_t>(bytes)}, at::kByte);
+  std::memset(memory.mutable_data_ptr(), 0, bytes);
+  return at::detail::make_tensor<FixedView>(c10::Storage(memory.storage()), view.scalar_type(),
+                                            view.sizes(), view.strides());
 }
 
 }  // namespace ascend_sim::opapi

@@ -150,4 +150,8 @@ ASCEND_SIM_EXPORT at::Tensor ViewOf(const aclTensor& handle);
 // Likewise of numbers that the caller keeps in host memory; they may go when the call returns.
 ASCEND_SIM_EXPORT at::Tensor HostViewOf(const aclTensor& handle);
 
+// A tensor like a view of device memory, full of zeros in memory of its own. Throws std::bad_alloc
+// when that would be much.
+at::Tensor Blank(const at::Tensor& view);
+
 }  // namespace ascend_sim::opapi
