@@ -102,3 +102,28 @@ def test_wrong_arguments_harm_nothing_but_their_call(program: Callable, queue: s
         return
     assert "aclnnFusedInferAttentionScore" in told["synchronize"]
     assert "query's number of heads is not numHeads" in result.stderr
+
+
+@pytest.mark.parametrize("blocking", ["0", "1"])
+def test_what_a_kernel_refuses_is_told_once_and_harms_nothing_else(
+    program: Callable, blocking: str
+) -> None:
+    told = lines(
+        program(
+            ATTEMPT
+            + """
+    attempt("call", wrong.acosh_)
+    attempt("synchronize", torch.npu.synchronize)
+    attempt("again", torch.npu.synchronize)
+    attempt("value", lambda: print("sum", (x + 1).sum().item()))
+            """,
+            ASCEND_LAUNCH_BLOCKING=blocking,
+        )
+    )
+    first, other = ("call", "synchronize") if blocking == "1" else ("synchronize", "call")
+    assert told[first].startswith("raised")
+    assert "161002" in told[first]
+    assert "aclnnInplaceAcosh refused its arguments" in told[first]
+    assert "Float can't be cast to the desired output type Long" in told[first]
+    assert told[other] == told["again"] == "went well"
+    assert told["sum"] == "32.0"
