@@ -4,11 +4,12 @@
 import os
 import re
 import shutil
+import subprocess
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
-from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["tests"]
@@ -30,6 +31,7 @@ DEMO_TOOLS = ("click>=8.1", "httpx>=0.27", "openai>=2", "platformdirs>=4", "rich
 PYTHON_SOURCES = ("packages", "demo", "tests-integration", "benchmarks", "docs", "noxfile.py")
 
 SIM_SUITES = ("runtime", "hccl", "ops", "unlimited", "models", "torch_npu", "package")
+SUITES_AT_A_TIME = 2  # each is a process, with simulated machines of its own
 SANITIZERS = {"thread": "thread", "address": "address,undefined"}
 RUNTIMES = {"thread": "libtsan", "address": "libasan"}
 SANITIZED = ("ascendcl", "hccl", "hcomm")
@@ -61,12 +63,9 @@ def tests(session: nox.Session) -> None:
     """Run every package's tests and tests-integration on the installed wheels."""
     _install_product(session, *TEST_TOOLS, *DEMO_TOOLS)
     suites = session.posargs or _suites()
-    failed = []
-    for suite in suites:
-        try:
-            session.run("python", "-m", "pytest", suite)
-        except CommandFailed:  # the other suites are still worth knowing
-            failed.append(suite)
+    with ThreadPoolExecutor(SUITES_AT_A_TIME) as pool:
+        passed = list(pool.map(lambda suite: _passes(session, suite), suites))
+    failed = [suite for suite, well in zip(suites, passed, strict=True) if not well]
     if failed:
         session.error(f"failed: {', '.join(failed)}")
 
@@ -235,7 +234,22 @@ def _suites() -> list[str]:
     """
     packages = [f"packages/{package}" for package in PACKAGES if package != "ascend-sim"]
     sim = [f"packages/ascend-sim/tests/{suite}" for suite in SIM_SUITES]
-    return [*packages, *sim, "packages/ascend-sim/conformance", "tests-integration"]
+    # The longest one first: the others run beside it.
+    return ["tests-integration", *packages, *sim, "packages/ascend-sim/conformance"]
+
+
+def _passes(session: nox.Session, suite: str) -> bool:
+    """Run a suite and print its lines as they come, each with the suite's name."""
+    environment = os.environ | {name: value for name, value in session.env.items() if value}
+    verbose = ("-v",) if suite == "tests-integration" else ()  # many seconds a test
+    command = (f"{session.bin}/python", "-m", "pytest", *verbose, suite)
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(f"{suite}: {line}", end="", flush=True)
+    return process.returncode == 0
 
 
 def _install_product(session: nox.Session, *more: str) -> None:
