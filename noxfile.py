@@ -240,7 +240,7 @@ def _suites() -> list[str]:
 
 def _passes(session: nox.Session, suite: str) -> bool:
     """Run a suite and print its lines as they come, each with the suite's name."""
-    environment = os.environ | {name: value for name, value in session.env.items() if value}
+    environment = os.environ | {"PATH": os.pathsep.join((session.bin, os.environ["PATH"]))}
     verbose = ("-v",) if suite == "tests-integration" else ()  # many seconds a test
     command = (f"{session.bin}/python", "-m", "pytest", *verbose, suite)
     with subprocess.Popen(
