@@ -121,38 +121,36 @@ ACLNN_OP(aclnnInplaceNanToNum, (Tensor & self, float nan, float posinf, float ne
 // --- two operands
 // ----------------------------------------------------------------------------------
 
-ACLNN_PLANNED_OP(aclnnAdd,
-                 (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
-  return Into(out, at::result_type(self, other),
-              [=](Tensor& result) { at::add_out(result, self, other, alpha); });
-}
-ACLNN_PLANNED_OP(aclnnAdds,
-                 (const Tensor& self, const Scalar& other, const Scalar& alpha, Tensor& out)) {
-  return Into(out, at::result_type(self, other),
-              [=](Tensor& result) { at::add_out(result, self, Number(other), alpha); });
-}
+// Name(tensor, tensor), Names(tensor, scalar) and both in place, the second operand times alpha.
+#define SCALED(Name, function, TypeOf)                                                            \
+  ACLNN_PLANNED_OP(aclnn##Name,                                                                   \
+                   (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) { \
+    return Into(out, TypeOf(self, other),                                                         \
+                [=](Tensor& result) { at::function##_out(result, self, other, alpha); });         \
+  }                                                                                               \
+  ACLNN_PLANNED_OP(aclnn##Name##s,                                                                \
+                   (const Tensor& self, const Scalar& other, const Scalar& alpha, Tensor& out)) { \
+    return Into(out, TypeOf(self, other),                                                         \
+                [=](Tensor& result) { at::function##_out(result, self, Number(other), alpha); }); \
+  }                                                                                               \
+  ACLNN_PLANNED_OP(aclnnInplace##Name,                                                            \
+                   (Tensor & self, const Tensor& other, const Scalar& alpha)) {                   \
+    return Into(self, TypeOf(self, other),                                                        \
+                [=](Tensor& result) { at::function##_out(result, self, other, alpha); });         \
+  }                                                                                               \
+  ACLNN_PLANNED_OP(aclnnInplace##Name##s,                                                         \
+                   (Tensor & self, const Scalar& other, const Scalar& alpha)) {                   \
+    return Into(self, TypeOf(self, other),                                                        \
+                [=](Tensor& result) { at::function##_out(result, self, Number(other), alpha); }); \
+  }
+
+SCALED(Add, add, at::result_type)
+SCALED(Sub, sub, Difference)
+
 ACLNN_PLANNED_OP(aclnnAddV3,
                  (const Scalar& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
   return Into(out, at::result_type(self, other),
               [=](Tensor& result) { at::add_out(result, Number(self), other, alpha); });
-}
-ACLNN_PLANNED_OP(aclnnInplaceAdd, (Tensor & self, const Tensor& other, const Scalar& alpha)) {
-  return Into(self, at::result_type(self, other),
-              [=](Tensor& result) { at::add_out(result, self, other, alpha); });
-}
-ACLNN_PLANNED_OP(aclnnInplaceAdds, (Tensor & self, const Scalar& other, const Scalar& alpha)) {
-  return Into(self, at::result_type(self, other),
-              [=](Tensor& result) { at::add_out(result, self, Number(other), alpha); });
-}
-ACLNN_PLANNED_OP(aclnnSub,
-                 (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
-  return Into(out, Difference(self, other),
-              [=](Tensor& result) { at::sub_out(result, self, other, alpha); });
-}
-ACLNN_PLANNED_OP(aclnnSubs,
-                 (const Tensor& self, const Scalar& other, const Scalar& alpha, Tensor& out)) {
-  return Into(out, Difference(self, other),
-              [=](Tensor& result) { at::sub_out(result, self, Number(other), alpha); });
 }
 ACLNN_PLANNED_OP(aclnnRsub,
                  (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
@@ -163,14 +161,6 @@ ACLNN_PLANNED_OP(aclnnRsubs,
                  (const Tensor& self, const Scalar& other, const Scalar& alpha, Tensor& out)) {
   return Into(out, Difference(self, other),
               [=](Tensor& result) { at::sub_out(result, Number(other), self, alpha); });
-}
-ACLNN_PLANNED_OP(aclnnInplaceSub, (Tensor & self, const Tensor& other, const Scalar& alpha)) {
-  return Into(self, Difference(self, other),
-              [=](Tensor& result) { at::sub_out(result, self, other, alpha); });
-}
-ACLNN_PLANNED_OP(aclnnInplaceSubs, (Tensor & self, const Scalar& other, const Scalar& alpha)) {
-  return Into(self, Difference(self, other),
-              [=](Tensor& result) { at::sub_out(result, self, Number(other), alpha); });
 }
 
 // Name(tensor, tensor), Names(tensor, scalar) and both in place.

@@ -187,7 +187,7 @@ at::Tensor ViewOf(const aclTensor& handle) {
 
 at::Tensor Blank(const at::Tensor& view) {
   if (!view.defined()) return view;
-  constexpr size_t kMuch = size_t{1} << 30;
+  constexpr size_t kMuch = size_t{1} << 30;  // bytes
   const size_t bytes = view.storage().nbytes();
   if (bytes > kMuch) throw std::bad_alloc();
   const auto memory = at::empty({static_cast<int64_t>(bytes)}, at::kByte);
