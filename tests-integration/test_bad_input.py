@@ -76,6 +76,16 @@ CASES = [
         {"max_model_len": 64, **graphs(cudagraph_mode="FULL", cudagraph_capture_sizes=[1, 256])},
         ("cudagraph_capture_sizes", "max_model_len = 64"),
     ),
+    Case(
+        "a size of 0",
+        graphs(cudagraph_capture_sizes=[0, 1, 2]),
+        ("cudagraph_capture_sizes", "0 has not"),
+    ),
+    Case(
+        "sizes beyond every batch",
+        graphs(cudagraph_mode="FULL_DECODE_ONLY", cudagraph_capture_sizes=[16, 32]),
+        ("cudagraph_capture_sizes", "--max-num-seqs = 8"),
+    ),
     Case("inductor", graphs(backend="inductor"), ("compilation_config.backend", "eager")),
     Case("tensor parallel", {"tensor_parallel_size": 2}, ("--tensor-parallel-size",)),
     Case("pipeline parallel", {"pipeline_parallel_size": 2}, ("--pipeline-parallel-size",)),

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What this version does not do, refused at start in terms of the option that asks for it."""
 
-import logging
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -13,6 +11,7 @@ from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
 
 from ascend_vllm_plugin.attention import BLOCK_SIZE, try_kernel
 from ascend_vllm_plugin.config import PluginConfig
+from ascend_vllm_plugin.graph_sizes import size_problems
 from ascend_vllm_plugin.platform import DTYPES
 
 __all__ = [
@@ -21,12 +20,8 @@ __all__ = [
     "check_config",
     "check_dtype",
     "check_eager",
-    "check_graph_sizes",
     "check_kernel",
 ]
-
-# A child of vLLM's logger, so that its handlers and levels hold for us too.
-logger = logging.getLogger(f"vllm.{__name__}")
 
 ARCHITECTURES = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
 """Models that the tests compare with transformers, token for token."""
@@ -142,46 +137,12 @@ def check_kernel(vllm_config: VllmConfig) -> None:
         raise OptionError("--model", shape, why, f"another model; {simulated}") from error
 
 
-def check_graph_sizes(vllm_config: VllmConfig) -> None:
-    """Check the sizes of graphs, which vLLM has computed by now.
-
-    Warns if decode batches can be larger than the largest graph: those run eagerly.
-
-    Raises
-    ------
-    OptionError
-        If padding to a size could need more positions than a request can have.
-    """
-    compilation = vllm_config.compilation_config
-    sizes = compilation.cudagraph_capture_sizes
-    if vllm_config.model_config is None or not compilation.cudagraph_mode or not sizes:
-        return
-    most = vllm_config.scheduler_config.max_num_seqs
-    if sizes[-1] < most:
-        logger.warning(
-            "decode batches of more than %d requests will run without a graph, and --max-num-seqs "
-            "is %d: add %d to cudagraph_capture_sizes, or lower --max-num-seqs",
-            sizes[-1],
-            most,
-            most,
-        )
-    # All padding of a mixed batch may fall to one request, which is no longer than others.
-    widest = max(larger - smaller for smaller, larger in pairwise([0, *sizes]))
-    limit = vllm_config.model_config.max_model_len
-    if compilation.cudagraph_mode == CUDAGraphMode.FULL and widest > limit:
-        raise OptionError(
-            "cudagraph_capture_sizes",
-            sizes,
-            f"with cudagraph_mode = FULL their gaps must not exceed max_model_len = {limit}",
-            f"add sizes in between: now a batch may be padded by up to {widest - 1}",
-        )
-
-
 def _problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     yield from _model_problems(vllm_config)
     yield from _parallel_problems(vllm_config)
     yield from _feature_problems(vllm_config)
     yield from _graph_problems(vllm_config)
+    yield from size_problems(vllm_config)
 
 
 def _model_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:

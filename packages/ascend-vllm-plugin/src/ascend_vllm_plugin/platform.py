@@ -70,14 +70,15 @@ class NpuPlatform(Platform):
     @classmethod
     def apply_config_platform_defaults(cls, vllm_config: "VllmConfig") -> None:
         """Refuse what this version does not do, while options are still as the user gave them."""
-        from ascend_vllm_plugin import limits
+        from ascend_vllm_plugin import graph_sizes, limits
 
         limits.check_config(vllm_config)
+        graph_sizes.drop_unreachable_sizes(vllm_config)
 
     @classmethod
     def check_and_update_config(cls, vllm_config: "VllmConfig") -> None:
         """Set what the platform decides, and check what needs all options to be final."""
-        from ascend_vllm_plugin import compat, limits
+        from ascend_vllm_plugin import compat, graph_sizes
 
         parallel = vllm_config.parallel_config
         if parallel.worker_cls == "auto":
@@ -86,7 +87,7 @@ class NpuPlatform(Platform):
         # torch_npu refuses to run in a process forked from one that has used the NPU.
         os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
         compat.clear_fusion_passes(vllm_config)
-        limits.check_graph_sizes(vllm_config)
+        graph_sizes.check_final_sizes(vllm_config)
 
     @classmethod
     def import_kernels(cls) -> None:
