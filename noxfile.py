@@ -5,11 +5,16 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
+
+sys.path.append(str(Path(__file__).parent))  # the command `nox` does not look beside this file
+import torch_build
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["tests"]
@@ -23,7 +28,7 @@ VENDOR_DIST = ROOT / ".cache" / "wheels"
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 MATRIX = tomllib.loads((ROOT / "support-matrix.toml").read_text())["row"]
 ROW = next(row for row in MATRIX if row["status"] == "simulated")
-TORCH = f"torch=={ROW['torch']}"
+TORCH = f"torch=={ROW['torch']}+cpu"  # `_install` knows where it is
 PRODUCT = (TORCH, f"torch_npu=={ROW['torch_npu']}")
 BUILD_TOOLS = ("scikit-build-core>=1.1", "hatchling>=1.27", "editables", "cmake>=3.25", "ninja")
 TEST_TOOLS = ("pytest>=8", "hypothesis>=6", "psutil", "matplotlib>=3.8")
@@ -43,7 +48,7 @@ NO_AUTOLOAD = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
 @nox.session
 def wheels(session: nox.Session) -> None:
     """Build the wheel of every package into dist/, and vLLM's device-less wheel."""
-    session.install(*BUILD_TOOLS, TORCH)
+    _install(session, *BUILD_TOOLS, TORCH)
     shutil.rmtree(DIST, ignore_errors=True)
     build = ("python", "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--quiet")
     for package in PACKAGES:
@@ -86,7 +91,7 @@ def mutate(session: nox.Session) -> None:
         _install_product(session, *BUILD_TOOLS, *TEST_TOOLS)
         session.run("python", f"{folder}/mutate_operators.py", *rest)
         return
-    session.install(*BUILD_TOOLS, TORCH, *TEST_TOOLS)
+    _install(session, *BUILD_TOOLS, TORCH, *TEST_TOOLS)
     session.run("python", f"{folder}/mutate.py", *session.posargs)
 
 
@@ -127,7 +132,8 @@ def leaks(session: nox.Session) -> None:
 @nox.session(requires=["wheels"])
 def sanitize(session: nox.Session) -> None:
     """Run what needs no torch on libraries built with sanitizers; `-- thread` or `-- address`."""
-    session.install(*BUILD_TOOLS, *PRODUCT, *map(str, DIST.glob("ascend_sim-*.whl")), *TEST_TOOLS)
+    simulator = map(str, DIST.glob("ascend_sim-*.whl"))
+    _install(session, *BUILD_TOOLS, *PRODUCT, *simulator, *TEST_TOOLS)
     source = ROOT / "packages" / "ascend-sim"
     (installed,) = Path(session.virtualenv.location).glob("lib/*/site-packages/ascend_sim/lib")
     for kind in session.posargs or SANITIZERS:
@@ -172,7 +178,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types of every package's sources with mypy."""
-    session.install("mypy>=1.18", TORCH, "click", "pydantic>=2", "numpy")
+    _install(session, "mypy>=1.18", TORCH, "click", "pydantic>=2", "numpy")
     sources = [str(ROOT / "packages" / package / "src") for package in PACKAGES]
     env = NO_AUTOLOAD | {"MYPYPATH": os.pathsep.join(sources)}
     session.run("mypy", *sources, env=env)
@@ -190,7 +196,8 @@ def dev(session: nox.Session) -> None:
     """Make .venv with every package editable and all tools, for work on the code."""
     session.install("virtualenv")
     session.run("virtualenv", "--quiet", "--prompt", "ascend", ".venv")
-    pip = (str(ROOT / ".venv/bin/python"), "-m", "pip", "install", "--quiet")
+    python = str(ROOT / ".venv/bin/python")
+    pip = (python, "-m", "pip", "install", "--quiet")
     tools = (
         *BUILD_TOOLS,
         *TEST_TOOLS,
@@ -201,6 +208,7 @@ def dev(session: nox.Session) -> None:
         "clang-format",
         "pre-commit",
     )
+    _install_torch(session, python, PRODUCT)
     session.run(*pip, *tools, *PRODUCT, *_vllm_wheels(), external=True)
     editable = [argument for p in PACKAGES for argument in ("-e", f"packages/{p}")]
     session.run(*pip, "--no-build-isolation", *editable, external=True, env=NO_AUTOLOAD)
@@ -252,10 +260,41 @@ def _passes(session: nox.Session, suite: str) -> bool:
     return process.returncode == 0
 
 
+def _install(session: nox.Session, *requirements: str) -> None:
+    """Install requirements of which one is torch; torch goes first, and by itself."""
+    _install_torch(session, f"{session.bin}/python", requirements)
+    session.install(*requirements)
+
+
+_pip_has_torch: dict[tuple[str, object], bool] = {}
+"""pip's answer per requirement and version of Python: it is asked once in a run of nox."""
+
+
+def _install_torch(session: nox.Session, python: str, requirements: Iterable[str]) -> None:
+    """Install the pinned torch among them from PyTorch's index, unless pip finds it by itself."""
+    (torch,) = (r for r in requirements if r.startswith("torch=="))
+    if any(
+        Path(python).parents[1].glob(f"lib/*/site-packages/{torch.replace('==', '-')}.dist-info")
+    ):
+        return  # in an environment that is used again
+    question = (torch, session.python)
+    if question not in _pip_has_torch:
+        _pip_has_torch[question] = torch_build.is_found(python, torch)
+    if _pip_has_torch[question]:
+        return
+    index = torch_build.fallback_index()
+    session.log(f"pip, as configured, finds no {torch}: it alone comes from {index}")
+    install = (python, "-m", "pip", "install", "--quiet", "--no-deps")
+    try:
+        session.run_install(*install, *torch_build.index_options(index), torch, external=True)
+    except nox.command.CommandFailed:
+        session.error(torch_build.advice(torch, index))
+
+
 def _install_product(session: nox.Session, *more: str) -> None:
     """Install the wheels by path, so that no index package of the same name can be chosen."""
     ours = [str(wheel) for wheel in sorted(DIST.glob("*.whl"))]
-    session.install(*PRODUCT, *ours, *_vllm_wheels(), *more)
+    _install(session, *PRODUCT, *ours, *_vllm_wheels(), *more)
     # In an environment that is used again (nox -r), wheels of the same version are new ones.
     session.install("--force-reinstall", "--no-deps", *ours)
 
