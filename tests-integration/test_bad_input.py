@@ -224,6 +224,17 @@ def test_without_npu_and_simulator_both_ways_to_go_on_are_named(
     assert "ascend-sim run" in error
 
 
+@pytest.mark.parametrize(
+    ("visible", "words"), [("0,1,5", "there is no device 5"), ("1,0", "Set it to 0,1.")]
+)
+def test_devices_that_are_named_and_not_given_are_refused(
+    visible: str, words: str, vllm_environment: dict[str, str]
+) -> None:
+    command = under_simulator(*SERVE, options=("--devices", "2"))
+    error = start(command, {**vllm_environment, "ASCEND_RT_VISIBLE_DEVICES": visible})
+    assert words in error
+
+
 def test_a_version_outside_the_matrix_is_refused_with_the_command_that_mends_it(
     vllm_environment: dict[str, str], tmp_path: Path
 ) -> None:

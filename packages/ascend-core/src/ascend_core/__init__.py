@@ -7,6 +7,7 @@ from ascend_core._partition import Partition, PartitionError, SchedulingPolicy
 from ascend_core._probe import Probe, Versions, probe
 from ascend_core._stream_pool import StreamBudgetExceeded, StreamLease, StreamPool
 from ascend_core._version import __version__
+from ascend_core._visible import VisibleDevicesError, check_visible_devices
 from ascend_core.errors import (
     AclCaptureError,
     AclError,
@@ -39,8 +40,10 @@ __all__ = [
     "UnknownKeyError",
     "VersionError",
     "Versions",
+    "VisibleDevicesError",
     "__version__",
     "acl",
+    "check_visible_devices",
     "errors",
     "floors",
     "nearest_key",

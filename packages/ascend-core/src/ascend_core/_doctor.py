@@ -13,6 +13,7 @@ from ascend_core import floors
 from ascend_core._partition import Partition
 from ascend_core._probe import Probe, probe
 from ascend_core._version import __version__
+from ascend_core._visible import VisibleDevicesError, check_visible_devices
 from ascend_core.errors import AclLibraryNotFound, AscendError
 
 __all__ = ["main"]
@@ -87,17 +88,27 @@ def _version_problems() -> Iterator[str]:
 def _device_problems(found: Probe) -> Iterator[str]:
     if found.library_error is not None:
         yield str(AclLibraryNotFound(found.library_error))
-    elif found.device_count == 0:
-        yield (
-            "libascendcl sees no device: check `npu-smi info`, the devices given to this container "
-            "and ASCEND_RT_VISIBLE_DEVICES."
-        )
+    else:
+        yield from _count_problems(found.device_count)
     if found.partition is not None and not found.partition.enforced:
         yield (
             "the container has a partition of the device, but the library that enforces it is not "
             "in /etc/ld.so.preload: this process can take more than its share. Have the container "
             "started again by the cluster's device plugin."
         )
+
+
+def _count_problems(count: int) -> Iterator[str]:
+    try:
+        check_visible_devices(count)
+    except VisibleDevicesError as error:
+        yield str(error)
+    else:
+        if count == 0:
+            yield (
+                "libascendcl sees no device: check `npu-smi info` and the devices given to this "
+                "container."
+            )
 
 
 def _report(found: Probe | None, problems: list[str]) -> str:

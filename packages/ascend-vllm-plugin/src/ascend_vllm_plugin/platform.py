@@ -9,7 +9,7 @@ ours that need its configuration classes are imported by the methods that use th
 import os
 from typing import TYPE_CHECKING, Any
 
-from ascend_core import AclLibraryNotFound, floors
+from ascend_core import AclLibraryNotFound, check_visible_devices, floors
 
 floors.check_conflicts()
 floors.check()
@@ -58,10 +58,14 @@ class NpuPlatform(Platform):
 
         Raises
         ------
+        VisibleDevicesError
+            If ASCEND_RT_VISIBLE_DEVICES names other devices than this process gets.
         NoDeviceError
             If there is neither an NPU nor a simulated one.
         """
-        if torch_npu.npu.device_count() == 0:
+        count = torch_npu.npu.device_count()
+        check_visible_devices(count)
+        if count == 0:
             raise NoDeviceError
         from ascend_vllm_plugin import compat
 
