@@ -31,7 +31,7 @@ ROW = next(row for row in MATRIX if row["status"] == "simulated")
 TORCH = f"torch=={ROW['torch']}+cpu"  # `_install` knows where it is
 PRODUCT = (TORCH, f"torch_npu=={ROW['torch_npu']}")
 BUILD_TOOLS = ("scikit-build-core>=1.1", "hatchling>=1.27", "editables", "cmake>=3.25", "ninja")
-TEST_TOOLS = ("pytest>=8", "hypothesis>=6", "psutil", "matplotlib>=3.8")
+TEST_TOOLS = ("pytest>=8", "pytest-xdist>=3", "hypothesis>=6", "psutil", "matplotlib>=3.8")
 DEMO_TOOLS = ("click>=8.1", "httpx>=0.27", "openai>=2", "platformdirs>=4", "rich>=13")
 PYTHON_SOURCES = ("packages", "demo", "tests-integration", "benchmarks", "docs", "noxfile.py")
 
@@ -178,7 +178,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types of every package's sources with mypy."""
-    _install(session, "mypy>=1.18", TORCH, "click", "pydantic>=2", "numpy")
+    _install(session, "mypy>=1.18", TORCH, "click", "pydantic>=2", "numpy", "pytest>=8")
     sources = [str(ROOT / "packages" / package / "src") for package in PACKAGES]
     env = NO_AUTOLOAD | {"MYPYPATH": os.pathsep.join(sources)}
     session.run("mypy", *sources, env=env)

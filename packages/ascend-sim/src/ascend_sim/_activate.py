@@ -88,8 +88,8 @@ def activate(config: SimConfig | None = None) -> SimConfig:
     if "torch" in sys.modules:
         raise ActivationError(
             "torch is already imported and has looked for its NPU backend. Call "
-            "ascend_sim.activate() before the first import of torch (in pytest: at the top of "
-            "conftest.py), or start the program with `ascend-sim run`"
+            "ascend_sim.activate() before the first import of torch, or start the program with "
+            "`ascend-sim run`, or the tests with `pytest --ascend-sim`"
         )
     config = SimConfig.from_env() if config is None else config
     environ = dict(os.environ)

@@ -13,56 +13,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from ascend_sim import _coverage, _timeline
 from ascend_sim._activate import child_environment
-from ascend_sim._config import (
-    CHECKS,
-    MAX_DEVICES,
-    SOCS,
-    Compute,
-    Limits,
-    Numerics,
-    Queues,
-    SimConfig,
-    check_schedule,
-)
+from ascend_sim._config import SimConfig
 from ascend_sim._counters import read_counters
 from ascend_sim._errors import SimError
-from ascend_sim._fault import Fault
 from ascend_sim._ledger import LEDGER_VARIABLE, LedgerUsage, ledger, make_ledger, running_ledgers
 from ascend_sim._library import library_path, toolkit_path
+from ascend_sim._options import OPTIONS, with_options
 from ascend_sim._partition import write_partition
-from ascend_sim._size import parse_size
 from ascend_sim._version import __version__
 
 __all__ = ["main"]
-
-
-def _size(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_size(text)
-    except SimError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def _schedule(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
-    try:
-        return None if text is None else check_schedule(text)
-    except SimError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def _faults(
-    _ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]
-) -> tuple[str, ...] | None:
-    try:
-        return tuple(str(Fault.parse(text)) for text in texts) or None
-    except SimError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 class _Group(click.Group):
@@ -81,59 +47,7 @@ def main() -> None:
     """CANN's C ABI on the CPU: torch_npu runs on a machine with no NPU."""
 
 
-@main.command(context_settings={"allow_interspersed_args": False})
-@click.option("--devices", type=click.IntRange(1, MAX_DEVICES), help="Number of NPUs.")
-@click.option("--soc", type=click.Choice(SOCS), help="SoC to report.")
-@click.option("--hbm", "hbm_bytes", callback=_size, help="Memory of each device, such as 8GiB.")
-@click.option("--streams", type=click.IntRange(1), help="Hardware streams of each device.")
-@click.option("--events", type=click.IntRange(1), help="Events of each device.")
-@click.option(
-    "--tenant",
-    "tenants",
-    multiple=True,
-    metavar="SPEC",
-    help="Another user of the devices: streams=700,after=2s,steps=7,every=1s. Repeatable.",
-)
-@click.option(
-    "--partition",
-    metavar="SPEC",
-    help="A container's share by the vCANN runtime: aicore=50,memory=4GiB,policy=elastic.",
-)
-@click.option("--sq", type=click.Choice(get_args(Queues)), help="When graphs take hardware queues.")
-@click.option(
-    "--schedule",
-    callback=_schedule,
-    metavar="threads|inline|chaos:SEED",
-    help="How streams run; chaos: delayed and reordered wherever no rule orders.",
-)
-@click.option("--compute", type=click.Choice(get_args(Compute)), help="off: skip kernel bodies.")
-@click.option(
-    "--limits",
-    type=click.Choice(get_args(Limits)),
-    help="off: operators take what those of a device refuse, such as fp32 in fused attention.",
-)
-@click.option(
-    "--numerics",
-    type=click.Choice(get_args(Numerics)),
-    help="npu: round as a device does where that is known to differ.",
-)
-@click.option("--check", type=click.Choice(CHECKS), help="Name races and uses of freed memory.")
-@click.option(
-    "--fault",
-    "faults",
-    multiple=True,
-    callback=_faults,
-    metavar="ACTION:TARGET[,KEY=VALUE]...",
-    help="What goes wrong on purpose, such as fail:aclrtMalloc,nth=3. Repeatable.",
-)
-@click.option(
-    "--timeline",
-    type=click.Path(dir_okay=False),
-    help="File for the timeline of all processes, in Chrome's trace format.",
-)
-@click.option(
-    "--counters", "counters_dir", type=click.Path(file_okay=False), help="Folder for counter files."
-)
+@main.command(params=[*OPTIONS], context_settings={"allow_interspersed_args": False})
 @click.option(
     "--stats", is_flag=True, help="Print the counters of all processes to stderr at exit."
 )
@@ -143,8 +57,7 @@ def run(command: tuple[str, ...], stats: bool, **options: Any) -> None:
 
     Example: ascend-sim run --devices 2 --hbm 4GiB -- python train.py
     """
-    given = {key: value for key, value in options.items() if value not in (None, ())}
-    config = replace(SimConfig.from_env(), **given)
+    config = with_options(SimConfig.from_env(), options)
     if config.counters_dir is not None:
         Path(config.counters_dir).mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -212,9 +125,7 @@ def info() -> None:
         click.echo(f"{distribution:<13}{version}")
     click.echo(f"libraries    {library_path('libascendcl.so').parent}")
     click.echo(f"toolkit      {toolkit_path()}")
-    click.echo(
-        f"devices      {config.devices} x {config.soc}, {config.hbm_bytes / (1 << 30):g} GiB each"
-    )
+    click.echo(f"devices      {config.hardware}")
     streams, events = config.streams or "the chip's", config.events or "the chip's"
     click.echo(f"limits       {streams} streams, {events} events per device")
     click.echo(f"queues       {config.sq} mode")

@@ -217,6 +217,21 @@ class SimConfig:
         except ConfigError as error:
             raise ConfigError(f"{CONFIG_VARIABLE}: {error}") from error
 
+    @property
+    def hardware(self) -> str:
+        """The devices in words, such as ``"2 x Ascend910B3, 8 GiB each"``."""
+        return f"{self.devices} x {self.soc}, {self.hbm_bytes / (1 << 30):g} GiB each"
+
+    def describe(self) -> str:
+        """Return the devices, and each other setting that is not the default, in one line."""
+        settings = ((each.name, getattr(self, each.name), each.default) for each in fields(self))
+        other = [
+            f"{name}={value}"
+            for name, value, default in settings
+            if value != default and name not in ("devices", "soc", "hbm_bytes")
+        ]
+        return ", ".join((self.hardware, *other))
+
     def to_env(self) -> dict[str, str]:
         """Return the environment variable that hands this configuration to a child process."""
         settings = asdict(self)
