@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +44,23 @@ def run_python(runtime) -> Callable[[str], str]:
         result = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert result.returncode == 0, result.stderr
         return result.stdout.strip()
+
+    return run
+
+
+@pytest.fixture
+def run_simulated() -> Callable[..., str]:
+    """Run code on a machine of its own, as ``ascend-sim run`` makes it, and get its output."""
+    program = Path(sys.executable).with_name("ascend-sim")
+    if not program.exists():
+        pytest.skip("ascend_sim is not installed, so there is no other machine at hand")
+
+    def run(code: str, *options: str, **environment: str) -> str:
+        command = [program, "run", *options, "--", sys.executable, "-c", code]
+        variables = {**os.environ, **environment}
+        result = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
 
     return run
 

@@ -109,13 +109,56 @@ def test_the_missing_library_names_both_ways_to_go_on():
             507015,
             "aclnnAdd",
         ),
-        ("a.cpp:9 HCCL function error: HcclAllReduce(a, b), error code is 507904\n", 507904, None),
-        ("AclrtSetStreamAttribute failed with error code: 107000", 107000, None),
-        ("check:a.cpp:1 NPU error,NPU error code is:507011\n", 507011, None),
-        ("ACL stream synchronize failed, error code:507035", 507035, None),
-        ("NPU out of memory. Tried to allocate 65536.00 GiB (NPU 0; ...)", 207001, None),
-        ("aclrtFoo failed (ACL_ERROR_RT_TASK_TYPE_NOT_SUPPORT, 507009)", 507009, None),
-        ("EL0009: Stream resources are insufficient.", 207008, None),
+        (
+            "a.cpp:9 HCCL function error: HcclAllReduce(a, b), error code is 507904\n",
+            507904,
+            "HcclAllReduce",
+        ),
+        (
+            "matmul_implement_npu:a.cpp:94 NPU function error: call aclnnMatmul failed, error code "
+            "is 161002\n[ERROR] 2026-12-01 (PID:1, Device:0, RankID:-1) ERR00100 PTA call acl api "
+            "failed.\n",
+            161002,
+            "aclnnMatmul",
+        ),
+        (  # quotes a function of its own; the line of CANN's has the call
+            "ExchangeDevice:a.cpp:337 NPU function error: c10_npu::SetDevice(device), error code "
+            "is 107001\n[ERROR] 2026-12-01 (PID:1, Device:0, RankID:-1) ERR00100 PTA call acl api "
+            "failed\n[PID: 1] 2026-12-01 Invalid_Argument(EE1001): aclrtSetDevice failed: device "
+            "77 does not exist (ACL_ERROR_RT_INVALID_DEVICEID, 107001).\n",
+            107001,
+            "aclrtSetDevice",
+        ),
+        (  # the same where CANN reports nothing
+            "ExchangeDevice:a.cpp:337 NPU function error: c10_npu::SetDevice(device), error code "
+            "is 107001\n",
+            107001,
+            "SetDevice",
+        ),
+        (  # a task that failed in torch_npu's queue: nothing is quoted
+            "The Inner error is reported as above. The process exits for this inner error, and the "
+            "current working event is 0x7f.\nSince the operator is called asynchronously, the "
+            "stacktrace may be inaccurate.\n[ERROR] 2026-12-01 (PID:1, Device:0, RankID:-1) "
+            "ERR00100 PTA call acl api failed.\n[PID: 1] 2026-12-01 Not_Supported(EE1006): "
+            "aclrtValueWait failed: this chip cannot await a word of memory "
+            "(ACL_ERROR_RT_FEATURE_NOT_SUPPORT, 207000).\n",
+            207000,
+            "aclrtValueWait",
+        ),
+        (
+            "AclrtSetStreamAttribute failed with error code: 107000",
+            107000,
+            "aclrtSetStreamAttribute",
+        ),
+        ("check:a.cpp:1 NPU error,NPU error code is:507011\n", 507011, "a call of torch_npu"),
+        ("ACL stream synchronize failed, error code:507035", 507035, "a call of torch_npu"),
+        (
+            "NPU out of memory. Tried to allocate 65536.00 GiB (NPU 0; ...)",
+            207001,
+            "a call of torch_npu",
+        ),
+        ("aclrtFoo failed (ACL_ERROR_RT_TASK_TYPE_NOT_SUPPORT, 507009)", 507009, "aclrtFoo"),
+        ("EL0009: Stream resources are insufficient.", 207008, "a call of torch_npu"),
     ],
 )
 def test_an_error_text_of_torch_npu_becomes_the_typed_error(text, code, call):
@@ -125,8 +168,7 @@ def test_an_error_text_of_torch_npu_becomes_the_typed_error(text, code, call):
     assert type(error) is type(errors.from_code(code, ""))
     assert error.code == code
     assert text.strip() in str(error)
-    if call:
-        assert error.call == call
+    assert error.call == call
 
 
 def test_the_code_is_found_in_the_cause_of_an_exception():

@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process has the devices that ASCEND_RT_VISIBLE_DEVICES names, or an error says why not."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -64,14 +60,10 @@ def test_a_list_that_holds_and_no_list_are_right() -> None:
     [("0,1", None), ("0,1,5", "no device 5"), ("1,0", "Set it to 0,1"), ("0, 1", "' '")],
 )
 def test_the_doctor_says_what_is_wrong_with_the_list(
-    runtime: None, value: str, problem: str | None
+    run_simulated: Callable[..., str], value: str, problem: str | None
 ) -> None:
-    command = ("ascend-sim", "run", "--devices", "4", "--", "ascend-doctor", "--json")
-    environment = os.environ | {"ASCEND_RT_VISIBLE_DEVICES": value}
-    path = os.pathsep.join((str(Path(sys.executable).parent), environment["PATH"]))
-    output = subprocess.run(
-        command, env=environment | {"PATH": path}, capture_output=True, text=True, timeout=60
-    ).stdout
-    found = [text for text in json.loads(output)["problems"] if "VISIBLE_DEVICES" in text]
+    code = "from ascend_core._doctor import examine; print(*examine()[1], sep='\\n')"
+    problems = run_simulated(code, "--devices", "4", ASCEND_RT_VISIBLE_DEVICES=value).splitlines()
+    found = [text for text in problems if "VISIBLE_DEVICES" in text]
     assert len(found) == (problem is not None)
     assert all(str(problem) in text for text in found)

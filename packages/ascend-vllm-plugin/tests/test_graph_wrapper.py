@@ -99,16 +99,20 @@ def test_cleared_graphs_are_captured_again() -> None:
     assert model.calls == 2
 
 
-def test_a_capture_that_fails_names_cause_size_and_flags() -> None:
+@pytest.mark.parametrize(
+    ("mode", "other"), [("FULL", '"PIECEWISE"'), ("PIECEWISE", '"FULL_DECODE_ONLY"')]
+)
+def test_a_capture_that_fails_names_cause_size_and_flags(mode: str, other: str) -> None:
     def waits_for_the_device(x: torch.Tensor) -> torch.Tensor:
         return x * x.sum().item()
 
-    wrapper = wrapped(waits_for_the_device)
-    with step(CUDAGraphMode.FULL), pytest.raises(CaptureError) as caught:
+    wrapper = wrapped(waits_for_the_device, mode=CUDAGraphMode[mode])
+    with step(CUDAGraphMode[mode]), pytest.raises(CaptureError) as caught:
         wrapper(torch.ones(4).npu())
     text = str(caught.value)
     assert caught.value.code != 0
     assert f"{caught.value.code} {caught.value.name}" in text
-    assert "FULL, 4 tokens" in text
+    assert f"{mode}, 4 tokens" in text
+    assert f'"cudagraph_mode": {other}' in text  # what failed is not advised
     assert "--enforce-eager" in text
     assert "--cudagraph-capture-sizes" in text

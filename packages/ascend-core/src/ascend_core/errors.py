@@ -231,7 +231,14 @@ def from_code(code: int, call: str, detail: str = "") -> AclError:
 # How torch_npu words a failed call (torch_npu/csrc/core/npu/NPUException.h, OpCommand and HCCL
 # variants): "<where> NPU function error: <call>, error code is <code>..." and shorter forms of it.
 _CODE = re.compile(r"(?:error code\s*(?:is|:)*|\bACL_ERROR_\w+,)\s*(\d{6})\b", re.IGNORECASE)
-_CALL = re.compile(r"(?:function error:|\bcall)\s*(?:[\w:]+::)?(\w+)")
+_QUOTED = r"function error:\s*(?:call\s+)?(?:\w+::)*"
+# Where the failed call is named, the best place first: as torch_npu quotes it, as CANN reports it
+# (the newest report is the first), and a function of torch_npu's own that stands for it.
+_CALLS = (
+    re.compile(rf"{_QUOTED}((?:acl|hccl)\w+)", re.IGNORECASE),
+    re.compile(r"\b((?:acl|hccl)\w+) failed\b", re.IGNORECASE),
+    re.compile(rf"{_QUOTED}(\w+)"),
+)
 # torch_npu's allocator, and texts of CANN that carry a symbolic code only.
 _PHRASES = (("NPU out of memory", 207001), ("EL0004", 207001), ("EL0009", 207008))
 
@@ -275,8 +282,8 @@ def _code_in(text: str) -> int | None:
 
 
 def _call_in(text: str) -> str:
-    match = _CALL.search(text)
-    if match is None:
-        return "a call of torch_npu"
-    # torch_npu wraps aclrtFoo in a function of its own, AclrtFoo, and quotes either.
-    return re.sub("^Acl", "acl", match[1])
+    for pattern in _CALLS:
+        if match := pattern.search(text):
+            # torch_npu wraps aclrtFoo in a function of its own, AclrtFoo, and quotes either.
+            return re.sub("^Acl", "acl", match[1])
+    return "a call of torch_npu"

@@ -31,9 +31,16 @@ __all__ = ["GraphInputError", "NpuGraphWrapper"]
 # A child of vLLM's logger, so that its handlers and levels hold for us too.
 logger = logging.getLogger(f"vllm.{__name__}")
 
+_ANOTHER_MODE = {
+    CUDAGraphMode.FULL: (
+        '--compilation-config \'{"cudagraph_mode": "PIECEWISE"}\': attention outside of graphs'
+    ),
+    CUDAGraphMode.PIECEWISE: (
+        '--compilation-config \'{"cudagraph_mode": "FULL_DECODE_ONLY"}\': one graph per size'
+    ),
+}
 _FLAGS_TO_TRY = (
     "--max-num-seqs N or --cudagraph-capture-sizes N ...: fewer and smaller graphs",
-    '--compilation-config \'{"cudagraph_mode": "FULL_DECODE_ONLY"}\': one graph per size',
     "--gpu-memory-utilization with a lower value: more memory for graphs",
     "--enforce-eager: no graphs",
 )
@@ -131,7 +138,7 @@ class NpuGraphWrapper(CUDAGraphWrapper):
     def _explained(self, error: CaptureError, descriptor: BatchDescriptor) -> CaptureError:
         """Say which size failed in vLLM's words, and which of its flags help."""
         label = f"{self.runtime_mode.name}, {descriptor.num_tokens} tokens"
-        advice = (*error.advice, *_FLAGS_TO_TRY)
+        advice = (*error.advice, _ANOTHER_MODE[self.runtime_mode], *_FLAGS_TO_TRY)
         return CaptureError(error.code, error.call, error.detail, label=label, advice=advice)
 
     def _compare_addresses(
