@@ -15,7 +15,7 @@ from pathlib import Path
 from ascend_sim._config import SimConfig
 from ascend_sim._errors import ActivationError, CannConflictError
 from ascend_sim._ledger import inherited_ledger, make_ledger
-from ascend_sim._library import LIBRARIES, library_path, toolkit_path
+from ascend_sim._library import LIBRARIES, library_path, python_path, toolkit_path
 from ascend_sim._partition import ROOT_VARIABLE, write_partition
 
 __all__ = ["activate", "child_environment"]
@@ -38,11 +38,12 @@ def child_environment(config: SimConfig, environ: Mapping[str, str]) -> dict[str
     _refuse_other_cann(environ)
     toolkit = toolkit_path()
     libraries = str(library_path("libascendcl.so").parent)
-    inherited = [entry for entry in environ.get("LD_LIBRARY_PATH", "").split(":") if entry]
-    paths = [libraries, *(entry for entry in inherited if entry != libraries)]
+    modules = str(python_path())
     return {
         **config.to_env(),
-        "LD_LIBRARY_PATH": ":".join(paths),
+        "LD_LIBRARY_PATH": ":".join([libraries, *_entries(environ, "LD_LIBRARY_PATH", libraries)]),
+        # Last, as it must not hide a module of the program's own.
+        "PYTHONPATH": ":".join([*_entries(environ, "PYTHONPATH", modules), modules]),
         "ASCEND_HOME_PATH": str(toolkit),
         "ASCEND_TOOLKIT_HOME": str(toolkit),
         "ASCEND_OPP_PATH": str(toolkit / "opp"),
@@ -97,6 +98,7 @@ def activate(config: SimConfig | None = None) -> SimConfig:
     _refuse_loaded_cann()
     os.environ.update(variables)
     _load_libraries()
+    sys.path.append(str(python_path()))
     # Children join this process's machine, and this process that of the parent with the same.
     inherited = inherited_ledger(config, environ)
     os.environ.update(inherited or make_ledger(config))
@@ -107,6 +109,11 @@ def activate(config: SimConfig | None = None) -> SimConfig:
     _active = config
     _logger.debug("active: %s", config)
     return config
+
+
+def _entries(environ: Mapping[str, str], variable: str, without: str) -> list[str]:
+    entries = environ.get(variable, "").split(":")
+    return [entry for entry in entries if entry not in ("", without)]
 
 
 def _remove_unless_forked(folder: str, pid: int) -> None:

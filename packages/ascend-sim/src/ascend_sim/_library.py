@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ascend_sim._errors import ActivationError
 
-__all__ = ["LIBRARIES", "library_path", "toolkit_path"]
+__all__ = ["LIBRARIES", "library_path", "python_path", "toolkit_path"]
 
 # Dependencies first, so that each finds the others by soname when it is loaded.
 LIBRARIES = (
@@ -59,3 +59,8 @@ def library_path(name: str) -> Path:
 def toolkit_path() -> Path:
     """Return the folder that stands for a CANN toolkit installation (``ASCEND_HOME_PATH``)."""
     return Path(__file__).parent / "toolkit"
+
+
+def python_path() -> Path:
+    """Return the folder of the toolkit's Python modules: ``acl``, which is pyACL in CANN."""
+    return toolkit_path() / "python"
