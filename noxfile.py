@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """All automation. `nox -l` lists the sessions; the README names the two that a user needs."""
 
+import argparse
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +15,8 @@ import nox
 
 sys.path.append(str(Path(__file__).parent))  # the command `nox` does not look beside this file
 import torch_build
+from support_matrix import DEFAULT as ROW
+from support_matrix import ROWS, SIMULATED, Row
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["tests"]
@@ -26,16 +28,20 @@ VENDOR_DIST = ROOT / ".cache" / "wheels"
 """Wheels of other projects that exist only as source; built once per checkout."""
 
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
-MATRIX = tomllib.loads((ROOT / "support-matrix.toml").read_text())["row"]
-ROW = next(row for row in MATRIX if row["status"] == "simulated")
-TORCH = f"torch=={ROW['torch']}+cpu"  # `_install` knows where it is
-PRODUCT = (TORCH, f"torch_npu=={ROW['torch_npu']}")
+TORCH = ROW.torch_requirement  # `_install` knows where it is
 BUILD_TOOLS = ("scikit-build-core>=1.1", "hatchling>=1.27", "editables", "cmake>=3.25", "ninja")
 TEST_TOOLS = ("pytest>=8", "pytest-xdist>=3", "hypothesis>=6", "psutil", "matplotlib>=3.8")
 DEMO_TOOLS = ("click>=8.1", "httpx>=0.27", "openai>=2", "platformdirs>=4", "rich>=13")
 PYTHON_SOURCES = ("packages", "demo", "tests-integration", "benchmarks", "docs", "noxfile.py")
 
 SIM_SUITES = ("runtime", "hccl", "ops", "unlimited", "models", "torch_npu", "package")
+# What a row has to prove that differs from the first one in vLLM alone.
+VLLM_SUITES = (
+    "tests-integration/test_parity.py",
+    "packages/ascend-vllm-plugin",
+    "tests-integration/test_serve.py",
+    "tests-integration/test_bad_input.py",
+)
 SUITES_AT_A_TIME = 2  # each is a process, with simulated machines of its own
 SANITIZERS = {"thread": "thread", "address": "address,undefined"}
 RUNTIMES = {"thread": "libtsan", "address": "libasan"}
@@ -47,13 +53,21 @@ NO_AUTOLOAD = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """Build the wheel of every package into dist/, and vLLM's device-less wheel."""
+    """Build the wheel of every package into dist/, and vLLM's device-less wheel of the row."""
+    row, _ = _row(session)
     _install(session, *BUILD_TOOLS, TORCH)
     shutil.rmtree(DIST, ignore_errors=True)
     build = ("python", "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--quiet")
     for package in PACKAGES:
         session.run(*build, "-w", str(DIST), f"packages/{package}", env=NO_AUTOLOAD)
-    _build_vllm_wheel(session)
+    _build_vllm_wheel(session, row)
+
+
+@nox.session
+def vllm_wheels(session: nox.Session) -> None:
+    """Build vLLM's device-less wheel of every simulated row that has none yet."""
+    for row in SIMULATED.values():
+        _build_vllm_wheel(session, row)
 
 
 @nox.session(requires=["wheels"])
@@ -65,14 +79,17 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(requires=["wheels"])
 def tests(session: nox.Session) -> None:
-    """Run every package's tests and tests-integration on the installed wheels."""
-    _install_product(session, *TEST_TOOLS, *DEMO_TOOLS)
-    suites = session.posargs or _suites()
-    with ThreadPoolExecutor(SUITES_AT_A_TIME) as pool:
-        passed = list(pool.map(lambda suite: _passes(session, suite), suites))
-    failed = [suite for suite, well in zip(suites, passed, strict=True) if not well]
-    if failed:
-        session.error(f"failed: {', '.join(failed)}")
+    """Run every package's tests and tests-integration; `-- --row NAME SUITE ...` for fewer."""
+    row, suites = _row(session)
+    _run_suites(session, row, suites or _suites())
+
+
+@nox.session(requires=["wheels", "vllm_wheels"])
+@nox.parametrize("row", [nox.param(row, id=name) for name, row in SIMULATED.items()])
+def matrix(session: nox.Session, row: Row) -> None:
+    """Run the simulated rows: all suites on the first, what vLLM decides on the others."""
+    suites = _suites() if row is ROW else VLLM_SUITES
+    _run_suites(session, row, session.posargs or suites)
 
 
 @nox.session(requires=["wheels"])
@@ -133,7 +150,7 @@ def leaks(session: nox.Session) -> None:
 def sanitize(session: nox.Session) -> None:
     """Run what needs no torch on libraries built with sanitizers; `-- thread` or `-- address`."""
     simulator = map(str, DIST.glob("ascend_sim-*.whl"))
-    _install(session, *BUILD_TOOLS, *PRODUCT, *simulator, *TEST_TOOLS)
+    _install(session, *BUILD_TOOLS, *ROW.product, *simulator, *TEST_TOOLS)
     source = ROOT / "packages" / "ascend-sim"
     (installed,) = Path(session.virtualenv.location).glob("lib/*/site-packages/ascend_sim/lib")
     for kind in session.posargs or SANITIZERS:
@@ -208,8 +225,8 @@ def dev(session: nox.Session) -> None:
         "clang-format",
         "pre-commit",
     )
-    _install_torch(session, python, PRODUCT)
-    session.run(*pip, *tools, *PRODUCT, *_vllm_wheels(), external=True)
+    _install_torch(session, python, ROW.product)
+    session.run(*pip, *tools, *ROW.product, *_vllm_wheels(ROW), external=True)
     editable = [argument for p in PACKAGES for argument in ("-e", f"packages/{p}")]
     session.run(*pip, "--no-build-isolation", *editable, external=True, env=NO_AUTOLOAD)
     session.log("ready: `. .venv/bin/activate`, then `ascend-sim run -- python ...`")
@@ -234,6 +251,19 @@ def _library_of_gcc(session: nox.Session, library: str) -> str:
     return str(path).strip()
 
 
+def _row(session: nox.Session) -> tuple[Row, list[str]]:
+    """Return the row named by `--row`, the first one without, and the other arguments."""
+    parser = argparse.ArgumentParser(prog="nox -s tests --", add_help=False, allow_abbrev=False)
+    parser.add_argument("--row", default=ROW.name)
+    options, others = parser.parse_known_args(session.posargs)
+    row = ROWS.get(options.row)
+    if row is None:
+        session.error(f"no row {options.row!r}; there are {', '.join(ROWS)}")
+    if row.status == "planned":
+        session.error(f"row {row.name} is planned: {row.reason}")
+    return row, others
+
+
 def _suites() -> list[str]:
     """Folders of tests, each for a process of its own.
 
@@ -246,10 +276,19 @@ def _suites() -> list[str]:
     return ["tests-integration", *packages, *sim, "packages/ascend-sim/conformance"]
 
 
+def _run_suites(session: nox.Session, row: Row, suites: Sequence[str]) -> None:
+    _install_product(session, *TEST_TOOLS, *DEMO_TOOLS, row=row)
+    with ThreadPoolExecutor(SUITES_AT_A_TIME) as pool:
+        passed = list(pool.map(lambda suite: _passes(session, suite), suites))
+    failed = [suite for suite, well in zip(suites, passed, strict=True) if not well]
+    if failed:
+        session.error(f"failed: {', '.join(failed)}")
+
+
 def _passes(session: nox.Session, suite: str) -> bool:
     """Run a suite and print its lines as they come, each with the suite's name."""
     environment = os.environ | {"PATH": os.pathsep.join((session.bin, os.environ["PATH"]))}
-    verbose = ("-v",) if suite == "tests-integration" else ()  # many seconds a test
+    verbose = ("-v",) if suite.startswith("tests-integration") else ()  # many seconds a test
     command = (f"{session.bin}/python", "-m", "pytest", *verbose, suite)
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -291,22 +330,26 @@ def _install_torch(session: nox.Session, python: str, requirements: Iterable[str
         session.error(torch_build.advice(torch, index))
 
 
-def _install_product(session: nox.Session, *more: str) -> None:
+def _install_product(session: nox.Session, *more: str, row: Row = ROW) -> None:
     """Install the wheels by path, so that no index package of the same name can be chosen."""
     ours = [str(wheel) for wheel in sorted(DIST.glob("*.whl"))]
-    _install(session, *PRODUCT, *ours, *_vllm_wheels(), *more)
+    _install(session, *row.product, *ours, *_vllm_wheels(row), *more)
     # In an environment that is used again (nox -r), wheels of the same version are new ones.
     session.install("--force-reinstall", "--no-deps", *ours)
 
 
-def _vllm_wheels() -> list[str]:
-    return [str(path) for path in VENDOR_DIST.glob(f"vllm-{ROW['vllm']}-*.whl")]
+def _vllm_wheels(row: Row) -> list[str]:
+    return [str(path) for path in VENDOR_DIST.glob(f"vllm-{row.vllm}-*.whl")]
 
 
-def _build_vllm_wheel(session: nox.Session) -> None:
-    """Build vLLM from its source package: its only wheels are for other devices."""
-    if _vllm_wheels():
+def _build_vllm_wheel(session: nox.Session, row: Row) -> None:
+    """Build vLLM from its source package: its only wheels are for other devices.
+
+    Without isolation: its build imports some torch, and may ask for another one than the row has.
+    """
+    if _vllm_wheels(row):
         return
+    _install(session, row.torch_requirement)
     session.install("setuptools>=77.0.3,<81", "setuptools-scm>=8", "setuptools-rust>=1.9", "jinja2")
     environment = NO_AUTOLOAD | {
         "VLLM_TARGET_DEVICE": "empty",
@@ -315,6 +358,6 @@ def _build_vllm_wheel(session: nox.Session) -> None:
     }
     session.run(
         *("python", "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--quiet"),
-        *("--no-binary", "vllm", "-w", str(VENDOR_DIST), f"vllm=={ROW['vllm']}"),
+        *("--no-binary", "vllm", "-w", str(VENDOR_DIST), f"vllm=={row.vllm}"),
         env=environment,
     )

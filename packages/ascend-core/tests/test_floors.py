@@ -19,6 +19,7 @@ MATRIX = Path(__file__).parents[3] / "support-matrix.toml"
         ("2.13.0", "2.13.0", "0.32.0"),
         ("2.13.0+cpu", "2.13.0.post4", "0.32.0+empty"),
         ("2.13.1", "2.13.1rc1", "0.32.4.dev3"),
+        ("2.13.0", "2.13.0", "0.33.0"),
     ],
 )
 def test_versions_within_bounds_pass(install, torch, torch_npu, vllm):
@@ -39,7 +40,7 @@ def test_versions_within_bounds_pass(install, torch, torch_npu, vllm):
         ("torch_npu", "2.13.0.dev20261101"),
         ("torch_npu", "2.10.0.post4"),
         ("vllm", "0.31.0"),
-        ("vllm", "0.33.0"),
+        ("vllm", "0.34.0"),
         ("vllm", "1.0"),
         ("vllm", "unknown"),
     ],
@@ -72,7 +73,7 @@ def test_one_command_mends_everything_that_is_wrong(install):
     assert len(caught.value.problems) == 2
     assert caught.value.command == (
         "VLLM_TARGET_DEVICE=empty VLLM_SKIP_VERSION_SUFFIX=1 pip install --no-binary vllm "
-        '"torch>=2.13.0,<2.14" "vllm>=0.32.0,<0.33"'
+        '"torch>=2.13.0,<2.14" "vllm>=0.32.0,<0.34"'
     )
 
 

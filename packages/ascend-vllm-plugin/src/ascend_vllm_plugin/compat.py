@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every touch of vLLM's private parts, with its reason and the condition under which it can go.
 
-vLLM 0.32 is written for `torch.cuda` in places that have no hook for other devices. Nothing outside
-this module assigns to another package's attributes.
+vLLM is written for `torch.cuda` in places that have no hook for other devices (0.32 and 0.33
+alike). Nothing outside this module assigns to another package's attributes.
 """
 
 import atexit
