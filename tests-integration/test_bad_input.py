@@ -62,6 +62,11 @@ CASES = [
         ("torchair_graph_config", "not in this version"),
     ),
     Case(
+        "several at once",
+        {"block_size": 16, **plugin(weight_nz_mode=1, enable_kv_nz=True)},
+        ("3 options", "--block-size", "weight_nz_mode", "enable_kv_nz"),
+    ),
+    Case(
         "eager and a graph mode",
         {"enforce_eager": True, **graphs(cudagraph_mode="FULL")},
         ("--enforce-eager", "cudagraph_mode", "FULL"),

@@ -3,7 +3,13 @@ import pickle
 
 import pytest
 
-from ascend_core import OptionError, UnknownKeyError, nearest_key
+from ascend_core import (
+    OptionError,
+    SeveralOptionsError,
+    UnknownKeyError,
+    nearest_key,
+    raise_problems,
+)
 
 VALID = ("xlite_graph_config", "torchair_graph_config", "enabled")
 
@@ -51,3 +57,23 @@ def test_an_option_error_may_have_nothing_valid_to_name():
 )
 def test_the_errors_travel_between_processes(error):
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_one_problem_is_raised_as_it_is_and_none_not_at_all():
+    problem = OptionError("--mode", "SUPER", "there is no such mode")
+    raise_problems([])
+
+    with pytest.raises(OptionError) as caught:
+        raise_problems(iter([problem]))
+
+    assert caught.value is problem
+
+
+def test_several_problems_are_raised_at_once_and_travel_between_processes():
+    problems = [OptionError("--mode", "SUPER", "no such mode"), UnknownKeyError("enable", VALID)]
+
+    with pytest.raises(SeveralOptionsError, match="2 options cannot be used") as caught:
+        raise_problems(problems)
+
+    assert all(f"\n  - {problem}" in str(caught.value) for problem in problems)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

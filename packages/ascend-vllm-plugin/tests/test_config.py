@@ -4,9 +4,10 @@
 from typing import Any
 
 import pytest
-from ascend_core import OptionError, UnknownKeyError
+from ascend_core import OptionError, SeveralOptionsError, UnknownKeyError
 
 from ascend_vllm_plugin.config import PluginConfig
+from ascend_vllm_plugin.peer_options import PEER_OPTIONS
 
 
 def test_defaults_are_the_fast_choices() -> None:
@@ -47,3 +48,24 @@ def test_what_cannot_be_done_is_refused(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("key", ["xlite_graph_config", "torchair_graph_config"])
 def test_a_backend_of_later_versions_may_be_named_if_it_is_off(key: str) -> None:
     assert PluginConfig.parse({key: {"enabled": False}}) == PluginConfig()
+
+
+@pytest.mark.parametrize("key", PEER_OPTIONS)
+def test_an_option_of_vllm_ascend_is_refused_with_what_to_do(key: str) -> None:
+    with pytest.raises(OptionError, match=rf"additional_config\.{key} = .*vllm-ascend") as caught:
+        PluginConfig.parse({key: True})
+    assert PEER_OPTIONS[key] in str(caught.value)
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    options = {
+        "weight_nz_mode": 1,
+        "enable_kv_nz": True,
+        "check_graph_input": True,
+        "graph_update_order": "later",
+        "xlite_graph_config": {"enabled": True},
+    }
+    with pytest.raises(SeveralOptionsError) as caught:
+        PluginConfig.parse(options)
+    assert len(caught.value.problems) == len(options)
+    assert all(key in str(caught.value) for key in options)

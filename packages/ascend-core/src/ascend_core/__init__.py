@@ -17,7 +17,13 @@ from ascend_core.errors import (
     AscendError,
 )
 from ascend_core.floors import ConflictError, VersionError
-from ascend_core.options import OptionError, UnknownKeyError, nearest_key
+from ascend_core.options import (
+    OptionError,
+    SeveralOptionsError,
+    UnknownKeyError,
+    nearest_key,
+    raise_problems,
+)
 
 __all__ = [
     "AclCaptureError",
@@ -34,6 +40,7 @@ __all__ = [
     "PartitionError",
     "Probe",
     "SchedulingPolicy",
+    "SeveralOptionsError",
     "StreamBudgetExceeded",
     "StreamLease",
     "StreamPool",
@@ -48,4 +55,5 @@ __all__ = [
     "floors",
     "nearest_key",
     "probe",
+    "raise_problems",
 ]

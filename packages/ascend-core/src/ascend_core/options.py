@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors about options, in one form for every package: which option, which value, what is valid."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 from ascend_core.errors import AscendError
 
-__all__ = ["OptionError", "UnknownKeyError", "nearest_key"]
+__all__ = ["OptionError", "SeveralOptionsError", "UnknownKeyError", "nearest_key", "raise_problems"]
 
 
 class OptionError(AscendError, ValueError):
@@ -62,6 +62,46 @@ class UnknownKeyError(OptionError):
     def __str__(self) -> str:
         hint = f" Did you mean {self.nearest!r}?" if self.nearest else ""
         return f"unknown option {self.option!r}.{hint} Valid: {_listed(self.valid)}."
+
+
+class SeveralOptionsError(AscendError, ValueError):
+    """Several options cannot be used; each has its line.
+
+    Parameters
+    ----------
+    problems
+        Two or more.
+    """
+
+    def __init__(self, problems: Sequence[OptionError]) -> None:
+        super().__init__(problems)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.problems)} options cannot be used:", *map(str, self.problems)]
+        return "\n  - ".join(lines)
+
+
+def raise_problems(problems: Iterable[OptionError]) -> None:
+    """Raise all that is wrong with some options at once, so that nobody has to find it one by one.
+
+    Parameters
+    ----------
+    problems
+        What is wrong; nothing happens if there is none.
+
+    Raises
+    ------
+    OptionError
+        If there is one.
+    SeveralOptionsError
+        If there are several.
+    """
+    found = list(problems)
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        raise SeveralOptionsError(found)
 
 
 def nearest_key(key: str, valid: Collection[str]) -> str | None:

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plugin's own options: what vLLM passes through as ``additional_config``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self, get_args
 
 from ascend_aclgraph import UpdateOrder
-from ascend_core import OptionError, UnknownKeyError
+from ascend_core import OptionError, UnknownKeyError, raise_problems
 from ascend_xlite_bridge import XliteConfig
 from vllm.config import VllmConfig
 
-__all__ = ["PluginConfig"]
+from ascend_vllm_plugin.peer_options import PEER_OPTIONS
+
+__all__ = ["PluginConfig", "option_problems"]
 
 _WHERE = "additional_config"
 _LATER = ("xlite_graph_config", "torchair_graph_config")
@@ -49,49 +51,64 @@ class PluginConfig:
 
         Raises
         ------
-        UnknownKeyError
-            If a key does not exist; names the nearest one that does.
-        OptionError
-            If a value is not valid, or asks for a backend that this version does not have.
+        OptionError, SeveralOptionsError
+            If there are `option_problems`.
         """
+        raise_problems(option_problems(options))
         names = [field.name for field in fields(cls)]
-        for key in options:
-            if key not in names and key not in _LATER:
-                raise UnknownKeyError(key, (*names, *_LATER), _WHERE)
-        _refuse_later_backends(options)
-        config = cls(**{key: value for key, value in options.items() if key in names})
-        config._check()
-        return config
-
-    def _check(self) -> None:
-        orders = get_args(UpdateOrder)
-        if self.graph_update_order not in orders:
-            raise OptionError(
-                f"{_WHERE}.graph_update_order", self.graph_update_order, "unknown order", orders
-            )
-        if not isinstance(self.check_graph_inputs, bool):
-            raise OptionError(
-                f"{_WHERE}.check_graph_inputs",
-                self.check_graph_inputs,
-                "not a boolean",
-                "true, false",
-            )
+        return cls(**{key: value for key, value in options.items() if key in names})
 
 
-def _refuse_later_backends(options: Mapping[str, Any]) -> None:
-    """Refuse the two graph backends that are known but not in this version yet, if enabled."""
-    xlite = XliteConfig.from_mapping(options.get("xlite_graph_config", {}))
+def option_problems(options: Mapping[str, Any]) -> Iterator[OptionError]:
+    """Find everything that is wrong with the plugin's options.
+
+    Parameters
+    ----------
+    options
+        ``additional_config`` as the user gave it.
+
+    Yields
+    ------
+    UnknownKeyError
+        For a key that does not exist; names the nearest one that does.
+    OptionError
+        For a key of vllm-ascend's, a value that is not valid, and a backend that this version does
+        not have.
+    """
+    names = [field.name for field in fields(PluginConfig)]
+    for key, value in options.items():
+        if advice := PEER_OPTIONS.get(key):
+            option = f"{_WHERE}.{key}"
+            yield OptionError(option, value, "an option of vllm-ascend, not of this plugin", advice)
+        elif key not in names and key not in _LATER:
+            yield UnknownKeyError(key, (*names, *_LATER), _WHERE)
+    order = options.get("graph_update_order", PluginConfig.graph_update_order)
+    if order not in (orders := get_args(UpdateOrder)):
+        yield OptionError(f"{_WHERE}.graph_update_order", order, "unknown order", orders)
+    check = options.get("check_graph_inputs", PluginConfig.check_graph_inputs)
+    if not isinstance(check, bool):
+        option = f"{_WHERE}.check_graph_inputs"
+        yield OptionError(option, check, "not a boolean", "true, false")
+    yield from _later_backends(options)
+
+
+def _later_backends(options: Mapping[str, Any]) -> Iterator[OptionError]:
+    """Find the two graph backends that are known but not in this version yet, if enabled."""
+    enabled: dict[str, Any] = {}
+    try:
+        xlite = XliteConfig.from_mapping(options.get("xlite_graph_config", {}))
+        enabled["xlite_graph_config"] = xlite.enabled
+    except OptionError as error:
+        yield error
     torchair = options.get("torchair_graph_config", {})
-    if not isinstance(torchair, Mapping):
+    if isinstance(torchair, Mapping):
+        enabled["torchair_graph_config"] = torchair.get("enabled")
+    else:
         option = f"{_WHERE}.torchair_graph_config"
-        raise OptionError(option, torchair, "not a mapping of options", '{"enabled": false}')
-    enabled = {
-        "xlite_graph_config": xlite.enabled,
-        "torchair_graph_config": torchair.get("enabled"),
-    }
+        yield OptionError(option, torchair, "not a mapping of options", '{"enabled": false}')
     for key, value in enabled.items():
         if value:
-            raise OptionError(
+            yield OptionError(
                 f"{_WHERE}.{key}.enabled",
                 value,
                 "this backend is not in this version of ascend-vllm-plugin yet",

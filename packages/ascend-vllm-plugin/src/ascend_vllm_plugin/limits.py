@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 import torch_npu
-from ascend_core import OptionError
+from ascend_core import OptionError, raise_problems
 from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
 
 from ascend_vllm_plugin.attention import BLOCK_SIZE, try_kernel
-from ascend_vllm_plugin.config import PluginConfig
+from ascend_vllm_plugin.config import option_problems
 from ascend_vllm_plugin.graph_sizes import size_problems
 from ascend_vllm_plugin.platform import DTYPES
 
@@ -57,14 +57,10 @@ def check_config(vllm_config: VllmConfig) -> None:
 
     Raises
     ------
-    OptionError
-        For the first such option.
+    OptionError, SeveralOptionsError
+        For one such option, or for several at once.
     """
-    PluginConfig.of(vllm_config)
-    if vllm_config.model_config is None:  # vLLM builds such configurations internally
-        return
-    for problem in _problems(vllm_config):
-        raise problem
+    raise_problems(_problems(vllm_config))
 
 
 def check_dtype(dtype: torch.dtype) -> None:
@@ -138,6 +134,9 @@ def check_kernel(vllm_config: VllmConfig) -> None:
 
 
 def _problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
+    yield from option_problems(vllm_config.additional_config)
+    if vllm_config.model_config is None:  # vLLM builds such configurations internally
+        return
     yield from _model_problems(vllm_config)
     yield from _parallel_problems(vllm_config)
     yield from _feature_problems(vllm_config)
