@@ -76,3 +76,16 @@ def install(tmp_path, monkeypatch) -> Callable[[str, str], None]:
         metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
 
     return add
+
+
+@pytest.fixture
+def make_build_for_cuda(tmp_path) -> Callable[[], None]:
+    """Give the torch in the folder of this test the library by which a build for CUDA is known."""
+
+    def make() -> None:
+        library = tmp_path / "torch" / "lib" / "libc10_cuda.so"
+        library.parent.mkdir(parents=True)
+        library.touch()
+        (tmp_path / "torch" / "__init__.py").touch()
+
+    return make

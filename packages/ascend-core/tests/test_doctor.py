@@ -73,7 +73,17 @@ def test_a_wrong_version_is_a_problem_with_its_command(doctor, runtime, install)
     result = doctor()
 
     assert result.exit_code == 1
-    assert 'pip install "torch>=2.13.0,<2.14"' in result.output
+    assert 'whl/cpu "torch==2.13.0+cpu"' in result.output
+
+
+def test_a_torch_for_cuda_is_a_problem_with_its_command(doctor, in_bounds, make_build_for_cuda):
+    make_build_for_cuda()
+
+    result = doctor()
+
+    assert result.exit_code == 1
+    assert "torch 2.13.0 is a build for CUDA" in result.output
+    assert '"torch==2.13.0+cpu"' in result.output
 
 
 @pytest.mark.sim

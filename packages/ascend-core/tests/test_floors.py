@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
 import pickle
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from ascend_core import ConflictError, VersionError, floors
 from ascend_core._floors import TESTED
 
+CPU_INDEX = "--extra-index-url https://download.pytorch.org/whl/cpu"
 MATRIX = Path(__file__).parents[3] / "support-matrix.toml"
 
 
@@ -33,10 +35,6 @@ def test_versions_within_bounds_pass(install, torch, torch_npu, vllm):
 @pytest.mark.parametrize(
     ("name", "version"),
     [
-        ("torch", "2.12.9"),
-        ("torch", "2.14.0"),
-        ("torch", "2.14.0rc1"),
-        ("torch", "2.13.0rc3"),
         ("torch_npu", "2.13.0.dev20261101"),
         ("torch_npu", "2.10.0.post4"),
         ("vllm", "0.31.0"),
@@ -56,6 +54,44 @@ def test_a_version_out_of_bounds_is_named_with_the_command_that_mends_it(install
     assert caught.value.command in str(caught.value)
 
 
+@pytest.mark.parametrize("version", ["2.12.9", "2.14.0", "2.14.0rc1", "2.13.0rc3"])
+def test_a_torch_out_of_bounds_gives_way_to_a_build_for_the_cpu(install, version):
+    """PyPI's torch for Linux is built for CUDA: the bounds alone would bring that."""
+    install("torch", version)
+
+    with pytest.raises(VersionError, match=f"torch {re.escape(version)} is installed") as caught:
+        floors.check("torch")
+
+    assert caught.value.command == f'pip install {CPU_INDEX} "torch==2.13.0+cpu"'
+
+
+@pytest.mark.parametrize("version", ["2.13.0", "2.13.1", "2.13.0+cu130"])
+@pytest.mark.parametrize("check", [lambda: floors.check("torch"), floors.check_pair])
+def test_a_build_for_cuda_is_told_by_its_library(install, make_build_for_cuda, version, check):
+    """torch_npu aborts the process beside it, and PyPI's builds have no "+cu130"."""
+    install("torch", version)
+    install("torch_npu", "2.13.0")
+    check()
+
+    make_build_for_cuda()
+
+    with pytest.raises(VersionError, match=r"torch 2\.13\.\S+ is a build for CUDA") as caught:
+        check()
+    public = version.partition("+")[0]
+    assert caught.value.command == f'pip install {CPU_INDEX} "torch=={public}+cpu"'
+
+
+def test_a_pair_of_another_version_gives_way_to_the_same_for_the_cpu(install, make_build_for_cuda):
+    install("torch", "2.14.0")
+    install("torch_npu", "2.14.0")
+    make_build_for_cuda()
+
+    with pytest.raises(VersionError) as caught:
+        floors.check_pair()
+
+    assert caught.value.command == f'pip install {CPU_INDEX} "torch==2.14.0+cpu"'
+
+
 def test_a_missing_distribution_is_named_with_the_command(install):
     with pytest.raises(VersionError, match="torch_npu is not installed") as caught:
         floors.check("torch_npu")
@@ -73,7 +109,7 @@ def test_one_command_mends_everything_that_is_wrong(install):
     assert len(caught.value.problems) == 2
     assert caught.value.command == (
         "VLLM_TARGET_DEVICE=empty VLLM_SKIP_VERSION_SUFFIX=1 pip install --no-binary vllm "
-        '"torch>=2.13.0,<2.14" "vllm>=0.32.0,<0.34"'
+        f'{CPU_INDEX} "torch==2.13.0+cpu" "vllm>=0.32.0,<0.34"'
     )
 
 

@@ -63,6 +63,18 @@ def test_a_torch_npu_of_another_torch_is_named_with_the_command_that_mends_it(tm
     assert 'pip install "torch_npu>=' in result.stderr
 
 
+def test_a_torch_for_cuda_is_named_before_torch_npu_aborts(tmp_path, make_build_for_cuda):
+    pretend_torch_npu(tmp_path, floors.installed("torch") or "2.13.0")
+    make_build_for_cuda()
+
+    result = import_torch_npu(tmp_path)
+
+    assert result.returncode == 1  # an error of Python's, not a signal
+    assert "the body runs" not in result.stdout
+    assert "is a build for CUDA" in result.stderr
+    assert '"torch==2.13.0+cpu"' in result.stderr
+
+
 def test_where_it_can_work_nothing_is_in_its_way(run_python, tmp_path):
     pretend_torch_npu(tmp_path, floors.installed("torch") or "2.13.0")
 

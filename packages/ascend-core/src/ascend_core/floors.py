@@ -2,13 +2,15 @@
 """Version checks that run before anything native is imported.
 
 A wrong pair of torch and torch_npu shows up as an undefined symbol or a crash; by then it is too
-late for a good message. This module reads installed metadata only, with the standard library.
+late for a good message. This module reads what is installed with the standard library only.
 """
 
 import re
 import sys
 from collections.abc import Iterable
 from importlib import metadata
+from importlib.machinery import PathFinder
+from pathlib import Path
 
 from ascend_core._floors import BOUNDS, PYTHON_FLOOR, Bound
 from ascend_core.errors import AscendError
@@ -21,6 +23,7 @@ __all__ = [
     "check_conflicts",
     "check_pair",
     "installed",
+    "is_built_for_cuda",
 ]
 
 # vLLM has no wheel without a device backend: it is built from source, as pure Python.
@@ -29,6 +32,9 @@ _VLLM_FLAGS = "--no-binary vllm "
 PLUGIN = "ascend-vllm-plugin"
 _RIVAL = "vllm-ascend"
 _PAIR = ("torch", "torch_npu")
+
+# PyPI's torch for Linux is built for CUDA; its build for the CPU is on an index of its own.
+_CPU_INDEX = "--extra-index-url https://download.pytorch.org/whl/cpu "
 
 
 class VersionError(AscendError, ImportError):
@@ -71,8 +77,20 @@ def installed(distribution: str) -> str | None:
         return None
 
 
+def is_built_for_cuda() -> bool:
+    """Whether the installed torch is a build for CUDA; nothing is imported.
+
+    torch_npu cannot be loaded beside one: both register the same settings of torch's allocator, and
+    the second to do so aborts the process (issue 13). The version does not say it: PyPI's builds
+    for CUDA have no local part. The library that registers the settings does.
+    """
+    spec = PathFinder.find_spec("torch")
+    folders = (spec and spec.submodule_search_locations) or ()
+    return any(Path(folder, "lib", "libc10_cuda.so").exists() for folder in folders)
+
+
 def check(*distributions: str) -> None:
-    """Check that Python and the named distributions are within bounds.
+    """Check that Python and the named distributions are those the packages work with.
 
     Parameters
     ----------
@@ -82,7 +100,7 @@ def check(*distributions: str) -> None:
     Raises
     ------
     VersionError
-        If one is missing or out of bounds.
+        If one is missing or out of bounds, or torch is a build for CUDA.
     """
     if sys.version_info[:2] < PYTHON_FLOOR:
         floor = ".".join(map(str, PYTHON_FLOOR))
@@ -93,23 +111,28 @@ def check(*distributions: str) -> None:
     bounds = [BOUNDS[name] for name in distributions or BOUNDS]
     wrong = {bound: problem for bound in bounds if (problem := _problem(bound))}
     if wrong:
-        raise VersionError(tuple(wrong.values()), _mending_command(wrong))
+        requirements = [_requirement(bound) for bound in wrong]
+        raise VersionError(tuple(wrong.values()), _pip_install(requirements))
 
 
 def check_pair() -> None:
-    """Check that torch_npu was built for the torch that is installed.
+    """Check that torch_npu can be loaded into the torch that is installed.
 
-    A torch_npu of another minor version cannot be loaded. Versions that agree pass, whatever they
-    are: `check` is the one that knows what the packages support.
+    A torch_npu of another minor version cannot be, nor one beside a build of torch for CUDA.
+    Versions that agree pass, whatever they are: `check` is the one that knows what the packages
+    support.
 
     Raises
     ------
     VersionError
-        If they differ; the command installs a pair that works.
+        If it cannot; the command installs a pair that works.
     """
     minors = {_parse(version)[0][:2] for name in _PAIR if (version := installed(name))}
     if len(minors) > 1:
         check(*_PAIR)
+    if is_built_for_cuda():
+        version = installed("torch") or BOUNDS["torch"].floor
+        raise VersionError((_cuda_problem(),), _pip_install([_cpu_build(version)]))
 
 
 def check_conflicts() -> None:
@@ -128,9 +151,18 @@ def _problem(bound: Bound) -> str | None:
     version = installed(bound.distribution)
     if version is None:
         return f"{bound.distribution} is not installed ({bound.requirement} is needed)"
-    if _within(version, bound):
-        return None
-    return f"{bound.distribution} {version} is installed, but {bound.requirement} is needed"
+    if not _within(version, bound):
+        return f"{bound.distribution} {version} is installed, but {bound.requirement} is needed"
+    if bound.distribution == "torch" and is_built_for_cuda():
+        return _cuda_problem()
+    return None
+
+
+def _cuda_problem() -> str:
+    return (
+        f"torch {installed('torch')} is a build for CUDA, and a process that loads torch_npu with "
+        "it aborts: the build for the CPU is needed"
+    )
 
 
 def _within(version: str, bound: Bound) -> bool:
@@ -150,8 +182,20 @@ def _parse(version: str) -> tuple[tuple[int, ...], bool]:
     return numbers + (0,) * (3 - len(numbers)), is_prerelease
 
 
-def _mending_command(bounds: Iterable[Bound]) -> str:
-    requirements = [f'"{bound.requirement}"' for bound in bounds]
-    needs_vllm = any(bound.distribution == "vllm" for bound in bounds)
-    prefix, flags = (_VLLM_BUILD, _VLLM_FLAGS) if needs_vllm else ("", "")
-    return f"{prefix}pip install {flags}{' '.join(requirements)}"
+def _requirement(bound: Bound) -> str:
+    """Return what pip is asked for where a bound is not met."""
+    if bound.distribution != "torch":
+        return bound.requirement
+    version = installed("torch")
+    return _cpu_build(version if version and _within(version, bound) else bound.floor)
+
+
+def _cpu_build(version: str) -> str:
+    return f"torch=={version.partition('+')[0]}+cpu"
+
+
+def _pip_install(requirements: Iterable[str]) -> str:
+    quoted = " ".join(f'"{requirement}"' for requirement in requirements)
+    prefix, flags = (_VLLM_BUILD, _VLLM_FLAGS) if '"vllm' in quoted else ("", "")
+    index = _CPU_INDEX if "+cpu" in quoted else ""
+    return f"{prefix}pip install {flags}{index}{quoted}"

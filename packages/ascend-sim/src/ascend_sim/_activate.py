@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 
 from ascend_sim._config import SimConfig
@@ -22,6 +23,9 @@ __all__ = ["activate", "child_environment"]
 
 _logger = logging.getLogger(__name__)
 
+_PIP_INSTALL = (
+    f"{sys.executable} -m pip install --extra-index-url https://download.pytorch.org/whl/cpu"
+)
 _TOOLKIT_VARIABLES = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "ASCEND_OPP_PATH")
 
 _active: SimConfig | None = None
@@ -32,9 +36,12 @@ def child_environment(config: SimConfig, environ: Mapping[str, str]) -> dict[str
 
     Raises
     ------
+    ActivationError
+        If a child could not load torch_npu, because torch is built for CUDA.
     CannConflictError
         If `environ` points to another CANN.
     """
+    _refuse_torch_for_cuda()
     _refuse_other_cann(environ)
     toolkit = toolkit_path()
     libraries = str(library_path("libascendcl.so").parent)
@@ -71,8 +78,8 @@ def activate(config: SimConfig | None = None) -> SimConfig:
     Raises
     ------
     ActivationError
-        If torch was imported before, another configuration is active, or a library cannot be
-        loaded.
+        If torch was imported before, another configuration is active, torch is built for CUDA
+        where torch_npu is installed, or a library cannot be loaded.
     CannConflictError
         If another CANN is loaded, or the environment points to one.
     ConfigError
@@ -122,14 +129,13 @@ def _remove_unless_forked(folder: str, pid: int) -> None:
 
 
 def _load_libraries() -> None:
-    torch = importlib.util.find_spec("torch")
-    if torch is None or torch.origin is None:
+    folder = _torch_libraries()
+    if folder is None:
         raise ActivationError(
-            f"torch is not installed. Mend it with: {sys.executable} -m pip install 'torch==2.13.*'"
+            f"torch is not installed. Install its build for the CPU: {_PIP_INSTALL} 'torch==2.13.*'"
         )
     # The dynamic linker reads LD_LIBRARY_PATH once, at process start. So load by path, in order:
     # whoever asks for one of these later, torch_npu included, gets it by its soname.
-    folder = Path(torch.origin).parent / "lib"
     for path in (
         *(folder / name for name in ("libc10.so", "libtorch_cpu.so")),
         *map(library_path, LIBRARIES),
@@ -138,6 +144,29 @@ def _load_libraries() -> None:
             ctypes.CDLL(str(path))
         except OSError as error:
             raise ActivationError(f"cannot load {path}: {error}") from error
+
+
+def _torch_libraries() -> Path | None:
+    """Folder of the libraries of torch, which is not imported; None where it is not installed."""
+    torch = importlib.util.find_spec("torch")
+    return Path(torch.origin).parent / "lib" if torch and torch.origin else None
+
+
+def _refuse_torch_for_cuda() -> None:
+    """Refuse what would abort the process: torch_npu beside the allocator of torch for CUDA.
+
+    Both register the same settings of torch's allocator (issue 13). PyPI's builds for CUDA do not
+    say in their version what they are, so this looks for the library that registers them.
+    """
+    folder = _torch_libraries()
+    if folder is None or importlib.util.find_spec("torch_npu") is None:
+        return
+    if (folder / "libc10_cuda.so").exists():
+        version = metadata.version("torch").partition("+")[0]
+        raise ActivationError(
+            f"torch {version} is built for CUDA, and a process that loads torch_npu beside it "
+            f"aborts. Install its build for the CPU: {_PIP_INSTALL} 'torch=={version}+cpu'"
+        )
 
 
 def _refuse_other_cann(environ: Mapping[str, str]) -> None:

@@ -60,6 +60,13 @@ def test_activation_after_torch_is_refused_with_the_remedy(python) -> None:
     assert "ascend-sim run" in error
 
 
+def test_a_torch_for_cuda_is_refused_with_the_remedy(python, torch_for_cuda) -> None:
+    """torch_npu aborts the process that loads it beside such a build."""
+    error = python("import ascend_sim; ascend_sim.activate()", status=1, **torch_for_cuda)
+    assert "ActivationError: torch 2.13.0 is built for CUDA" in error
+    assert "https://download.pytorch.org/whl/cpu 'torch==2.13.0+cpu'" in error
+
+
 def test_the_configuration_of_a_parent_is_the_default(python) -> None:
     variables = ascend_sim.SimConfig(devices=5).to_env()
     out = python("import ascend_sim; print(ascend_sim.activate().devices)", **variables)

@@ -41,6 +41,15 @@ def test_run_hands_the_options_down(cli, tmp_path) -> None:
     }
 
 
+def test_run_refuses_a_torch_for_cuda_with_the_remedy(cli, torch_for_cuda) -> None:
+    result = cli("run", "--", sys.executable, "-c", "print('it runs')", **torch_for_cuda)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert "torch 2.13.0 is built for CUDA" in result.stderr
+    assert "'torch==2.13.0+cpu'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_options_refine_what_a_parent_handed_down(cli) -> None:
     parent = SimConfig(devices=4, streams=50).to_env()
     result = cli("run", "--streams", "60", sys.executable, "-c", SHOW_CONFIG, **parent)
