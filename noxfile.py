@@ -30,7 +30,10 @@ VENDOR_DIST = ROOT / ".cache" / "wheels"
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 TORCH = ROW.torch_requirement  # `_install` knows where it is
 BUILD_TOOLS = ("scikit-build-core>=1.1", "hatchling>=1.27", "editables", "cmake>=3.25", "ninja")
-TEST_TOOLS = ("pytest>=8", "pytest-xdist>=3", "hypothesis>=6", "psutil", "matplotlib>=3.8")
+TEST_TOOLS = (
+    *("pytest>=8", "pytest-xdist>=3", "hypothesis>=6"),
+    *("psutil", "matplotlib>=3.8", "pyyaml>=6"),
+)
 DEMO_TOOLS = ("click>=8.1", "httpx>=0.27", "openai>=2", "platformdirs>=4", "rich>=13")
 PYTHON_SOURCES = ("packages", "demo", "tests-integration", "benchmarks", "docs", "noxfile.py")
 
