@@ -35,7 +35,10 @@ TEST_TOOLS = (
     *("psutil", "matplotlib>=3.8", "pyyaml>=6"),
 )
 DEMO_TOOLS = ("click>=8.1", "httpx>=0.27", "openai>=2", "platformdirs>=4", "rich>=13")
-PYTHON_SOURCES = ("packages", "demo", "tests-integration", "benchmarks", "docs", "noxfile.py")
+PYTHON_SOURCES = (
+    *("packages", "demo", "tests-integration", "benchmarks", "docs"),
+    *("noxfile.py", "support_matrix.py", "torch_build.py"),
+)
 
 SIM_SUITES = ("runtime", "hccl", "ops", "unlimited", "models", "torch_npu", "package")
 # What a row has to prove that differs from the first one in vLLM alone.

@@ -20,7 +20,7 @@ def test_built_for_another_torch(monkeypatch):
 
     assert "was built for torch 2.9.1+cpu" in str(caught.value)
     assert f"but torch {torch.__version__} is installed" in str(caught.value)
-    assert "pip install 'torch==2.9.*'" in str(caught.value)
+    assert "https://download.pytorch.org/whl/cpu 'torch==2.9.*'" in str(caught.value)
 
 
 def test_library_that_does_not_load(monkeypatch, tmp_path: Path):

@@ -49,5 +49,6 @@ def _check_torch(built: str, installed: str) -> None:
     if installed.split(".")[:2] != minor:
         raise ExtensionLoadError(
             f"ascend-ops {__version__} was built for torch {built}, but torch {installed} is "
-            f"installed. Install the fitting one: pip install 'torch=={'.'.join(minor)}.*'"
+            "installed. Install the fitting one: pip install --extra-index-url "
+            f"https://download.pytorch.org/whl/cpu 'torch=={'.'.join(minor)}.*'"
         )
