@@ -35,6 +35,7 @@ TEST_TOOLS = (
     *("psutil", "matplotlib>=3.8", "pyyaml>=6"),
 )
 DEMO_TOOLS = ("click>=8.1", "httpx>=0.27", "openai>=2", "platformdirs>=4", "rich>=13")
+UPSTREAM_TOOLS = ("click>=8.1", "rich>=13", "unearth>=0.18")
 PYTHON_SOURCES = (
     *("packages", "demo", "tests-integration", "benchmarks", "docs"),
     *("noxfile.py", "support_matrix.py", "torch_build.py"),
@@ -96,6 +97,16 @@ def matrix(session: nox.Session, row: Row) -> None:
     """Run the simulated rows: all suites on the first, what vLLM decides on the others."""
     suites = _suites() if row is ROW else VLLM_SUITES
     _run_suites(session, row, session.posargs or suites)
+
+
+@nox.session
+def upstream(session: nox.Session) -> None:
+    """List what became of each name of vLLM that the plugin uses: `-- 0.34.0 [--row NAME]`."""
+    row, arguments = _row(session)
+    session.install(*UPSTREAM_TOOLS)
+    session.chdir("packages/ascend-vllm-plugin")
+    against = ("--against", row.vllm, "--cache", str(ROOT / ".cache" / "vllm"))
+    session.run("python", "-m", "upstream", *arguments, *against)
 
 
 @nox.session(requires=["wheels"])
@@ -225,6 +236,7 @@ def dev(session: nox.Session) -> None:
         *BUILD_TOOLS,
         *TEST_TOOLS,
         *DEMO_TOOLS,
+        *UPSTREAM_TOOLS,
         "nox",
         "ruff",
         "mypy",
@@ -283,7 +295,7 @@ def _suites() -> list[str]:
 
 
 def _run_suites(session: nox.Session, row: Row, suites: Sequence[str]) -> None:
-    _install_product(session, *TEST_TOOLS, *DEMO_TOOLS, row=row)
+    _install_product(session, *TEST_TOOLS, *DEMO_TOOLS, *UPSTREAM_TOOLS, row=row)
     with ThreadPoolExecutor(SUITES_AT_A_TIME) as pool:
         passed = list(pool.map(lambda suite: _passes(session, suite), suites))
     failed = [suite for suite, well in zip(suites, passed, strict=True) if not well]
