@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The paged key/value cache.
-#include "op.h"
+#include "kv_cache.h"
 
 namespace ascend_sim::opapi {
 namespace {
@@ -50,8 +49,8 @@ void ScatterTokens(const Tensor& rows, const Tensor& slots, Tensor& cache, const
   }
 }
 
-// A cache of the fractal layout, [blocks, heads * size / c, block_size, c] with c elements side by
-// side: the row of a token is in as many pieces.
+}  // namespace
+
 void ScatterFractals(const Tensor& rows, const Tensor& slots, Tensor& cache, const char* what) {
   TORCH_CHECK(cache.dim() == 4 && rows.dim() == 3, what,
               " must be [blocks, heads * size / c, block_size, c] and its tokens [tokens, heads, "
@@ -72,6 +71,8 @@ void ScatterFractals(const Tensor& rows, const Tensor& slots, Tensor& cache, con
       .index_put_({slot.div(block_size, "floor"), slot.remainder(block_size)},
                   pieces.index_select(0, kept));
 }
+
+namespace {
 
 bool IsFractal(const std::string& cache_mode) {
   Require(cache_mode.empty() || cache_mode == "Norm" || cache_mode == "PA_NZ", "cache_mode '",

@@ -3,6 +3,7 @@
 // Gating of a mixture of experts: which experts a token goes to, and with which weights. Scores are
 // in float32; of equal ones the first expert wins.
 #include "op.h"
+#include "places.h"
 #include "store.h"
 
 namespace ascend_sim::opapi {
@@ -119,6 +120,33 @@ ACLNN_PLANNED_OP(aclnnMoeGatingTopK,
     y.copy_(weights * routed_scaling_factor);
     expert_idx.copy_(chosen);
     if (norm_wanted) norm_out.copy_(scores);
+  };
+}
+
+// By x, of the weights that aclnnMoeGatingTopK gives: the chosen sigmoids over their sum.
+ACLNN_PLANNED_OP(aclnnMoeGatingTopKBackward,
+                 (const Tensor& scores, const Tensor& grad_y, const Tensor& expert_idx,
+                  int64_t /*renorm: reserved*/, int64_t norm_type, double routed_scaling_factor,
+                  double eps, Tensor& out)) {
+  Require(scores.dim() == 2 && grad_y.dim() == 2 && scores.size(0) == grad_y.size(0),
+          "xNorm and gradY must be [tokens, experts] and [tokens, k]");
+  Require(expert_idx.sizes() == grad_y.sizes(), "expertIdx must have the shape of gradY, ",
+          grad_y.sizes(), ", got ", expert_idx.sizes());
+  Require(out.sizes() == scores.sizes(), "out must have the shape of xNorm, ", scores.sizes(),
+          ", got ", out.sizes());
+  Require(norm_type == 1, "normType must be 1 (sigmoid), got ", norm_type);
+  // transformer/moe/moe_gating_top_k_backward/docs/aclnnMoeGatingTopKBackward.md
+  const auto experts = scores.size(1), k = grad_y.size(1);
+  Limit(2 <= experts && experts <= 2048, "xNorm must have 2 to 2048 experts, got ", experts);
+  Limit(1 <= k && k <= experts, "gradY must have 1 to ", experts, " columns, got ", k);
+  return [=]() mutable {
+    const auto places = PlacesAmong(scores.size(1), expert_idx, "expertIdx");
+    const auto grad = grad_y.to(at::kFloat) * routed_scaling_factor;
+    const auto chosen = scores.gather(1, places);
+    const auto sum = chosen.sum(-1, /*keepdim=*/true) + eps;
+    const auto mean = (chosen / sum * grad).sum(-1, /*keepdim=*/true);
+    const auto spread = at::zeros_like(scores).scatter_add_(1, places, (grad - mean) / sum);
+    Store(out, scores * (1 - scores) * spread);
   };
 }
 

@@ -107,6 +107,12 @@ ACLNN_OP(aclnnAddRmsNormCast, (const Tensor& x1, const Tensor& x2, const Tensor&
   RmsNormInto(x, gamma, epsilon, y2, &rstd);
   Store(y1, y2);
 }
+// As aclnnAddRmsNorm: the sum takes the place of x2, the norm that of x1.
+ACLNN_OP(aclnnInplaceAddRmsNorm,
+         (Tensor & x1, Tensor& x2, const Tensor& gamma, double epsilon, Tensor& rstd)) {
+  x2.add_(x1);
+  RmsNormInto(x2, gamma, epsilon, x1, &rstd);
+}
 ACLNN_OP(aclnnLayerNorm,
          (const Tensor& input, const Ints& normalized_shape, const OptTensor& weight,
           const OptTensor& bias, double epsilon, Tensor& out, OptTensor& mean, OptTensor& rstd)) {

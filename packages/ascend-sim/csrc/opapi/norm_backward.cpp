@@ -29,6 +29,26 @@ ACLNN_OP(aclnnLayerNormBackward,
       at::native_layer_norm_backward(Wide(grad), Wide(input), normalized_shape, Wide(mean),
                                      Wide(rstd), Wide(weight), Wide(bias), Mask(wanted)));
 }
+// Of the norm of x1 + x2, by the sum; `dsum` is the gradient that reaches the sum by another way.
+ACLNN_PLANNED_OP(aclnnAddLayerNormGrad,
+                 (const Tensor& grad, const Tensor& x1, const Tensor& x2, const Tensor& rstd,
+                  const Tensor& mean, const Tensor& gamma, const OptTensor& dsum, Tensor& grad_x,
+                  Tensor& grad_gamma, Tensor& grad_beta)) {
+  const auto rows = x1.numel() / std::max<int64_t>(gamma.numel(), 1);
+  Require(rstd.numel() == rows && mean.numel() == rows, "rstd and mean must have one element for ",
+          "each of the ", rows, " rows, got ", rstd.numel(), " and ", mean.numel());
+  Require(grad_x.sizes() == x1.sizes() && grad_gamma.sizes() == gamma.sizes() &&
+              grad_beta.sizes() == gamma.sizes(),
+          "dxOut must have the shape of x1, dgammaOut and dbetaOut that of gamma");
+  return [=]() mutable {
+    auto [x, weight, bias] =
+        at::native_layer_norm_backward(Wide(grad), Wide(x1) + Wide(x2), gamma.sizes(), Wide(mean),
+                                       Wide(rstd), Wide(gamma), Wide(gamma), {true, true, true});
+    Store(grad_x, dsum ? x + *dsum : x);
+    Store(grad_gamma, weight);
+    Store(grad_beta, bias);
+  };
+}
 ACLNN_OP(aclnnGroupNormBackward,
          (const Tensor& grad, const Tensor& input, const Tensor& mean, const Tensor& rstd,
           const OptTensor& gamma, int64_t n, int64_t c, int64_t hxw, int64_t groups,

@@ -20,7 +20,8 @@ namespace {
 
 constexpr auto kFloat32 = SetOf(at::kFloat);
 constexpr auto kBFloat16 = SetOf(at::kBFloat16);
-constexpr auto kHalves = SetOf(at::kHalf) | kBFloat16;
+constexpr auto kHalf = SetOf(at::kHalf);
+constexpr auto kHalves = kHalf | kBFloat16;
 constexpr auto kFloats = kHalves | kFloat32;
 constexpr auto kFloatsAndDouble = kFloats | SetOf(at::kDouble);
 constexpr auto kInt8 = SetOf(at::kChar), kInt32 = SetOf(at::kInt), kBool = SetOf(at::kBool);
@@ -44,6 +45,7 @@ const std::vector<OperatorLimits>& Table() {
       {"aclnnRmsNorm", {As(1, "gamma", 0, kFloat32)}},
       {"aclnnGemmaRmsNorm", {As(1, "gamma", 0)}},
       {"aclnnAddRmsNorm", {As(1, "x2", 0), As(2, "gamma", 0)}},
+      {"aclnnInplaceAddRmsNorm", {As(1, "x2Ref", 0), As(2, "gamma", 0)}},
       {"aclnnAddRmsNormCast", {As(1, "x2", 0), As(2, "gamma", 0)}},
       {"aclnnRmsNormGrad", {As(1, "x", 0), As(3, "gamma", 0, kFloat32)}},
       {"aclnnLayerNorm", {As(2, "weight", 0, kFloat32), As(3, "bias", 0, kFloat32)}},
@@ -51,6 +53,8 @@ const std::vector<OperatorLimits>& Table() {
       {"aclnnLayerNormBackward",
        {As(1, "input", 0), As(5, "weight", 1, kFloat32), As(6, "bias", 1, kFloat32)}},
       {"aclnnAddLayerNorm", {As(3, "beta", 2)}},
+      {"aclnnAddLayerNormGrad",
+       {As(1, "x1", 0), As(2, "x2", 0), As(5, "gamma", 0), As(6, "dsumOptional", 0)}},
       {"aclnnGroupNorm", {As(1, "gamma", 0, 0, 1, 1), As(2, "beta", 0, 0, 1, 1)}},
       {"aclnnGroupNormBackward",
        {As(1, "input", 0), As(2, "mean", 0), As(3, "rstd", 2), As(4, "gamma", 2)}},
@@ -118,6 +122,9 @@ const std::vector<OperatorLimits>& Table() {
       {"aclnnMoeGatingTopKSoftmax", {Of(0, "x", kFloats, 2, 3), Of(1, "finished", kBool, 1, 2)}},
       {"aclnnMoeGatingTopKSoftmaxV2", {Of(0, "x", kFloats, 2, 3), Of(1, "finished", kBool, 1, 2)}},
       {"aclnnMoeGatingTopK", {Of(0, "x", kFloats, 2, 2), As(1, "bias", 0, 0, 1, 1)}},
+      {"aclnnMoeGatingTopKBackward",
+       {Of(0, "xNorm", kFloat32, 2, 2), Of(1, "gradY", kFloats, 2, 2),
+        Of(2, "expertIdx", kInt32, 2, 2)}},
       {"aclnnMoeInitRouting",
        {Of(0, "x", kFloats, 2, 2), Of(1, "rowIdx", kInt32, 2, 2),
         Of(2, "expertIdx", kInt32, 2, 2)}},
@@ -170,7 +177,9 @@ const std::vector<OperatorLimits>& Table() {
       // --- products beside a collective: npu_mm_all_reduce_base (x3 has the output's shape)
       {"aclnnMatmulAllReduceV2", {As(3, "x3", 0, 0, 2, 3)}},
 
-      // --- caches: npu_scatter_pa_kv_cache, npu_kv_rmsnorm_rope_cache, npu_mla_prolog_v2 and _v3
+      // --- caches: nn/index/scatter (op_api), npu_scatter_pa_kv_cache, npu_kv_rmsnorm_rope_cache,
+      // npu_mla_prolog_v2 and _v3
+      {"aclnnInplaceScatterUpdate", {As(2, "updates", 0, 0, 2)}},
       {"aclnnScatterPaKvCache",
        {Of(0, "key", kCached, 3, 4), As(1, "keyCacheRef", 0), Of(2, "slotMapping", kIndices),
         As(3, "value", 0, 0, 3, 4), As(4, "valueCacheRef", 0)}},
@@ -185,6 +194,12 @@ const std::vector<OperatorLimits>& Table() {
         Of(3, "sin", kHalves, 4, 4), Of(4, "index", SetOf(at::kLong)),
         Of(7, "kRopeScale", kFloat32), Of(8, "cKvScale", kFloat32)}},
 
+      {"aclnnQkvRmsNormRopeCache",
+       {Of(0, "qkv", kHalves, 2, 2), As(1, "qGamma", 0, 0, 1, 1), As(2, "kGamma", 0, 0, 1, 1),
+        As(3, "cos", 0, 0, 2, 2), As(4, "sin", 0, 0, 2, 2), Of(5, "index", SetOf(at::kLong), 1, 1),
+        As(6, "qOut", 0, 0, 2, 2), As(7, "kCache", 0, kInt8, 4, 4), As(8, "vCache", 0, kInt8, 4, 4),
+        Of(9, "kScale", kFloat32, 2, 2), Of(10, "vScale", kFloat32, 2, 2),
+        Of(11, "kOffset", kFloat32, 2, 2), Of(12, "vOffset", kFloat32, 2, 2)}},
       {"aclnnMlaPrologV2WeightNz",
        {Of(0, "tokenX", kBFloat16 | kInt8, 2, 3), Of(3, "weightUk", kBFloat16, 3, 3),
         Of(5, "rmsnormGammaCq", kBFloat16, 1, 1), Of(6, "rmsnormGammaCkv", kBFloat16, 1, 1),
@@ -213,6 +228,25 @@ const std::vector<OperatorLimits>& Table() {
        {As(1, "keyRef", 0, 0, 3, 4), As(2, "cos", 0, 0, 3, 4), As(3, "sin", 0, 0, 3, 4)}},
       {"aclnnApplyRotaryPosEmbV2",
        {As(1, "keyRef", 0, 0, 3, 4), As(2, "cos", 0, 0, 3, 4), As(3, "sin", 0, 0, 3, 4)}},
+
+      {"aclnnRotaryPositionEmbeddingGrad",
+       {As(1, "cos", 0, 0, 4, 4), As(2, "sin", 0, 0, 4, 4), As(3, "xOptional", 0, 0, 4, 4)}},
+
+      // --- losses: nn/loss/* ---
+      {"aclnnCtcLossBackward",
+       {As(1, "logProbs", 0), As(5, "negLogLikelihood", 0), As(6, "logAlpha", 0)}},
+      {"aclnnCrossEntropyLossGrad", {As(1, "logProb", 0)}},
+
+      // --- recurrent networks: nn/rnn/*; all tensors of a call have one dtype ---
+      {"aclnnLSTM", {Of(0, "input", kFloat32 | kHalf, 2, 3), As(1, "params", 0), As(2, "hx", 0)}},
+      {"aclnnLstmBackward",
+       {As(1, "hx", 0), As(2, "params", 0), As(3, "dy", 0), As(4, "dh", 0), As(5, "dc", 0)}},
+      {"aclnnGRU", {As(1, "params", 0), As(2, "hx", 0)}},
+      {"aclnnGRUBackward", {As(1, "params", 0), As(2, "hx", 0), As(3, "dy", 0), As(4, "dh", 0)}},
+      {"aclnnThnnFusedLstmCell",
+       {As(1, "hiddenGates", 0), As(2, "cx", 0), As(3, "inputBiasOptional", 0),
+        As(4, "hiddenBiasOptional", 0)}},
+      {"aclnnThnnFusedLstmCellBackward", {As(3, "cy", 2), As(4, "storage", 2)}},
 
       // --- embeddings and sampling: nn/index/*, nn/norm/renorm ---
       {"aclnnEmbeddingBag",

@@ -15,6 +15,10 @@ using enum Fit;
 
 // Rows of one operator stand together.
 constexpr ShapeRule kRules[] = {
+    {"aclnnAddLayerNormGrad", kSame, 1, 0},
+    {"aclnnAddLayerNormGrad", kSame, 1, 2},
+    {"aclnnAddLayerNormGrad", kSame, 1, 6},
+    {"aclnnAddLayerNormGrad", kSuffix, 1, 5},
     {"aclnnAddRmsNorm", kSame, 0, 1},
     {"aclnnAddRmsNorm", kSuffix, 0, 2},
     {"aclnnAddRmsNormCast", kSame, 0, 1},
@@ -55,6 +59,8 @@ constexpr ShapeRule kRules[] = {
     {"aclnnIndexFillTensor", kDimension, 0, -1, 1},
     {"aclnnIndexSelect", kDimension, 0, -1, 1},
     {"aclnnInplaceAdd", kBroadcasts, 0, 1},
+    {"aclnnInplaceAddRmsNorm", kSame, 0, 1},
+    {"aclnnInplaceAddRmsNorm", kSuffix, 0, 2},
     {"aclnnInplaceAddcdiv", kBroadcasts, 0, 1},
     {"aclnnInplaceAddcdiv", kBroadcasts, 0, 2},
     {"aclnnInplaceAddcmul", kBroadcasts, 0, 1},

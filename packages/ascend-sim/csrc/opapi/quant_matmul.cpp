@@ -130,13 +130,16 @@ ACLNN_PLANNED_OP(aclnnTransQuantParamV2,
   return PlanTransQuantParam(scale, offset, /*round_mode=*/0, out);
 }
 
-#define QUANT_MATMUL_PARAMS                                                                        \
-  (const Tensor& x1, const FormattedTensor& x2, const OptTensor& x1_scale, const Tensor& x2_scale, \
-   const OptTensor& y_scale, const OptTensor& x1_offset, const OptTensor& x2_offset,               \
-   const OptTensor& y_offset, const OptTensor& bias, bool transpose_x1, bool transpose_x2,         \
-   int64_t group_size, Tensor& out)
+#define QUANT_MATMUL_PARAMS                                                                       \
+  const Tensor &x1, const FormattedTensor &x2, const OptTensor &x1_scale, const Tensor &x2_scale, \
+      const OptTensor &y_scale, const OptTensor &x1_offset, const OptTensor &x2_offset,           \
+      const OptTensor &y_offset, const OptTensor &bias, bool transpose_x1, bool transpose_x2,     \
+      int64_t group_size, Tensor &out
 
-static Work PlanQuantMatmul QUANT_MATMUL_PARAMS {
+// What the product goes through before it is rounded.
+using Activation = Tensor (*)(const Tensor&);
+
+static Work PlanQuantMatmul(QUANT_MATMUL_PARAMS, Activation activation = nullptr) {
   Require(!Given(y_scale) && !Given(x1_offset) && !Given(y_offset),
           "yScale, x1Offset and yOffset are not supported");
   Require(!transpose_x1 && !transpose_x2, "transposeX1 and transposeX2 must be false");
@@ -176,7 +179,8 @@ static Work PlanQuantMatmul QUANT_MATMUL_PARAMS {
     if (out.scalar_type() == at::kInt) {  // the sums themselves: another operator scales them
       Store(out, bias ? product + *bias : product);
     } else {
-      StoreRounded(out, Dequantize(product, dequant));
+      const auto values = Dequantize(product, dequant);
+      StoreRounded(out, activation == nullptr ? values : activation(values));
     }
   };
 }
@@ -185,10 +189,52 @@ static Work PlanQuantMatmul QUANT_MATMUL_PARAMS {
   return PlanQuantMatmul(x1, x2, x1_scale, x2_scale, y_scale, x1_offset, x2_offset, y_offset, \
                          bias, transpose_x1, transpose_x2, group_size, out)
 
-ACLNN_PLANNED_OP(aclnnQuantMatmulV5, QUANT_MATMUL_PARAMS) { PLAN_QUANT_MATMUL(); }
-ACLNN_PLANNED_OP(aclnnQuantMatmulWeightNz, QUANT_MATMUL_PARAMS) {
+static void RequireFractal(const FormattedTensor& x2) {
   Require(x2.fractal(), "x2 must be in format FRACTAL_NZ (29): torch_npu.npu_format_cast");
+}
+
+ACLNN_PLANNED_OP(aclnnQuantMatmulV5, (QUANT_MATMUL_PARAMS)) { PLAN_QUANT_MATMUL(); }
+ACLNN_PLANNED_OP(aclnnQuantMatmulWeightNz, (QUANT_MATMUL_PARAMS)) {
+  RequireFractal(x2);
   PLAN_QUANT_MATMUL();
+}
+
+#define FUSED_QUANT_MATMUL_PARAMS                                                              \
+  const Tensor &x1, const FormattedTensor &x2, const Tensor &x1_scale, const Tensor &x2_scale, \
+      const OptTensor &y_scale, const OptTensor &x1_offset, const OptTensor &x2_offset,        \
+      const OptTensor &y_offset, const OptTensor &bias, const OptTensor &x3,                   \
+      const std::string &fused_op, int64_t group_size, Tensor &out
+
+static Activation GeluOf(const std::string& name) {
+  if (name == "gelu_erf") return [](const Tensor& values) { return at::gelu(values); };
+  Require(name == "gelu_tanh", "fusedOpType must be 'gelu_erf' or 'gelu_tanh', got '", name, "'");
+  return [](const Tensor& values) { return at::gelu(values, "tanh"); };
+}
+
+// gelu of the product: nn/matmul/fused_quant_mat_mul/docs/aclnnFusedQuantMatmul.md
+static Work PlanFusedQuantMatmul(FUSED_QUANT_MATMUL_PARAMS) {
+  const auto activation = GeluOf(fused_op);
+  Require(!Given(x3) && !Given(x2_offset), "x3 and x2Offset are not supported");
+  const auto type = out.scalar_type();
+  Require(type == at::kHalf || type == at::kBFloat16, "out must be float16 or bfloat16, got ",
+          type);
+  Limit(type == at::kBFloat16 || x2_scale.scalar_type() == at::kFloat,
+        "a float16 out takes a float32 x2Scale, got ", x2_scale.scalar_type());
+  Limit(type == at::kBFloat16 || !bias || bias->scalar_type() != at::kBFloat16,
+        "a float16 out takes no bfloat16 bias");
+  return PlanQuantMatmul(x1, x2, x1_scale, x2_scale, y_scale, x1_offset, {}, y_offset, bias,
+                         /*transpose_x1=*/false, /*transpose_x2=*/false, group_size, out,
+                         activation);
+}
+
+#define PLAN_FUSED_QUANT_MATMUL()                                                                  \
+  return PlanFusedQuantMatmul(x1, x2, x1_scale, x2_scale, y_scale, x1_offset, x2_offset, y_offset, \
+                              bias, x3, fused_op, group_size, out)
+
+ACLNN_PLANNED_OP(aclnnFusedQuantMatmul, (FUSED_QUANT_MATMUL_PARAMS)) { PLAN_FUSED_QUANT_MATMUL(); }
+ACLNN_PLANNED_OP(aclnnFusedQuantMatmulWeightNz, (FUSED_QUANT_MATMUL_PARAMS)) {
+  RequireFractal(x2);
+  PLAN_FUSED_QUANT_MATMUL();
 }
 
 // x @ AntiQuantize(weight) + bias, which may be quantised again. `inner_precise` is about speed.

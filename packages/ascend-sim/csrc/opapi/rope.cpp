@@ -155,6 +155,32 @@ void CheckRotary(const Tensor& x, const Tensor& cos) {
   Limit(cos.size(-1) == x.size(-1), "cos must have x's last dimension, got ", cos.size(-1));
 }
 
+// cos and sin have the shape of dy but for dimensions of size 1, over which they broadcast.
+// transformer/posembedding/rotary_position_embedding_grad/docs/aclnnRotaryPositionEmbeddingGrad.md
+void CheckRotaryGrad(const Tensor& dy, const Tensor& cos, Pairing pairing, bool with_angles) {
+  Require(dy.dim() == cos.dim() && at::is_expandable_to(cos.sizes(), dy.sizes()),
+          "cos and sin of shape ", cos.sizes(), " do not broadcast to dy of shape ", dy.sizes());
+  CheckRotary(dy, cos);
+  int64_t shared = 1, spread = 0;  // batches and heads of one angle; dimensions that have angles
+  for (int64_t i = 0; i < dy.dim() - 1; ++i) {
+    if (cos.size(i) != 1) {
+      ++spread;
+      continue;
+    }
+    shared *= dy.size(i);
+    Limit(dy.size(i) < 1000, "batches and heads must be fewer than 1000, got ", dy.size(i));
+  }
+  if (pairing == Pairing::kHalf) {
+    Limit(!with_angles || shared <= 1024, "with x, cos must be shared by at most 1024 batches and ",
+          "heads, got ", shared);
+  } else {
+    Limit(spread <= 1, "with interleaved pairs cos must have one batch and one head, got shape ",
+          cos.sizes());
+    Limit(shared < 1000, "with interleaved pairs cos must be shared by fewer than 1000 batches ",
+          "and heads, got ", shared);
+  }
+}
+
 // apply_rotary_pos_emb.md
 void CheckApplyRotary(const Tensor& query, const Tensor& key, const Tensor& cos, int64_t layout) {
   constexpr int64_t kBsnd = 1, kTnd = 4;
@@ -171,9 +197,13 @@ void CheckApplyRotary(const Tensor& query, const Tensor& key, const Tensor& cos,
 
 }  // namespace
 
+Tensor HalfRope(const Tensor& x, const Tensor& cos, const Tensor& sin) {
+  return Embedded(x, cos, sin, Pairing::kHalf);
+}
+
 Tensor InterleaveRope(const Tensor& x, const Tensor& cos, const Tensor& sin) {
   const auto halves = x.unflatten(-1, {x.size(-1) / 2, 2}).transpose(-1, -2).flatten(-2);
-  return Embedded(halves, cos, sin, Pairing::kHalf);
+  return HalfRope(halves, cos, sin);
 }
 
 ACLNN_PLANNED_OP(aclnnRopeWithSinCosCache,
@@ -214,6 +244,28 @@ ACLNN_PLANNED_OP(aclnnRotaryPositionEmbeddingV2,
     }
     const auto values = x.to(at::kFloat);  // the rotation is given as a matrix
     Store(out, values * cos + at::matmul(values, rotate->to(at::kFloat)) * sin);
+  };
+}
+// The gradients by x and, where x is given, by cos and sin.
+ACLNN_PLANNED_OP(aclnnRotaryPositionEmbeddingGrad,
+                 (const Tensor& dy, const Tensor& cos, const Tensor& sin, const OptTensor& x,
+                  int64_t mode, Tensor& dx, Tensor& dcos, Tensor& dsin)) {
+  const auto pairing = PairingOf(mode);
+  Require(cos.sizes() == sin.sizes(), "sin must have the shape of cos, ", cos.sizes(), ", got ",
+          sin.sizes());
+  Require(!x || x->sizes() == dy.sizes(), "x must have the shape of dy, ", dy.sizes());
+  Require(dx.sizes() == dy.sizes() &&
+              (!x || (dcos.sizes() == cos.sizes() && dsin.sizes() == cos.sizes())),
+          "dxOut must have the shape of dy, dcosOut and dsinOut that of cos");
+  CheckRotaryGrad(dy, cos, pairing, x.has_value());
+  return [=]() mutable {
+    const auto grad = dy.to(at::kFloat);
+    // The transpose of a rotation is minus the rotation.
+    Store(dx, grad * cos - Rotated(grad * sin, pairing));
+    if (!x) return;
+    const auto values = x->to(at::kFloat);
+    Store(dcos, (grad * values).sum_to_size(cos.sizes()));
+    Store(dsin, (grad * Rotated(values, pairing)).sum_to_size(cos.sizes()));
   };
 }
 ACLNN_PLANNED_OP(aclnnInterleaveRope,

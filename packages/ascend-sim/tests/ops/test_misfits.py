@@ -64,6 +64,14 @@ MISFITS = {
     "rms_norm": lambda: torch_npu.npu_rms_norm(a(2, 3), a(4)),
     "add_rms_norm": lambda: torch_npu.npu_add_rms_norm(a(2, 3), a(2, 3), a(4)),
     "add_rms_norm, addend": lambda: torch_npu.npu_add_rms_norm(a(2, 3), a(1, 3), a(3)),
+    "add_rms_norm_v2": lambda: torch_npu.npu_add_rms_norm_v2(a(2, 3), a(2, 3), a(4)),
+    "add_rms_norm_v2, addend": lambda: torch_npu.npu_add_rms_norm_v2(a(2, 3), a(1, 3), a(3)),
+    "add_layer_norm_backward": lambda: torch_npu.npu_add_layer_norm_backward(
+        a(2, 3), a(2, 3), a(2, 4), a(2, 1), a(2, 1), a(3), None
+    ),
+    "add_layer_norm_backward, rows": lambda: torch_npu.npu_add_layer_norm_backward(
+        a(2, 3), a(2, 3), a(2, 3), a(1, 1), a(2, 1), a(3), None
+    ),
     "gemma_rms_norm": lambda: torch_npu.npu_gemma_rms_norm(a(2, 3), a(4)),
     "glu": lambda: F.glu(a(3)),
     "swiglu": lambda: torch_npu.npu_swiglu(a(3)),

@@ -130,3 +130,42 @@ def test_grouped_gate_refuses(experts, arguments, text):
 def test_softmax_gate_takes_at_most_1024_of_them():
     with pytest.raises(RuntimeError, match="k must be at most 1024"):
         run_and_wait(torch_npu.npu_moe_gating_top_k_softmax, values(1, 1100).npu(), None, 1025)
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("k", [1, 3, 8])
+def test_gradient_of_the_weights_of_the_sigmoid_gate(dtype, k):
+    logits, grad = _gate_logits(5, 8), values(5, k, dtype=dtype)
+    leaf = logits.double().requires_grad_()
+    scores = leaf.sigmoid()
+    chosen, experts = _top_k(scores, k)
+    weights = 2.5 * chosen / (chosen.sum(-1, keepdim=True) + 1e-20)
+    (weights * grad).sum().backward()
+    actual = torch_npu.npu_moe_gating_top_k_backward(
+        logits.sigmoid().npu(),
+        grad.npu(),
+        experts.int().npu(),
+        norm_type=1,
+        routed_scaling_factor=2.5,
+    )
+    limit = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 2e-3}[dtype]
+    torch.testing.assert_close(actual.cpu().double(), leaf.grad, rtol=limit, atol=limit)
+    assert actual.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("experts", "k", "norm_type", "text"),
+    [
+        (8, 2, 0, "normType must be 1"),
+        (1, 1, 1, "must have 2 to 2048 experts, got 1"),
+        (4, 5, 1, "must have 1 to 4 columns, got 5"),
+    ],
+)
+def test_limits_of_the_gradient_of_the_gate(experts, k, norm_type, text):
+    """aclnnMoeGatingTopKBackward.md."""
+    scores, grad = values(3, experts).npu(), values(3, k).npu()
+    places = torch.zeros(3, k, dtype=torch.int32).npu()
+    with pytest.raises(RuntimeError, match=text):
+        run_and_wait(
+            torch_npu.npu_moe_gating_top_k_backward, scores, grad, places, norm_type=norm_type
+        )

@@ -49,6 +49,27 @@ def test_add_rms_norm_returns_the_norm_and_the_sum(dtype):
     _close(y, _rms_norm(a + b, gamma, 1e-6))
 
 
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_add_rms_norm_v2_puts_the_norm_and_the_sum_in_the_place_of_the_addends(dtype):
+    a, b, gamma = (values(2, 3, 32, dtype=dtype, seed=seed) for seed in range(3))
+    norm, total = a.npu(), b.npu()
+    rstd = torch_npu.npu_add_rms_norm_v2(norm, total, gamma[0, 0].npu(), 1e-5)
+    assert torch.equal(total.cpu(), a + b)
+    _close(norm, _rms_norm(a + b, gamma[0, 0], 1e-5))
+    squares = (a + b).float().square().mean(-1, keepdim=True)
+    torch.testing.assert_close(rstd.cpu(), torch.rsqrt(squares + 1e-5), rtol=1e-4, atol=1e-4)
+
+
+def test_add_rms_norm_v2_may_leave_its_addends():
+    a, b, gamma = values(4, 8), values(4, 8, seed=1), values(8, seed=2)
+    on_npu = (a.npu(), b.npu(), gamma.npu())
+    _, norm, total = torch_npu.npu_add_rms_norm_v2_functional(*on_npu)
+    assert torch.equal(total.cpu(), a + b)
+    _close(norm, _rms_norm(a + b, gamma, 1e-6))
+    assert torch.equal(on_npu[0].cpu(), a)
+    assert torch.equal(on_npu[1].cpu(), b)
+
+
 def test_a_row_does_not_depend_on_how_many_rows_there_are():
     x, gamma = values(7, 48).npu(), values(48, seed=1).npu()
     whole, _ = torch_npu.npu_rms_norm(x, gamma, 1e-6)
@@ -134,3 +155,31 @@ def test_add_layer_norm_normalises_a_sum(dtype):
     torch.testing.assert_close(mean.cpu(), total.mean(-1, keepdim=True))
     variance = total.var(-1, correction=0, keepdim=True)
     torch.testing.assert_close(rstd.cpu(), (variance + 1e-5).rsqrt())
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("with_sum", [True, False], ids=["and the sum", "the norm alone"])
+def test_gradients_of_add_layer_norm(dtype, with_sum):
+    """Of the norm and of the sum, which is an output too; against autograd in float64."""
+    x1, x2, by_norm, by_sum = (values(3, 5, 8, dtype=dtype, seed=seed) for seed in range(4))
+    gamma = values(8, dtype=dtype, seed=5)
+    leaves = [t.double().requires_grad_() for t in (x1, x2, gamma, torch.zeros(8))]
+    total = leaves[0] + leaves[1]
+    norm = F.layer_norm(total, (8,), leaves[2], leaves[3])
+    loss = (norm * by_norm).sum() + ((total * by_sum).sum() if with_sum else 0)
+    expected = torch.autograd.grad(loss, leaves)
+    sums = x1.float() + x2.float()
+    variance, mean = torch.var_mean(sums, -1, correction=0, keepdim=True)
+    actual = torch_npu.npu_add_layer_norm_backward(
+        by_norm.npu(),
+        x1.npu(),
+        x2.npu(),
+        (variance + 1e-5).rsqrt().npu(),
+        mean.npu(),
+        gamma.npu(),
+        by_sum.npu() if with_sum else None,
+    )
+    assert [t.dtype for t in actual] == [dtype, dtype, torch.float32, torch.float32]
+    for got, want in zip(actual, expected, strict=True):
+        limit = 1e-4 if got.dtype == torch.float32 else _LIMIT[dtype]
+        torch.testing.assert_close(got.cpu().double(), want, rtol=limit, atol=limit)

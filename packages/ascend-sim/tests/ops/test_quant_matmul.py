@@ -4,6 +4,7 @@
 import pytest
 import torch
 import torch_npu
+from _aclnn import refusal
 from _integers import fp19, int4, int8, packed_int4, product
 from _oracle import run_and_wait, values
 
@@ -223,3 +224,86 @@ def test_weights_may_be_in_blocks():
         X1.npu(), weight, PER_CHANNEL.npu(), output_dtype=torch.bfloat16
     )
     assert torch.equal(actual.cpu(), (product(X1, X2).float() * PER_CHANNEL).bfloat16())
+
+
+# --- npu_quant_matmul_gelu -----------------------------------------------------------------------
+
+
+def _gelu(x, approximate):
+    x = x.double()
+    if approximate == "gelu_erf":
+        return x * 0.5 * (1 + torch.erf(x / 2**0.5))
+    return 0.5 * x * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3)))
+
+
+@pytest.mark.parametrize("approximate", ["gelu_erf", "gelu_tanh"])
+@pytest.mark.parametrize("fractal", [False, True], ids=["ND", "NZ"])
+@pytest.mark.parametrize("scale", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("bias", [None, torch.int32, torch.float32], ids=str)
+@pytest.mark.usefixtures("internal_formats")
+def test_gelu_of_a_quantised_product(approximate, fractal, scale, bias):
+    x1, x2 = int8(5, 48), int8(48, 64, seed=1)
+    tokens, channels = values(5, seed=4).abs(), (values(64, seed=2).abs() / 1e4).to(scale)
+    bias = (
+        None if bias is None else values(64, seed=3).mul(5 if bias == torch.int32 else 1).to(bias)
+    )
+    weights = torch_npu.npu_format_cast(x2.npu(), 29) if fractal else x2.npu()
+    actual = torch_npu.npu_quant_matmul_gelu(
+        x1.npu(),
+        weights,
+        tokens.npu(),
+        channels.npu(),
+        bias=None if bias is None else bias.npu(),
+        approximate=approximate,
+    )
+    sums, shift = product(x1, x2), 0 if bias is None else bias
+    if bias is not None and bias.dtype == torch.int32:
+        sums, shift = sums + bias, 0
+    expected = _gelu(
+        sums.double() * channels.double() * tokens[:, None].double() + shift, approximate
+    )
+    kind = torch.bfloat16 if scale == torch.bfloat16 else torch.float16
+    assert actual.dtype == kind
+    step = torch.finfo(kind).eps
+    torch.testing.assert_close(actual.cpu().double(), expected, rtol=step, atol=1e-4)
+
+
+def test_gelu_of_a_product_of_int4():
+    x1, x2 = int4(3, 16), int4(16, 24, seed=1)
+    tokens, channels = values(3, seed=4).abs(), values(24, seed=2).abs() / 50
+    actual = torch_npu.npu_quant_matmul_gelu(
+        packed_int4(x1).npu(), packed_int4(x2).npu(), tokens.npu(), channels.npu()
+    )
+    expected = _gelu(product(x1, x2) * channels * tokens[:, None], "gelu_erf")
+    torch.testing.assert_close(actual.cpu().double(), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "channels", "text"),
+    [
+        (torch.ones(4), torch.ones(24), "x1Scale must have one element for each of the 5 rows"),
+        (torch.ones(5), torch.ones(23), "x2Scale must have 1 or 24 elements, got 23"),
+        (torch.ones(5).half(), torch.ones(24), "x1Scale must be float32, got float16"),
+        (torch.ones(5), torch.ones(24).half(), "x2Scale must be float32 or bfloat16, got float16"),
+    ],
+)
+def test_scales_of_gelu_of_a_product(tokens, channels, text):
+    """aclnnFusedQuantMatmul.md."""
+    with pytest.raises(RuntimeError, match=text):
+        run_and_wait(
+            torch_npu.npu_quant_matmul_gelu, X1.npu(), X2.npu(), tokens.npu(), channels.npu()
+        )
+
+
+@pytest.mark.parametrize(
+    ("operation", "x3", "text"),
+    [(b"relu", False, "fusedOpType must be 'gelu_erf' or 'gelu_tanh', got 'relu'"),
+     (b"gelu_erf", True, "x3 and x2Offset are not supported")],
+)  # fmt: skip
+def test_what_a_product_is_fused_with(operation, x3, text):
+    out = torch.zeros(5, 24, dtype=torch.float16).npu()
+    tokens, channels = torch.ones(5).npu(), torch.ones(24).npu()
+    rest = (None, None, None, None, None, out if x3 else None, operation, 0, out)
+    status, message = refusal("aclnnFusedQuantMatmul", X1.npu(), X2.npu(), tokens, channels, *rest)
+    assert status == 161002
+    assert text in message

@@ -98,6 +98,58 @@ def test_rotary_mul_follows_its_formula(dtype, mode):
     _close(actual, x.float() * cos.float() + _rotate(x.float(), mode) * sin.float())
 
 
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("mode", ["half", "interleave"])
+@pytest.mark.parametrize("angles", [(1, 5, 1, 8), (2, 5, 1, 8), (2, 5, 3, 8)], ids=str)
+def test_gradients_of_rotary_mul(dtype, mode, angles):
+    if mode == "interleave" and angles[0] != 1:
+        angles = (1, 1, 3, 8)
+    x, weights = values(2, 5, 3, 8, dtype=dtype), values(2, 5, 3, 8, dtype=dtype, seed=3)
+    cos, sin = values(*angles, dtype=dtype, seed=1), values(*angles, dtype=dtype, seed=2)
+    leaves = [t.double().requires_grad_() for t in (x, cos, sin)]
+    result = leaves[0] * leaves[1] + _rotate(leaves[0], mode) * leaves[2]
+    expected = torch.autograd.grad((result * weights).sum(), leaves)
+    on_npu = [t.npu().requires_grad_() for t in (x, cos, sin)]
+    (torch_npu.npu_rotary_mul(*on_npu, rotary_mode=mode) * weights.npu()).sum().backward()
+    for leaf, want in zip(on_npu, expected, strict=True):
+        _close(leaf.grad, want)
+
+
+def test_gradient_of_rotary_mul_by_x_alone():
+    x, cos, sin = values(2, 5, 3, 8), values(1, 5, 1, 8, seed=1), values(1, 5, 1, 8, seed=2)
+    on_npu = x.npu().requires_grad_()
+    torch_npu.npu_rotary_mul(on_npu, cos.npu(), sin.npu()).sum().backward()
+    leaf = x.double().requires_grad_()
+    (leaf * cos + _rotate(leaf, "half") * sin).sum().backward()
+    _close(on_npu.grad, leaf.grad)
+
+
+@pytest.mark.parametrize(
+    ("dy", "angles", "mode", "text"),
+    [
+        ((2, 5, 3, 8), (3, 5, 1, 8), "half", "do not broadcast to dy"),
+        ((2, 5, 3, 896), (1, 5, 1, 896), "half", "must be even and less than 896"),
+        ((2, 5, 3, 8), (2, 5, 1, 8), "interleave", "cos must have one batch and one head"),
+        ((1, 1, 1000, 8), (1, 1, 1, 8), "half", "must be fewer than 1000, got 1000"),
+        ((40, 1, 30, 8), (1, 1, 1, 8), "interleave", "fewer than 1000 batches and heads, got 1200"),
+    ],
+    ids=str,
+)
+def test_limits_of_the_gradient_of_rotary_mul(dy, angles, mode, text):
+    """aclnnRotaryPositionEmbeddingGrad.md, constraints."""
+    x, cos = values(*dy).npu(), values(*angles).npu()
+    with pytest.raises(RuntimeError, match=text):
+        run_and_wait(torch_npu.npu_rotary_mul_backward, x, x, cos, cos, mode)
+
+
+def test_gradients_by_cos_and_sin_are_of_few_batches_and_heads():
+    x = values(41, 1, 25, 8).npu()
+    cos = values(1, 1, 1, 8).npu().requires_grad_()
+    run_and_wait(torch_npu.npu_rotary_mul_backward, x, x, cos.detach(), cos.detach())
+    with pytest.raises(RuntimeError, match="at most 1024 batches and heads, got 1025"):
+        run_and_wait(torch_npu.npu_rotary_mul_backward, x, x, cos, cos)
+
+
 def test_apply_rotary_pos_emb_changes_query_and_key_in_place():
     query, key = values(2, 3, 4, 64), values(2, 3, 1, 64, seed=1)
     cos, sin = values(2, 3, 1, 64, seed=2), values(2, 3, 1, 64, seed=3)
