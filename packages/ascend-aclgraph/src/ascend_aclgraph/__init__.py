@@ -5,10 +5,10 @@ from ascend_aclgraph._cache import GraphCache
 from ascend_aclgraph._graph import Graph
 from ascend_aclgraph._graphed import BatchDescriptor, Graphed, graphed
 from ascend_aclgraph._ladder import Ladder
+from ascend_aclgraph._order import UpdateOrder
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._stats import DescriptorStats, GraphStats
 from ascend_aclgraph._update import HostArgs, Update, UpdateRecord, updatable
-from ascend_aclgraph._updater import UpdateOrder
 from ascend_aclgraph._version import __version__
 from ascend_aclgraph.errors import CaptureError, GraphStateError, UpdateError
 

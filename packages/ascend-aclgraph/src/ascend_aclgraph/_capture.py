@@ -42,7 +42,7 @@ class Capture:
     pool
         Where it allocates.
     keep_alive
-        Collector of the tensors that the captured work touches.
+        Keeps the memory that the captured work touches.
     records
         Tasks with host arguments, in the order of their capture.
     native

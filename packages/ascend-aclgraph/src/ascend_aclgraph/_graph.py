@@ -15,10 +15,11 @@ from torch.utils import _pytree as pytree
 
 from ascend_aclgraph import _dump, _native
 from ascend_aclgraph._capture import Capture, run_capture
+from ascend_aclgraph._order import UpdateOrder
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._stats import DescriptorStats
 from ascend_aclgraph._update import Update, UpdateRecord
-from ascend_aclgraph._updater import UpdateOrder, Updater
+from ascend_aclgraph._updater import Updater
 from ascend_aclgraph.errors import GraphStateError, UpdateError
 
 __all__ = ["Graph"]
@@ -85,7 +86,9 @@ class Graph:
         label
             What is captured: a size, a descriptor. For messages and statistics.
         order
-            Whether a replay or its updates are issued first; see `Updater`.
+            Whether a replay or its updates are issued first. "replay_first" overlaps the two. Where
+            that would wait for ever (ASCEND_LAUNCH_BLOCKING=1, a soft-partitioned NPU),
+            "update_first" is chosen, with a warning.
         capture_error_mode
             What other threads may do meanwhile: "global", "thread_local" or "relaxed", as in
             PyTorch.
@@ -123,7 +126,7 @@ class Graph:
         graph._capture = capture
         graph._pool = pool
         graph._outputs, capture.result = capture.result, None
-        graph._kept = (capture.keep_alive.tensors, keep)
+        graph._kept = (capture.keep_alive, keep)
         graph._updater = Updater(capture.records, order, label) if capture.records else None
         graph._busy = threading.Lock()
         if not hold_outputs:
@@ -229,6 +232,10 @@ class Graph:
                 "in the captured function."
             )
         self._updater.stage(host_args if update is None else update)
+
+    def writes_to(self, tensor: torch.Tensor) -> bool:
+        """Tell whether a captured operator writes into a tensor's memory, as its schema says."""
+        return self._require_open().keep_alive.wrote(tensor)
 
     def release_outputs(self) -> None:
         """Let other graphs of the pool use the memory of the outputs (see `hold_outputs`)."""

@@ -2,6 +2,7 @@
 """A function of batches, run through graphs."""
 
 import inspect
+import itertools
 import logging
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
@@ -64,6 +65,12 @@ def graphed(
     graph's inputs, replays, and cuts the result back. A batch larger than the largest size runs
     eagerly, which is counted (`GraphStats.eager_calls`) and logged once.
 
+    What operators write in place into the arguments (as their schemas declare) is there after the
+    call: rows of batched arguments are copied back, unbatched tensors are used as they are. Graphs
+    hold the unbatched tensors of the first call; once a call brings another one, that argument is
+    copied in, and back, at every call. A batch that would need padding runs eagerly if the function
+    writes into unbatched tensors, for rows of padding would write there too.
+
     Parameters
     ----------
     fn
@@ -125,7 +132,9 @@ class Graphed:
         self._cache = cache
         self._capture_options = capture_options
         self._inputs: dict[Hashable, StaticInputs] = {}
-        self._warned = False
+        self._numbers = itertools.count()
+        self._written: dict[BatchDescriptor, frozenset[int]] = {}
+        self._warned: set[str] = set()
 
     @property
     def stats(self) -> GraphStats:
@@ -154,8 +163,7 @@ class Graphed:
         batch = self._bind(args, kwargs)
         inputs = self._inputs_for(batch)
         for size in sorted(self.ladder, reverse=True):
-            inputs.fill(batch, min(batch.rows, size), size)
-            self._graph(inputs, size)
+            self._graph(inputs, size, batch)
         return self
 
     @torch.no_grad()
@@ -163,13 +171,23 @@ class Graphed:
         batch = self._bind(args, kwargs)
         size = self.ladder.nearest(batch.rows) if batch.rows else None
         if size is None:
-            self._count_eager(batch.rows)
-            return self._fn(*args, **kwargs)
+            if batch.rows:
+                self._warn_once(f"is larger than the largest graph ({self.ladder.largest})", batch)
+            return self._run_eagerly(args, kwargs)
         # Also orders the copies below after the last replay, whose inputs they overwrite.
         self._cache.pool.order_replay_on(_native.current_stream())
         inputs = self._inputs_for(batch)
+        graph, written = self._graph(inputs, size, batch)
+        unbatched = [batch.names[place] for place in written if not batch.batched[place]]
+        if unbatched and batch.rows < size:
+            self._warn_once(
+                f"would be padded, and padding would write into {unbatched[0]!r},", batch
+            )
+            return self._run_eagerly(args, kwargs)
+        inputs.check_written(batch, written)
         inputs.fill(batch, batch.rows, size)
-        outputs = self._graph(inputs, size).replay()
+        outputs = graph.replay()
+        inputs.write_back(batch, batch.rows, written)
         self.stats.count_rows(batch.rows, size - batch.rows)
         return pytree.tree_map_only(torch.Tensor, partial(self._cut, rows=batch.rows), outputs)
 
@@ -177,16 +195,19 @@ class Graphed:
         """Close all graphs and drop their inputs. Idempotent; a later call captures again."""
         self._cache.close()
         self._inputs.clear()
+        self._written.clear()
 
-    def _count_eager(self, rows: int) -> None:
+    def _run_eagerly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self.stats.eager_calls += 1
-        if rows and not self._warned:
-            self._warned = True
+        return self._fn(*args, **kwargs)
+
+    def _warn_once(self, reason: str, batch: "Batch") -> None:
+        if reason not in self._warned:
+            self._warned.add(reason)
             _logger.warning(
-                "a batch of %d rows is larger than the largest graph (%d) and runs eagerly; "
-                "add the size to batch_sizes",
-                rows,
-                self.ladder.largest,
+                "a batch of %d rows %s and runs eagerly; add the size to batch_sizes",
+                batch.rows,
+                reason,
             )
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "Batch":
@@ -196,20 +217,37 @@ class Graphed:
     def _inputs_for(self, batch: "Batch") -> "StaticInputs":
         inputs = self._inputs.get(batch.signature)
         if inputs is None:
-            inputs = StaticInputs(batch, self.ladder.largest, len(self._inputs))
-            self._inputs[batch.signature] = inputs
+            inputs = self._new_inputs(batch)
             if len(self._inputs) == _MANY_SIGNATURES:
                 _logger.warning(
                     "%d combinations of argument shapes and plain values have graphs of their own: "
                     "pass what changes with every call as a tensor",
                     _MANY_SIGNATURES,
                 )
+        elif replaced := inputs.replaced(batch):
+            self._discard(inputs)
+            inputs = self._new_inputs(batch, inputs.copied | replaced)
         return inputs
 
-    def _graph(self, inputs: "StaticInputs", size: int) -> Graph:
+    def _new_inputs(self, batch: "Batch", copied: frozenset[int] = frozenset()) -> "StaticInputs":
+        inputs = StaticInputs(batch, self.ladder.largest, next(self._numbers), copied)
+        self._inputs[batch.signature] = inputs
+        return inputs
+
+    def _discard(self, inputs: "StaticInputs") -> None:
+        for size in self.ladder:
+            descriptor = BatchDescriptor(size, inputs.number)
+            self._cache.discard(descriptor)
+            self._written.pop(descriptor, None)
+
+    def _graph(
+        self, inputs: "StaticInputs", size: int, batch: "Batch"
+    ) -> tuple[Graph, frozenset[int]]:
+        """Graph of a size, and which arguments it writes into."""
         descriptor = BatchDescriptor(size, inputs.number)
         graph = self._cache.get(descriptor)
         if graph is None:
+            inputs.fill(batch, min(batch.rows, size), size)
             fn = partial(inputs.call, self._fn, size)
             graph = self._cache.capture(descriptor, fn, **self._capture_options)
             try:
@@ -217,7 +255,8 @@ class Graphed:
             except Exception:
                 self._cache.discard(descriptor)
                 raise
-        return graph
+            self._written[descriptor] = inputs.written_by(graph)
+        return graph, self._written[descriptor]
 
     def _cut(self, output: torch.Tensor, rows: int) -> torch.Tensor:
         view = output[:rows]

@@ -18,6 +18,7 @@ __all__ = [
     "current_stream",
     "group_begin",
     "group_end",
+    "launch_blocks",
     "npu",
     "release_pool",
     "set_stream",
@@ -77,6 +78,19 @@ def weak_tensor(tensor: torch.Tensor) -> torch.Tensor:
 def task_queue_level() -> str:
     """Level of torch_npu's host-side task queue; it cannot capture at "2"."""
     return os.environ.get("TASK_QUEUE_ENABLE", "1")
+
+
+def launch_blocks() -> bool:
+    """Tell whether torch_npu waits for the end of whatever it launches.
+
+    It has no query for that. It reads ASCEND_LAUNCH_BLOCKING once, at its first launch, and then
+    reports a task queue at level 0; so where the level is not what the environment asks for now,
+    the variable may have changed since.
+    """
+    if torch_npu.npu.get_task_queue_enable() != 0:
+        return False
+    blocking = os.environ.get("ASCEND_LAUNCH_BLOCKING", "0") not in ("", "0")
+    return blocking or task_queue_level() != "0"
 
 
 def abandon_pool_routing(device: int, token: PoolToken) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The device memory that graphs allocate from, and share."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -44,11 +45,15 @@ class MemoryPool:
 
     def owns(self, tensor: torch.Tensor) -> bool:
         """Tell whether the tensor's memory came from this pool."""
-        return tensor.untyped_storage().data_ptr() in self._blocks
+        return self.owns_block(tensor.untyped_storage().data_ptr())
 
-    def adopt(self, block: int) -> None:
-        """Note that the block at an address was allocated in a capture of this pool."""
-        self._blocks.add(block)
+    def owns_block(self, block: int) -> bool:
+        """Tell whether the block at an address came from this pool."""
+        return block in self._blocks
+
+    def adopt(self, blocks: Iterable[int]) -> None:
+        """Note that the blocks at these addresses were allocated in a capture of this pool."""
+        self._blocks.update(blocks)
 
     def order_replay_on(self, stream: Any) -> None:
         """Make `stream` wait for the last replay of the pool, if that was on another stream."""

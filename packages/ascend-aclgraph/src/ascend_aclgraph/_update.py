@@ -118,6 +118,7 @@ def _capture_task(
     result = op(**kwargs)
     handle = _native.group_end(stream)
     _check_result(name, result, kwargs)
+    capture.keep_alive.update_pool()
     weak_kwargs = {key: _weak(value, capture.pool) for key, value in kwargs.items()}
     capture.records.append(UpdateRecord(name, op, weak_kwargs, host_args, event, handle))
     return result

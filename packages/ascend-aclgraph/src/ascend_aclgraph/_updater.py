@@ -6,22 +6,25 @@ The order on the device is kept by events, without the host waiting for the devi
 - in the graph, an external event before each task holds it back until its update was written;
 - on the update stream, the end of the previous replay of the graph holds back the next updates, so
   that they neither change a task that is still to run, nor let it go twice.
+
+A graph that was started must be let go whatever happens on the host, or it waits for ever, and with
+it all that is issued after it.
 """
 
+import threading
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 from ascend_aclgraph import _native
 from ascend_aclgraph._native import npu
+from ascend_aclgraph._order import UpdateOrder, order_that_works
 from ascend_aclgraph._update import HostArgs, Update, UpdateRecord
 from ascend_aclgraph.errors import MissingHostArgError, UnknownHostArgError, UpdateError
 
-__all__ = ["UpdateOrder", "Updater"]
-
-UpdateOrder = Literal["replay_first", "update_first"]
-"""Whether a replay or its updates are issued first."""
+__all__ = ["Updater"]
 
 
 class Updater:
@@ -33,9 +36,7 @@ class Updater:
         In the order of their capture, which is the order in which the graph reaches them.
     order
         "replay_first": the graph starts, and runs up to the first task whose update is not there
-        yet. "update_first": the graph starts when all updates are written. Soft-partitioned NPUs
-        need this: there a waiting graph can keep the update from running (vllm-ascend #8317,
-        #8636).
+        yet. "update_first": the graph starts when all updates are written.
     label
         Of the graph, for messages.
     """
@@ -45,9 +46,11 @@ class Updater:
     ) -> None:
         self.records = tuple(records)
         self._by_name = {record.name: record for record in self.records}
-        self._order = order
+        device = npu.current_device()
+        self._order = order_that_works(order, device)
         self._where = "the graph" if label is None else f"the graph {label!r}"
-        self._stream = _update_stream(npu.current_device())
+        updates = _update_stream(device)
+        self._stream, self._turn = updates.stream, updates.turn
         self._replayed = npu.Event()
         self._written = npu.Event()
         self._pending = False
@@ -82,42 +85,77 @@ class Updater:
         Raises
         ------
         UpdateError
-            If an operator refused its new arguments. The graph runs nevertheless, with earlier
-            arguments for some tasks, and is in order for the next update.
+            If an operator refused its new arguments. In the order "replay_first" the graph ran
+            nevertheless, with earlier arguments for some tasks. It is in order for the next update.
         """
         main = _native.current_stream()
         updated = self._pending
-        self._replayed.wait(self._stream)  # does nothing before the first replay
-        if self._order == "update_first":
-            failure = self._serve(main)
-            self._written.record(self._stream)
-            self._written.wait(main)
-            execute()
-        else:
-            execute()
-            failure = self._serve(main)
-        self._replayed.record(main)
-        if failure is not None:
-            raise UpdateError(f"{self._where} could not be updated: {failure}") from failure
+        # torch_npu hands its streams out in turn, so the caller's may be the update stream.
+        update_first = self._order == "update_first" or main == self._stream
+        with self._turn:
+            try:
+                self._replayed.wait(self._stream)  # does nothing before the first replay
+                if update_first:
+                    self._serve(main)
+                    self._written.record(self._stream)
+                    self._written.wait(main)
+                    execute()
+                else:
+                    execute()
+                    self._serve(main)
+                self._replayed.record(main)
+            except BaseException:
+                self._let_go(main)
+                raise
         return updated
 
-    def _serve(self, main: Any) -> Exception | None:
-        """Write pending updates and let every task of the replay go, whatever happens.
+    def _serve(self, main: Any) -> None:
+        """Write pending updates, and let the tasks of the replay go one after the other.
 
-        A graph that is already running must not wait for ever, nor may an event be left over for
-        the replay after it: so each event is recorded exactly once per replay.
+        Each event is recorded exactly once per replay: none may be left over for the next one.
         """
-        failure: Exception | None = None
         _native.set_stream(self._stream)
         try:
             for record in self.records:
-                if self._pending and failure is None:
-                    failure = _rewrite(record, self._stream)
+                if self._pending:
+                    self._rewrite(record)
                 record.event.record(self._stream)
         finally:
             _native.set_stream(main)
-        self._pending = failure is not None
-        return failure
+        self._pending = False
+
+    def _rewrite(self, record: UpdateRecord) -> None:
+        try:
+            _native.update_begin(self._stream, record.handle)
+            try:
+                record.op(**record.kwargs)
+            except BaseException:
+                with suppress(RuntimeError):  # an update without its task is refused: that ends it
+                    _native.update_end(self._stream)
+                raise
+            _native.update_end(self._stream)
+        except Exception as error:  # what an operator raises for bad arguments is not known here
+            raise UpdateError(f"{self._where} could not be updated: {error}") from error
+
+    def _let_go(self, main: Any) -> None:
+        """Let all tasks of a replay go that failed or was interrupted between any two steps.
+
+        On a stream beside torch_npu's task queue: once a task in the queue has failed, it drops
+        all that follows without a word.
+        """
+        self._stream.synchronize()  # so the replays before this one have ended
+        beside = npu.SyncLaunchStream()
+        for record in self.records:
+            record.event.record(beside)
+        self._replayed.record(main)
+        self._replayed.wait(self._stream)
+        for event in (record.event for record in self.records):
+            # Recorded twice perhaps. torch_npu's reset alone does nothing: its wait clears.
+            event.record(self._stream)
+            event.wait(self._stream)
+            event.reset(self._stream)
+        self._written.record(self._stream)
+        self._written.wait(main)
 
     def _resolved(self, update: Update) -> list[tuple[UpdateRecord, HostArgs]]:
         if callable(update):
@@ -149,18 +187,6 @@ class Updater:
         ]
 
 
-def _rewrite(record: UpdateRecord, stream: Any) -> Exception | None:
-    _native.update_begin(stream, record.handle)
-    try:
-        record.op(**record.kwargs)
-    except Exception as error:  # what an operator raises for bad arguments is not known here
-        with suppress(RuntimeError):  # an update without its task is refused, which ends it
-            _native.update_end(stream)
-        return error
-    _native.update_end(stream)
-    return None
-
-
 def _check_values(values: HostArgs, host_args: Collection[str], where: str) -> None:
     if len(values) == len(host_args) and all(name in values for name in host_args):
         return
@@ -170,10 +196,18 @@ def _check_values(values: HostArgs, host_args: Collection[str], where: str) -> N
     raise MissingHostArgError([name for name in host_args if name not in values], where)
 
 
+@dataclass(frozen=True, slots=True)
+class _UpdateStream:
+    """Stream of updates, and whose turn it is: updates of two threads must not mix on it."""
+
+    stream: Any
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+
 @cache
-def _update_stream(device: int) -> Any:
+def _update_stream(device: int) -> _UpdateStream:
     """Stream for the updates of all graphs of a device.
 
     One for all: separate ones for two models on one device have deadlocked (vllm-ascend #13600).
     """
-    return npu.Stream(device=device)
+    return _UpdateStream(npu.Stream(device=device))

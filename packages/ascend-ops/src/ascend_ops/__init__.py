@@ -3,8 +3,9 @@
 
 from ascend_ops._loader import ExtensionLoadError, load_extension
 from ascend_ops._slot_mapping import slot_mapping
+from ascend_ops._touched_memory import touched_memory
 from ascend_ops._version import __version__
 
-__all__ = ["ExtensionLoadError", "__version__", "slot_mapping"]
+__all__ = ["ExtensionLoadError", "__version__", "slot_mapping", "touched_memory"]
 
 load_extension()

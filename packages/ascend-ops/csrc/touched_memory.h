@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/record_function.h>
+#include <c10/core/Storage.h>
+#include <torch/custom_class.h>
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+namespace ascend_ops {
+
+/// The memory that the operators of one thread touch between start() and stop().
+///
+/// It looks on (at::RecordFunction) and takes no part in the dispatch of any operator. It owns what
+/// it keeps: the storages that existed before start(). Used by the thread that called start().
+class TouchedMemory final : public torch::CustomClassHolder {
+ public:
+  TouchedMemory() = default;
+  ~TouchedMemory() override;
+
+  /// Throws if the thread is being observed already, or has observers turned off.
+  void start();
+
+  /// Ends the observation; nothing to do if there is none.
+  void stop();
+
+  /// Addresses of the device memory that operators allocated since the last call.
+  std::vector<int64_t> take_made();
+
+  /// Addresses of what is kept.
+  std::vector<int64_t> kept() const;
+
+  /// Keeps these addresses no more.
+  void drop(const std::vector<int64_t>& addresses);
+
+  /// Whether an operator wrote into the memory under a tensor, as its schema says.
+  bool wrote(const at::Tensor& tensor) const;
+
+ private:
+  friend std::unique_ptr<at::ObserverContext> begin_operator(const at::RecordFunction& operation);
+  friend void end_operator(const at::RecordFunction& operation, at::ObserverContext* context);
+
+  const std::vector<bool>& writes_of(const at::RecordFunction& operation);
+  void begin(const at::RecordFunction& operation);
+  void end(const at::RecordFunction& operation);
+  void note_input(const at::Tensor& tensor, bool written);
+  void note_output(const at::Tensor& tensor);
+
+  at::CallbackHandle callback_ = at::INVALID_CALLBACK_HANDLE;
+  /// Operators under way: those that operators call are deeper.
+  int64_t depth_ = 0;
+  std::unordered_map<std::string, std::vector<bool>> writes_by_operator_;
+  std::unordered_map<const void*, c10::Storage> kept_;
+  std::unordered_map<const void*, c10::weak_intrusive_ptr<c10::StorageImpl>> seen_inside_;
+  std::unordered_set<const void*> made_;
+  std::unordered_set<const void*> written_;
+  std::vector<int64_t> made_on_device_;
+};
+
+}  // namespace ascend_ops
