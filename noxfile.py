@@ -116,6 +116,21 @@ def conformance(session: nox.Session) -> None:
     session.run("python", "packages/ascend-sim/conformance", *session.posargs)
 
 
+@nox.session(name="upstream-tests", requires=["wheels"])
+def upstream_tests(session: nox.Session) -> None:
+    """Run torch_npu's own tests from a checkout and compare: `-- PATH_TO_CHECKOUT`."""
+    _install_product(session, *TEST_TOOLS, "expecttest", "parameterized")
+    session.run("python", "packages/ascend-sim/runs/upstream.py", *session.posargs)
+
+
+@nox.session(requires=["wheels"])
+def hardware(session: nox.Session) -> None:
+    """Run the suites on this host's NPU and report what differs; `-- --rehearse` without one."""
+    _install_product(session, *TEST_TOOLS)
+    environment = {"PATH": os.pathsep.join((session.bin, os.environ["PATH"]))}
+    session.run("python", "packages/ascend-sim/runs/hardware.py", *session.posargs, env=environment)
+
+
 @nox.session(requires=["wheels"])
 def mutate(session: nox.Session) -> None:
     """Break rules of the runtime, or with `-- operators` arguments, and see the tests fail."""

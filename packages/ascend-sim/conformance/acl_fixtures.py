@@ -15,7 +15,16 @@ from pathlib import Path
 import pytest
 from acl_abi import Acl, NoKernelLauncherError
 
-__all__ = ["_runtime", "acl", "hardware_queues", "library", "process", "program", "software_queues"]
+__all__ = [
+    "_runtime",
+    "acl",
+    "chosen_device",
+    "hardware_queues",
+    "library",
+    "process",
+    "program",
+    "software_queues",
+]
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +55,17 @@ def acl(_runtime: Acl) -> Iterator[Acl]:
     _runtime.ok("aclrtResetDeviceForce", 0)
 
 
+@pytest.fixture(scope="session")
+def chosen_device(library: Path) -> Callable[[], None]:
+    """Skip, when called, where the number of devices and their limits are what they are."""
+
+    def check() -> None:
+        if not Acl(library).is_simulator:
+            pytest.skip("the numbers and limits of real devices cannot be chosen")
+
+    return check
+
+
 @pytest.fixture
 def software_queues() -> None:
     """Skip with hardware queues, where the chip's feature is missing."""
@@ -57,7 +77,7 @@ Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def program(library: Path) -> Program:
+def program(library: Path, chosen_device: Callable[[], None]) -> Program:
     """Run a program in a process of its own, which must succeed.
 
     A process has one configuration: that of the tests (ASCEND_SIM_CONFIG) and over it the one given
@@ -79,6 +99,8 @@ def program(library: Path) -> Program:
         timeout: float = 120,
         **variables: str,
     ) -> subprocess.CompletedProcess[str]:
+        if config != "{}":
+            chosen_device()
         set_device = 'acl.ok("aclrtSetDevice", 0)\n' if device else ""
         source = textwrap.dedent(prelude) + set_device + textwrap.dedent(code)
         result = subprocess.run(

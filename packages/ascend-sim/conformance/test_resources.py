@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a device has a limited number of: who takes it, when it comes back, what its end is."""
 
-import ctypes
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from rules import rule
@@ -33,10 +31,9 @@ GRAPHS = """
 
 
 @pytest.fixture
-def device(process: Callable[..., str], library: Path) -> Callable[..., str]:
+def device(process: Callable[..., str], chosen_device: Callable[[], None]) -> Callable[..., str]:
     """Run a program on a simulated device with these limits; a real one cannot be told them."""
-    if not hasattr(ctypes.CDLL(str(library)), "ascendSimCounters"):
-        pytest.skip("the limits of a real device cannot be chosen")
+    chosen_device()
 
     def run(code: str, **config: object) -> str:
         return process(GRAPHS + code, json.dumps(config))

@@ -16,7 +16,7 @@ from pathlib import Path
 from ascend_sim._config import SimConfig
 from ascend_sim._errors import ActivationError, CannConflictError
 from ascend_sim._ledger import inherited_ledger, make_ledger
-from ascend_sim._library import LIBRARIES, library_path, python_path, toolkit_path
+from ascend_sim._library import LIBRARIES, is_off, library_path, python_path, toolkit_path
 from ascend_sim._partition import ROOT_VARIABLE, write_partition
 
 __all__ = ["activate", "child_environment"]
@@ -62,7 +62,7 @@ def activate(config: SimConfig | None = None) -> SimConfig:
 
     Loads the simulator's libraries, so that ``import torch`` (which loads torch_npu) finds them
     instead of CANN's, and sets the environment for child processes. A second call with the same
-    configuration does nothing.
+    configuration does nothing, and neither does any with ``ASCEND_SIM=off``.
 
     Parameters
     ----------
@@ -86,6 +86,9 @@ def activate(config: SimConfig | None = None) -> SimConfig:
         If ``ASCEND_SIM_CONFIG`` is not valid.
     """
     global _active
+    if is_off():
+        _logger.info("switched off: the CANN that is installed is used")
+        return config or SimConfig()
     if _active is not None:
         if config is not None and config != _active:
             raise ActivationError(

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -23,7 +23,7 @@ from ascend_sim._config import SimConfig
 from ascend_sim._counters import read_counters
 from ascend_sim._errors import SimError
 from ascend_sim._ledger import LEDGER_VARIABLE, LedgerUsage, ledger, make_ledger, running_ledgers
-from ascend_sim._library import library_path, toolkit_path
+from ascend_sim._library import is_off, library_path, toolkit_path
 from ascend_sim._options import OPTIONS, with_options
 from ascend_sim._partition import write_partition
 from ascend_sim._version import __version__
@@ -58,6 +58,9 @@ def run(command: tuple[str, ...], stats: bool, **options: Any) -> None:
     Example: ascend-sim run --devices 2 --hbm 4GiB -- python train.py
     """
     config = with_options(SimConfig.from_env(), options)
+    if is_off():
+        click.echo("ascend-sim: switched off (ASCEND_SIM=off), CANN is used as it is", err=True)
+        _become(command, os.environ)
     if config.counters_dir is not None:
         Path(config.counters_dir).mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -69,9 +72,13 @@ def run(command: tuple[str, ...], stats: bool, **options: Any) -> None:
             sys.exit(_run_with_stats(command, config, environ))
         if config.partition is not None:  # somebody has to remove the folder
             sys.exit(_run_forwarding_signals(command, environ))
+    _become(command, environ)
+
+
+def _become(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
     try:
         # Signals and the exit status are then the command's own.
-        os.execvpe(command[0], command, environ)  # noqa: S606 - the command is the user's
+        os.execvpe(command[0], [*command], environ)  # noqa: S606 - the command is the user's
     except OSError as error:
         raise click.ClickException(f"cannot run {command[0]}: {error.strerror}") from error
 

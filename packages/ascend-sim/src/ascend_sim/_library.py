@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the simulator's libraries are."""
+"""Where the simulator's libraries are, and whether they are to be used."""
 
+import os
 import sys
 import sysconfig
 from pathlib import Path
 
-from ascend_sim._errors import ActivationError
+from ascend_sim._errors import ActivationError, ConfigError
 
-__all__ = ["LIBRARIES", "library_path", "python_path", "toolkit_path"]
+__all__ = ["LIBRARIES", "is_off", "library_path", "python_path", "toolkit_path"]
+
+_SWITCH = "ASCEND_SIM"
 
 # Dependencies first, so that each finds the others by soname when it is loaded.
 LIBRARIES = (
@@ -30,6 +33,22 @@ LIBRARIES = (
 )
 
 
+def is_off() -> bool:
+    """Whether ``ASCEND_SIM=off`` has the simulator leave its place to the CANN that is installed.
+
+    So tests and programs that activate the simulator run on an NPU as they are.
+
+    Raises
+    ------
+    ConfigError
+        If the variable has another value.
+    """
+    value = os.environ.get(_SWITCH, "")
+    if value not in ("", "off"):
+        raise ConfigError(f"{_SWITCH}={value!r} is not valid; valid: off, or not set")
+    return value == "off"
+
+
 def library_path(name: str) -> Path:
     """Return the path of one of the simulator's libraries.
 
@@ -41,8 +60,10 @@ def library_path(name: str) -> Path:
     Raises
     ------
     ActivationError
-        If ascend-sim has no such library, or its installation is incomplete.
+        If ascend-sim has no such library, its installation is incomplete, or it is switched off.
     """
+    if is_off():
+        raise ActivationError(f"the simulator is switched off ({_SWITCH}=off); this needs it")
     if name not in LIBRARIES:
         raise ActivationError(f"ascend-sim has no {name}; it has {', '.join(LIBRARIES)}")
     # An editable installation keeps Python files in the source tree, libraries in site-packages.

@@ -81,7 +81,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         ascend_sim.activate(config)
     except ascend_sim.SimError as error:
         raise pytest.UsageError(f"{_FLAG}: {error}") from error
-    early_config.stash[_DESCRIPTION] = config.describe()
+    simulated = "ASCEND_SIM_CONFIG" in os.environ  # not with ASCEND_SIM=off
+    early_config.stash[_DESCRIPTION] = config.describe() if simulated else "switched off"
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
