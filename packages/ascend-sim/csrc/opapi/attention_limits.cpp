@@ -29,7 +29,18 @@ bool IsLatent(const InferArguments& a, const InferShape& s) {
   return a.query_rope.has_value() && s.q.size(3) == kLatentSize;
 }
 
-// FIA: the parameters query, key, value, query_rope; FIA2: MLA with an int8 query.
+// A cache's blocks may be anywhere: vLLM-Ascend keeps the keys and the values of a block in one
+// page, which gives both a stride of their own between blocks.
+void CheckBlocks(const Tensor& cache) {
+  Limit(cache.numel() == 0 || cache.select(0, 0).is_contiguous(),
+        "the blocks of a paged cache must be contiguous");
+}
+
+// FIA: the parameters query, key, value, query_rope; FIA2: MLA with an int8 query. The pages want
+// contiguous queries and masks too, but ops-transformer's fused_infer_attention_score_def.cpp
+// registers them as AutoContiguous, and vLLM-Ascend relies on it: the queries of its MLA prefill
+// are columns of a projection. Of keys and values without pages it found that a device wants them
+// contiguous (its pull requests 11834 and 13460).
 void CheckTensors(const InferArguments& a, const InferShape& s) {
   if (a.IsQuantised()) {
     Limit(IsLatent(a, s), "an int8 query must have a head size of 512");
@@ -41,12 +52,12 @@ void CheckTensors(const InferArguments& a, const InferShape& s) {
     Limit(IsHalf(a.query), "query is ", a.query.scalar_type(),
           ": fused attention takes float16 and bfloat16");
   }
-  for (const auto* tensor : {&a.query, &a.key, &a.value}) {
-    Limit(tensor->is_contiguous(), "query, key and value must be contiguous");
-  }
-  for (const auto* tensor : {&a.query_rope, &a.key_rope, &a.mask}) {
-    Limit(!tensor->has_value() || (*tensor)->is_contiguous(),
-          "queryRope, keyRope and attenMask must be contiguous");
+  if (a.block_table) {
+    for (const auto* cache : {&a.key, &a.value}) CheckBlocks(*cache);
+    if (a.key_rope) CheckBlocks(*a.key_rope);
+  } else {
+    Limit(a.key.is_contiguous() && a.value.is_contiguous(), "key and value must be contiguous");
+    Limit(!a.key_rope || a.key_rope->is_contiguous(), "keyRope must be contiguous");
   }
 }
 

@@ -185,6 +185,10 @@ void CheckRotaryGrad(const Tensor& dy, const Tensor& cos, Pairing pairing, bool 
 void CheckApplyRotary(const Tensor& query, const Tensor& key, const Tensor& cos, int64_t layout) {
   constexpr int64_t kBsnd = 1, kTnd = 4;
   Limit(layout == kBsnd || layout == kTnd, "layout must be BSND (1) or TND (4), got ", layout);
+  Limit(query.dim() == (layout == kTnd ? 3 : 4),
+        "queryRef must have 3 dimensions in layout TND and "
+        "4 in BSND, got ",
+        query.dim());
   for (const auto* tensor : {&query, &key, &cos}) {
     const auto size = tensor->size(-1);
     Limit(size == 64 || size == 128,
@@ -272,11 +276,10 @@ ACLNN_PLANNED_OP(aclnnInterleaveRope,
                  (const Tensor& x, const Tensor& cos, const Tensor& sin, Tensor& out)) {
   Require(x.dim() == 4 && cos.dim() == 4 && cos.sizes() == sin.sizes() && cos.size(3) == x.size(3),
           "x, cos and sin must be [batch, heads, tokens, size]");
-  // npu_interleave_rope.md, parameters and constraints.
+  // npu_interleave_rope.md, parameters and constraints. That it takes contiguous tensors only is
+  // not so: vLLM-Ascend rotates the last columns of its queries.
   Limit(x.size(3) == 64, "the size of x must be 64, not ", x.size(3));
   Limit(cos.size(1) == 1, "cos and sin must have one head, not ", cos.size(1));
-  Limit(x.is_contiguous() && cos.is_contiguous() && sin.is_contiguous(),
-        "x, cos and sin must be contiguous");
   return [=]() mutable { Store(out, InterleaveRope(x, cos, sin)); };
 }
 // In place. The layouts differ in the order of dimensions, over which cos and sin broadcast.

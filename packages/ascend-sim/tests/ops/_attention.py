@@ -3,7 +3,7 @@
 
 import torch
 import torch_npu
-from _oracle import values
+from _oracle import to_npu, values
 
 __all__ = [
     "ARRANGE",
@@ -125,7 +125,7 @@ def over_pages(
     }
     if mode == 4:
         arguments |= {"pre_tokens": window[0], "next_tokens": window[1]}
-    tensors = (query.npu(), arrange(key).npu(), arrange(value).npu())
+    tensors = (query.npu(), to_npu(arrange(key)), to_npu(arrange(value)))
     if sink is None:
         actual = torch_npu.npu_fused_infer_attention_score(
             *tensors,

@@ -21,6 +21,10 @@ def _shape(layout: str, batch: int, tokens: int, heads: int, size: int) -> tuple
     return tuple(axes[axis] for axis in layout.partition("_")[0])
 
 
+def _columns(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.cat([tensor, tensor], -1)[..., : tensor.size(-1)]
+
+
 @dataclass(frozen=True)
 class Call:
     """A call of npu_fused_infer_attention_score_v2, by what differs from one that is taken.
@@ -40,7 +44,8 @@ class Call:
     mask
         Shape and dtype of the mask.
     strided
-        Whether query is a view that is not contiguous.
+        What is a view that is not contiguous: "query" or "key", being columns of a wider tensor,
+        or "pages", with keys and values taking turns block by block.
     more
         Further arguments.
     widened
@@ -62,7 +67,7 @@ class Call:
     block: int = 0
     pages: str = "tokens first"
     mask: tuple[tuple[int, ...], torch.dtype] | None = None
-    strided: bool = False
+    strided: str = ""
     more: dict[str, Any] = field(default_factory=dict)
     widened: bool = True
 
@@ -72,8 +77,12 @@ class Call:
             self._cached(size) for size in (self.size, self.value_size or self.size, self.rope)
         )
         query = self._queries(self.size)
-        if self.strided:
-            query = torch.cat([query, query], -1)[..., : query.size(-1)]
+        if self.strided == "query":
+            query = _columns(query)
+        elif self.strided == "key":
+            key = _columns(key)
+        elif self.strided == "pages":
+            key, value = torch.stack([key, value], 1).unbind(1)
         arguments = {
             "num_query_heads": self.heads,
             "num_key_value_heads": self.kv_heads,
@@ -134,6 +143,8 @@ TAKEN = [
     Call("pages", block=128, layout="BSH"),
     Call("pages, heads first", block=128, layout="BNSD", pages="heads first"),
     Call("packed pages", layout="TND", block=16),
+    Call("strided query", layout="TND", strided="query"),
+    Call("keys and values in one page", layout="TND", block=128, strided="pages"),
     Call("packed, 64", layout="TND", heads=14, kv_heads=2, size=64),
     Call("packed, 192 and 128", layout="TND", size=192, value_size=128),
     Call("latent", layout="BNSD_NBSD", block=128, pages="heads first", **_LATENT),
@@ -147,7 +158,9 @@ TAKEN = [
 
 REFUSED = [
     Call("fp32", "float16 and bfloat16", dtype=torch.float32),
-    Call("strided query", "must be contiguous", strided=True),
+    Call("strided key", "key and value must be contiguous", strided="key"),
+    Call("strided block", "blocks of a paged cache must be contiguous", strided="key", block=128,
+         layout="BSH"),
     Call("layout", "inputLayout NTD must be one of BSH", layout="NTD"),
     Call("layout with 512", "must be one of BSH, BSND", layout="NTD_TND", **_LATENT),
     Call("layout with a rope", "must be one of BSH, BSND", layout="BSH_NBSD", rope=64),

@@ -160,6 +160,26 @@ def test_apply_rotary_pos_emb_changes_query_and_key_in_place():
     _close(k, key * cos + _rotate(key, "half") * sin)
 
 
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_apply_rotary_pos_emb_of_packed_tokens(dtype):
+    """In layout TND tensors have three dimensions."""
+    query, key = values(6, 4, 128, dtype=dtype), values(6, 2, 128, dtype=dtype, seed=1)
+    cos, sin = (values(6, 1, 128, dtype=dtype, seed=seed) for seed in (2, 3))
+    q, k = torch_npu.npu_apply_rotary_pos_emb(
+        query.npu(), key.npu(), cos.npu(), sin.npu(), layout="TND"
+    )
+    _close(q, query.float() * cos.float() + _rotate(query.float(), "half") * sin.float())
+    _close(k, key.float() * cos.float() + _rotate(key.float(), "half") * sin.float())
+
+
+@pytest.mark.parametrize(("shape", "layout"), [((6, 4, 64), "BSND"), ((1, 6, 4, 64), "TND")])
+def test_apply_rotary_pos_emb_refuses_the_dimensions_of_the_other_layout(shape, layout):
+    x = values(*shape).npu()
+    cos = x[..., :1, :].contiguous()
+    with pytest.raises(RuntimeError, match="3 dimensions in layout TND and 4 in BSND"):
+        run_and_wait(torch_npu.npu_apply_rotary_pos_emb, x, x, cos, cos, layout=layout)
+
+
 @pytest.mark.parametrize("neox", [True, False])
 def test_rope_by_position_by_its_first_name(neox):
     positions, cache = torch.tensor([0, 7, 3, 19]), _cache(20, 16)
@@ -200,6 +220,17 @@ def test_interleave_rope_leaves_the_pairs_in_halves(dtype, tokens):
     halves = x.float().unflatten(-1, (-1, 2)).transpose(-1, -2).flatten(-2)
     expected = halves * cos.float() + _rotate(halves, "half") * sin.float()
     _close(torch_npu.npu_interleave_rope(x.npu(), cos.npu(), sin.npu()), expected)
+
+
+def test_interleave_rope_reads_strided_queries():
+    """As in vLLM-Ascend's latent attention: the last 64 columns of every head."""
+    x = values(3, 4, 192, dtype=torch.bfloat16)
+    cos, sin = (values(3, 1, 1, 64, dtype=torch.bfloat16, seed=seed) for seed in (1, 2))
+    actual = torch_npu.npu_interleave_rope(
+        x.npu()[..., 128:].view(3, 4, 1, 64), cos.npu(), sin.npu()
+    )
+    halves = x[..., 128:].float().unflatten(-1, (-1, 2)).mT.flatten(-2).unsqueeze(2)
+    _close(actual, halves * cos.float() + _rotate(halves, "half") * sin.float())
 
 
 @pytest.mark.parametrize(
