@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Dropout. A mask has a bit for each element, from the lowest of each byte on, 1 for one that
-// stays.
+#include "dropout.h"
+
 #include "op.h"
 #include "random.h"
 #include "store.h"
@@ -16,12 +15,19 @@ void DrawMask(double drop, const at::Generator& generator, Tensor& mask) {
   Store(mask, (bits * BitPlaces()).sum(-1, /*keepdim=*/false, at::kByte));
 }
 
-Tensor Stays(const Tensor& mask, const Tensor& self) {
-  const auto bits = mask.flatten().unsqueeze(-1).bitwise_and(BitPlaces()).ne(0).flatten();
-  return bits.narrow(0, 0, self.numel()).view(self.sizes());
+// What stays is divided by the share that does.
+void DropOut(const Tensor& self, const Tensor& mask, double drop, Tensor& out) {
+  const double scale = drop < 1 ? 1 / (1 - drop) : 0;
+  const auto stays = DropoutStays(mask, self.numel()).view(self.sizes());
+  Store(out, at::where(stays, self * scale, at::zeros({}, self.options())));
 }
 
 }  // namespace
+
+Tensor DropoutStays(const Tensor& mask, int64_t elements) {
+  const auto bits = mask.flatten().unsqueeze(-1).bitwise_and(BitPlaces()).ne(0).flatten();
+  return bits.narrow(0, 0, elements);
+}
 
 ACLNN_OP(aclnnDropoutGenMask,
          (const Ints& /*shape*/, double drop, int64_t seed, int64_t offset, Tensor& mask)) {
@@ -36,10 +42,21 @@ ACLNN_OP(aclnnDropoutGenMaskV2Tensor,
           int64_t offset_in_graph, DType /*of drop*/, Tensor& mask)) {
   DrawMask(drop, GeneratorAt(seed, offset, offset_in_graph), mask);
 }
-// What stays is divided by the share that does.
 ACLNN_OP(aclnnDropoutDoMask, (const Tensor& self, const Tensor& mask, double drop, Tensor& out)) {
-  const double scale = drop < 1 ? 1 / (1 - drop) : 0;
-  Store(out, at::where(Stays(mask, self), self * scale, at::zeros({}, self.options())));
+  DropOut(self, mask, drop, out);
+}
+
+// Both steps in one, for 950.
+ACLNN_OP(aclnnDropoutV3, (const Tensor& self, const OptTensor& /*noise_shape: reserved*/,
+                          double drop, int64_t seed, int64_t offset, Tensor& out, Tensor& mask)) {
+  DrawMask(drop, GeneratorAt(seed, offset), mask);
+  DropOut(self, mask, drop, out);
+}
+ACLNN_OP(aclnnDropoutV3Tensor, (const Tensor& self, const OptTensor& /*noise_shape: reserved*/,
+                                double drop, const Tensor& seed, const Tensor& offset,
+                                int64_t offset_in_graph, Tensor& out, Tensor& mask)) {
+  DrawMask(drop, GeneratorAt(seed, offset, offset_in_graph), mask);
+  DropOut(self, mask, drop, out);
 }
 
 }  // namespace ascend_sim::opapi

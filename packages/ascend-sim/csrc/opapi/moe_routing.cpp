@@ -218,8 +218,49 @@ ACLNN_PLANNED_OP(aclnnMoeInitRoutingV3,
   return [routing] { Route(routing); };
 }
 
-// Quantised, with counts in int32: of the rows of every expert (countMode 2) or where they end (1)
+// The second versions, with counts of the rows of every expert (countMode 2) or where they end (1)
 // or, with dropPadMode 1, of those before any were dropped.
+static Routing SecondVersion(const Tensor& x, const Tensor& expert_idx, int64_t active_num,
+                             int64_t expert_capacity, int64_t expert_num, int64_t drop_pad_mode,
+                             int64_t count_mode, bool before_capacity, Tensor& expanded_x,
+                             Tensor& expanded_row_idx, const OptTensor& counts,
+                             const OptTensor& counts_before_capacity) {
+  Require(count_mode >= 0 && count_mode <= 2,
+          "expertTokensCountOrCumsumFlag must be 0, 1 or 2, got ", count_mode);
+  const bool drops = drop_pad_mode == 1;
+  const auto wanted = drops ? (before_capacity ? counts_before_capacity : OptTensor())
+                            : (count_mode > 0 ? counts : OptTensor());
+  return {.x = x,
+          .expert_idx = expert_idx,
+          .scale = {},
+          .offset = {},
+          .active_num = active_num,
+          .capacity = expert_capacity,
+          .experts = expert_num,
+          .drop_pad = drop_pad_mode,
+          .tokens_num_type = drops || count_mode == 2 ? kCounts : kCumulative,
+          .tokens_num_wanted = wanted.has_value(),
+          .quant_mode = kNoQuant,
+          .first_expert = 0,
+          .last_expert = expert_num,
+          .row_idx_type = 0,
+          .expanded_x = expanded_x,
+          .expanded_row_idx = expanded_row_idx,
+          .tokens_num = wanted.value_or(Tensor()),
+          .expanded_scale = {}};
+}
+ACLNN_PLANNED_OP(aclnnMoeInitRoutingV2,
+                 (const Tensor& x, const Tensor& expert_idx, int64_t active_num,
+                  int64_t expert_capacity, int64_t expert_num, int64_t drop_pad_mode,
+                  int64_t count_mode, bool before_capacity, Tensor& expanded_x,
+                  Tensor& expanded_row_idx, const OptTensor& counts,
+                  const OptTensor& counts_before_capacity)) {
+  const auto routing = SecondVersion(x, expert_idx, active_num, expert_capacity, expert_num,
+                                     drop_pad_mode, count_mode, before_capacity, expanded_x,
+                                     expanded_row_idx, counts, counts_before_capacity);
+  CheckRouting(routing);
+  return [routing] { Route(routing); };
+}
 ACLNN_PLANNED_OP(aclnnMoeInitRoutingQuantV2,
                  (const Tensor& x, const Tensor& expert_idx, const OptTensor& scale,
                   const OptTensor& offset, int64_t active_num, int64_t expert_capacity,
@@ -229,31 +270,15 @@ ACLNN_PLANNED_OP(aclnnMoeInitRoutingQuantV2,
                   const OptTensor& counts_before_capacity, const OptTensor& expanded_scale)) {
   Require(quant_mode == kStaticQuant || quant_mode == kDynamicQuant,
           "quantMode must be 0 or 1, got ", quant_mode);
-  Require(count_mode >= 0 && count_mode <= 2,
-          "expertTokensCountOrCumsumFlag must be 0, 1 or 2, got ", count_mode);
   Require(quant_mode == kStaticQuant || expanded_scale,
           "dynamicQuantScaleOut must be given with quantMode 1");
-  const bool drops = drop_pad_mode == 1;
-  const auto wanted = drops ? (before_capacity ? counts_before_capacity : OptTensor())
-                            : (count_mode > 0 ? counts : OptTensor());
-  const Routing routing{.x = x,
-                        .expert_idx = expert_idx,
-                        .scale = scale,
-                        .offset = offset,
-                        .active_num = active_num,
-                        .capacity = expert_capacity,
-                        .experts = expert_num,
-                        .drop_pad = drop_pad_mode,
-                        .tokens_num_type = drops || count_mode == 2 ? kCounts : kCumulative,
-                        .tokens_num_wanted = wanted.has_value(),
-                        .quant_mode = quant_mode,
-                        .first_expert = 0,
-                        .last_expert = expert_num,
-                        .row_idx_type = 0,
-                        .expanded_x = expanded_x,
-                        .expanded_row_idx = expanded_row_idx,
-                        .tokens_num = wanted.value_or(Tensor()),
-                        .expanded_scale = expanded_scale.value_or(Tensor())};
+  auto routing = SecondVersion(x, expert_idx, active_num, expert_capacity, expert_num,
+                               drop_pad_mode, count_mode, before_capacity, expanded_x,
+                               expanded_row_idx, counts, counts_before_capacity);
+  routing.scale = scale;
+  routing.offset = offset;
+  routing.quant_mode = quant_mode;
+  routing.expanded_scale = expanded_scale.value_or(Tensor());
   CheckRouting(routing);
   return [routing] { Route(routing); };
 }

@@ -93,7 +93,8 @@ const std::vector<OperatorLimits>& Table() {
       {"aclnnMaxPool2dWithIndicesBackward", {}, {NoDilation(6)}},
       {"aclnnMaxPool3dWithArgmax", {}, {NoDilation(4)}},
       {"aclnnAdaptiveMaxPool2dBackward", {As(1, "self", 0, 0, 3, 4)}},
-      {"aclnnAdaptiveMaxPool3dBackward", {As(1, "self", 0, 0, 4, 5)}},
+      {"aclnnAdaptiveMaxPool3dBackward",
+       {As(1, "self", 0, 0, 4, 5), Of(2, "indices", kIndices, 4, 5)}},
 
       // --- quantisation: nn/quant/*, nn/index/quant_update_scatter ---
       {"aclnnDynamicQuantV2",
@@ -103,6 +104,10 @@ const std::vector<OperatorLimits>& Table() {
       {"aclnnAscendAntiQuant", {As(2, "offset", 1)}},
       {"aclnnGroupQuant", {As(3, "offset", 1)}},
       {"aclnnSwiGluQuantV2", {Of(0, "x", kFloats, 2), Of(3, "groupIndex", kInt32, 1, 1)}},
+      // The page of the first version has fewer dimensions than the second's, for the same tensors.
+      {"aclnnDequantSwigluQuant",
+       {Of(0, "x", kHalves | kInt32, 2, 2), Of(2, "activationScale", kFloat32, 1, 7),
+        Of(3, "bias", kFloats | kInt32, 1, 2), Of(6, "groupIndex", SetOf(at::kLong), 1, 1)}},
       {"aclnnDequantSwigluQuantV2",
        {Of(0, "x", kHalves | kInt32, 2, 2), Of(6, "groupIndex", SetOf(at::kLong), 1, 1)}},
       // The page's dimensions are not those of its text and of the second version's page.
@@ -212,7 +217,7 @@ const std::vector<OperatorLimits>& Table() {
         Of(11, "cacheIndex", SetOf(at::kLong), 1, 2), Of(12, "dequantScaleX", kFloat32, 2, 2)}},
 
       // --- rotary embedding: transformer/posembedding/*, npu_mrope, npu_rotary_mul,
-      // npu_interleave_rope
+      // npu_interleave_rope, npu_apply_rotary_pos_emb (whose TND has three dimensions)
       {"aclnnRopeWithSinCosCache",
        {Of(0, "positions", kIndices, 1, 2), Of(1, "queryIn", kFloats), As(2, "keyIn", 1),
         As(3, "cosSinCache", 1, 0, 2, 2)}},
@@ -225,9 +230,11 @@ const std::vector<OperatorLimits>& Table() {
         Of(4, "rotate", kFloats, 2, 2)}},
       {"aclnnInterleaveRope", {Of(0, "x", kHalves, 4, 4)}},
       {"aclnnApplyRotaryPosEmb",
-       {As(1, "keyRef", 0, 0, 3, 4), As(2, "cos", 0, 0, 3, 4), As(3, "sin", 0, 0, 3, 4)}},
+       {Of(0, "queryRef", kFloats, 3, 4), As(1, "keyRef", 0, 0, 3, 4), As(2, "cos", 0, 0, 3, 4),
+        As(3, "sin", 0, 0, 3, 4)}},
       {"aclnnApplyRotaryPosEmbV2",
-       {As(1, "keyRef", 0, 0, 3, 4), As(2, "cos", 0, 0, 3, 4), As(3, "sin", 0, 0, 3, 4)}},
+       {Of(0, "queryRef", kFloats, 3, 4), As(1, "keyRef", 0, 0, 3, 4), As(2, "cos", 0, 0, 3, 4),
+        As(3, "sin", 0, 0, 3, 4)}},
 
       {"aclnnRotaryPositionEmbeddingGrad",
        {As(1, "cos", 0, 0, 4, 4), As(2, "sin", 0, 0, 4, 4), As(3, "xOptional", 0, 0, 4, 4)}},

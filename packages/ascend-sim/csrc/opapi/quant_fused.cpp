@@ -163,22 +163,15 @@ ACLNN_PLANNED_OP(aclnnSwiGluQuantV2,
 }
 
 // The sums of a product of int8 matrices, scaled, gated and quantised again.
-ACLNN_PLANNED_OP(aclnnDequantSwigluQuantV2,
-                 (const Tensor& x, const OptTensor& weight_scale, const OptTensor& activation_scale,
-                  const OptTensor& bias, const OptTensor& quant_scale,
-                  const OptTensor& quant_offset, const OptTensor& group_index, bool activate_left,
-                  const std::string& quant_mode, DType /*dst_type: y's own*/,
-                  const std::string& round_mode, int64_t activate_dim, int64_t swiglu_mode,
-                  double clamp_limit, double glu_alpha, double glu_bias, Tensor& y,
-                  Tensor& scale)) {
+static Work PlanDequantSwigluQuant(const Tensor& x, const OptTensor& weight_scale,
+                                   const OptTensor& activation_scale, const OptTensor& bias,
+                                   const OptTensor& quant_scale, const OptTensor& quant_offset,
+                                   const OptTensor& group_index, const std::string& quant_mode,
+                                   const Gate& gate, Tensor& y, Tensor& scale) {
   const bool dynamic = IsDynamic(quant_mode), integers = x.scalar_type() == at::kInt;
   Require(y.scalar_type() == at::kChar, "y must be int8, got ", y.scalar_type());
-  Require(round_mode == "rint", "roundMode '", round_mode, "' is not supported: 'rint' is");
   Require(x.dim() >= 2 && x.size(-1) % 2 == 0,
           "x must have 2 dimensions or more, the last of them even");
-  Require(activate_dim == -1 || activate_dim == x.dim() - 1,
-          "activateDim must be the last dimension");
-  Require(swiglu_mode >= 0 && swiglu_mode <= 2, "swigluMode must be 0, 1 or 2, got ", swiglu_mode);
   Require(integers || at::isFloatingType(x.scalar_type()),
           "x must be int32 or a floating-point tensor");
   // npu_dequant_swiglu_quant.md
@@ -192,7 +185,6 @@ ACLNN_PLANNED_OP(aclnnDequantSwigluQuantV2,
     Limit(columns <= 10496 && columns % 64 == 0, "H must be a multiple of 64, at most 10496, got ",
           columns);
   }
-  const Gate gate{activate_left, swiglu_mode, clamp_limit, glu_alpha, glu_bias};
   return [=]() mutable {
     const auto rows = x.flatten(0, -2);
     auto all = y.flatten(0, -2), scales = scale.flatten();
@@ -220,6 +212,30 @@ ACLNN_PLANNED_OP(aclnnDequantSwigluQuantV2,
       }
     }
   };
+}
+ACLNN_PLANNED_OP(aclnnDequantSwigluQuant,
+                 (const Tensor& x, const OptTensor& weight_scale, const OptTensor& activation_scale,
+                  const OptTensor& bias, const OptTensor& quant_scale,
+                  const OptTensor& quant_offset, const OptTensor& group_index, bool activate_left,
+                  const std::string& quant_mode, Tensor& y, Tensor& scale)) {
+  return PlanDequantSwigluQuant(x, weight_scale, activation_scale, bias, quant_scale, quant_offset,
+                                group_index, quant_mode, {activate_left}, y, scale);
+}
+ACLNN_PLANNED_OP(aclnnDequantSwigluQuantV2,
+                 (const Tensor& x, const OptTensor& weight_scale, const OptTensor& activation_scale,
+                  const OptTensor& bias, const OptTensor& quant_scale,
+                  const OptTensor& quant_offset, const OptTensor& group_index, bool activate_left,
+                  const std::string& quant_mode, DType /*dst_type: y's own*/,
+                  const std::string& round_mode, int64_t activate_dim, int64_t swiglu_mode,
+                  double clamp_limit, double glu_alpha, double glu_bias, Tensor& y,
+                  Tensor& scale)) {
+  Require(round_mode == "rint", "roundMode '", round_mode, "' is not supported: 'rint' is");
+  Require(activate_dim == -1 || activate_dim == x.dim() - 1,
+          "activateDim must be the last dimension");
+  Require(swiglu_mode >= 0 && swiglu_mode <= 2, "swigluMode must be 0, 1 or 2, got ", swiglu_mode);
+  const Gate gate{activate_left, swiglu_mode, clamp_limit, glu_alpha, glu_bias};
+  return PlanDequantSwigluQuant(x, weight_scale, activation_scale, bias, quant_scale, quant_offset,
+                                group_index, quant_mode, gate, y, scale);
 }
 
 }  // namespace ascend_sim::opapi

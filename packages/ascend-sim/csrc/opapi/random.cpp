@@ -51,6 +51,21 @@ ACLNN_OP(aclnnInplaceRandomWithoutFromToTensor,
          (Tensor & self, const Tensor& seed, const Tensor& offset, int64_t offset_in_graph)) {
   self.random_(GeneratorAt(seed, offset, offset_in_graph));
 }
+// What exponential_ is on 950, and there in a graph; elsewhere torch_npu makes it of uniform
+// numbers.
+ACLNN_PLANNED_OP(aclnnSimThreadExponential,
+                 (Tensor & self, int64_t count, double lambda, int64_t seed, int64_t offset)) {
+  Require(count == self.numel(), "count must be ", self.numel(), ", the elements of self, got ",
+          count);
+  Require(lambda > 0, "lambda must be positive, got ", lambda);
+  return [=]() mutable { self.exponential_(lambda, GeneratorAt(seed, offset)); };
+}
+ACLNN_PLANNED_OP(aclnnStatelessExponentialTensor,
+                 (Tensor & self, const Tensor& seed, const Tensor& offset, int64_t offset_in_graph,
+                  double lambda)) {
+  Require(lambda > 0, "lambda must be positive, got ", lambda);
+  return [=]() mutable { self.exponential_(lambda, GeneratorAt(seed, offset, offset_in_graph)); };
+}
 ACLNN_OP(aclnnInplaceBernoulli,
          (Tensor & self, const Scalar& probability, int64_t seed, int64_t offset)) {
   self.bernoulli_(probability.toDouble(), GeneratorAt(seed, offset));

@@ -4,6 +4,7 @@
 import pytest
 import torch
 import torch_npu
+from _aclnn import call
 from _oracle import FLOATS, run_and_wait, values
 
 TOKENS, HIDDEN, EXPERTS, K = 7, 16, 8, 3
@@ -50,6 +51,21 @@ def test_rows_are_expanded_in_the_order_of_their_experts(dtype):
     assert torch.equal(rows.cpu(), x[[p // K for p in places]])
     assert row_idx.cpu().tolist() == [places.index(p) for p in range(TOKENS * K)]
     assert torch.equal(counts.cpu(), torch.bincount(experts.flatten(), minlength=EXPERTS))
+
+
+@pytest.mark.parametrize("count_mode", [0, 1, 2], ids=["uncounted", "cumulative", "counts"])
+def test_rows_are_expanded_by_the_operator_of_310p(count_mode):
+    x, experts = values(TOKENS, HIDDEN, dtype=torch.float16), _experts()
+    rows = torch.zeros(TOKENS * K, HIDDEN, dtype=torch.float16).npu()
+    row_idx, counts = torch.zeros(TOKENS * K).int().npu(), torch.full((EXPERTS,), -7).int().npu()
+    options = (0, 0, EXPERTS, 0, count_mode, False)
+    call("aclnnMoeInitRoutingV2", x.npu(), experts.npu(), *options, rows, row_idx, counts, None)
+    places = _places(experts)
+    assert torch.equal(rows.cpu(), x[[p // K for p in places]])
+    assert row_idx.tolist() == [places.index(p) for p in range(TOKENS * K)]
+    per_expert = torch.bincount(experts.flatten(), minlength=EXPERTS)
+    expected = [torch.full((EXPERTS,), -7), per_expert.cumsum(0), per_expert][count_mode]
+    assert torch.equal(counts.cpu(), expected.int())
 
 
 @pytest.mark.parametrize("row_idx_type", [0, 1], ids=["gather", "scatter"])

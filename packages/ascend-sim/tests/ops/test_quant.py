@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
+from _aclnn import call
 from _integers import dynamic, int4, int8, packed_int4, rounded
 from _oracle import run_and_wait, values
 
@@ -390,6 +391,21 @@ def test_sums_are_scaled_gated_and_quantised(grouped, mode):
         a, b = a.clamp(max=7), b.clamp(-7, 7)
         gated = a * torch.sigmoid(1.702 * a) * (b + 1)
     expected, steps = dynamic(gated * smooth[owner])
+    _almost(y, expected)
+    torch.testing.assert_close(scale.cpu(), steps)
+
+
+@pytest.mark.parametrize("activate_left", [False, True])
+def test_sums_are_scaled_gated_and_quantised_by_the_operator_of_950(activate_left):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-5000, 5000, (6, 128), generator=generator, dtype=torch.int32)
+    columns, rows = values(1, 128, seed=1).abs() / 1000, values(6, 1, seed=2).abs()
+    smooth = values(1, 64, seed=3).abs() + 0.5
+    y, scale = torch.zeros(6, 64, dtype=torch.int8).npu(), torch.zeros(6).npu()
+    scales = (columns.npu(), rows.npu(), None, smooth.npu())
+    options = (None, None, activate_left, b"dynamic")
+    call("aclnnDequantSwigluQuant", x.npu(), *scales, *options, y, scale)
+    expected, steps = dynamic(_swiglu(x.float() * columns * rows, activate_left) * smooth)
     _almost(y, expected)
     torch.testing.assert_close(scale.cpu(), steps)
 

@@ -3,6 +3,8 @@
 
 import pytest
 import torch
+from _aclnn import call, refusal
+from _oracle import FLOATS
 
 SIZE = 20000
 
@@ -99,3 +101,37 @@ def test_a_graph_draws_from_its_distribution_and_anew_in_each_replay(draw, mean,
     for drawn in (first, second):
         assert drawn.mean().item() == pytest.approx(mean, rel=0.04)
         assert drawn.std().item() == pytest.approx(deviation, rel=0.04)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["numbers", "tensors"])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_950_draws_exponential_numbers_by_operators_of_its_own(dtype, late):
+    """Given seed and offset by value or, for graphs, in tensors, the numbers are the same."""
+
+    def draw(seed, rate):
+        numbers = torch.zeros(SIZE, dtype=dtype).npu()
+        if late:
+            where = (torch.tensor([seed]).npu(), torch.tensor([4]).npu(), 6)
+            call("aclnnStatelessExponentialTensor", numbers, *where, rate)
+        else:
+            call("aclnnSimThreadExponential", numbers, SIZE, rate, seed, 10)
+        return numbers.float().cpu()
+
+    numbers = draw(3, 2.0)
+    assert (numbers > 0).all()
+    assert numbers.mean().item() == pytest.approx(0.5, rel=0.04)
+    assert numbers.std().item() == pytest.approx(0.5, rel=0.04)
+    median = numbers.median().item()
+    assert median == pytest.approx(0.693 / 2, rel=0.05)
+    assert torch.equal(draw(3, 2.0), numbers)
+    assert not torch.equal(draw(4, 2.0), numbers)
+
+
+@pytest.mark.parametrize(
+    ("count", "rate", "text"),
+    [(7, 1.0, "count must be 8, the elements of self, got 7"), (8, 0.0, "lambda must be positive")],
+)
+def test_950_refuses_what_makes_no_exponential_numbers(count, rate, text):
+    status, message = refusal("aclnnSimThreadExponential", torch.zeros(8).npu(), count, rate, 0, 0)
+    assert status == 161002
+    assert text in message
