@@ -31,12 +31,21 @@ at::Tensor CausalBias(int64_t queries, int64_t keys) {
   return at::full({queries, keys}, kHidden).triu(keys - queries + 1);
 }
 
+at::Tensor BiasWhere(const at::Tensor& hidden) {
+  return at::zeros(hidden.sizes()).masked_fill_(hidden, kHidden);
+}
+
 at::Tensor HiddenBias(const at::Tensor& mask, int64_t queries, int64_t keys) {
   const auto rows = mask.size(-2);
   Require(rows >= std::min(queries, keys) && mask.size(-1) >= keys, "mask ", mask.sizes(),
           " is too small for ", queries, " queries and ", keys, " keys");
   const auto part = mask.narrow(-2, rows < keys ? 0 : keys - queries, queries).narrow(-1, 0, keys);
-  return at::zeros(part.sizes()).masked_fill_(part.ne(0), kHidden);
+  return BiasWhere(part.ne(0));
+}
+
+at::Tensor SpeculativeBias(const at::Tensor& mask, int64_t begin, int64_t queries, int64_t keys) {
+  if (!mask.defined() || mask.dim() != 2 || mask.size(1) < keys) return CausalBias(queries, keys);
+  return HiddenBias(mask.narrow(0, begin, queries), queries, keys);
 }
 
 at::Tensor GatherPages(const at::Tensor& cache, const at::Tensor& block_table, int64_t tokens) {

@@ -23,9 +23,16 @@ Attended AttendTo(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
 // -inf above the diagonal that ends in the last corner: the last query sees all keys.
 at::Tensor CausalBias(int64_t queries, int64_t keys);
 
+// -inf where `hidden`, bool.
+at::Tensor BiasWhere(const at::Tensor& hidden);
+
 // Rows of [queries, keys] of a mask that has at least as many, the last query at the last key: -inf
 // where the mask is not 0.
 at::Tensor HiddenBias(const at::Tensor& mask, int64_t queries, int64_t keys);
+
+// Of the queries from `begin` on: `mask` has a row for every query, [tokens, keys]; otherwise it is
+// the triangle that masks a prefill, or undefined, and the last query sees all keys.
+at::Tensor SpeculativeBias(const at::Tensor& mask, int64_t begin, int64_t queries, int64_t keys);
 
 // The first `tokens` tokens [tokens, heads, size] of a cache [blocks, block size, heads, size].
 at::Tensor GatherPages(const at::Tensor& cache, const at::Tensor& block_table, int64_t tokens);

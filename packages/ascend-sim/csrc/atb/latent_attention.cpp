@@ -20,6 +20,23 @@ Ints HostLengths(const HostTensor& lengths, const char* name) {
   return {values, values + flat.numel()};
 }
 
+// `mask` is what lies on the diagonal, [side, side] or [batch, side, side], not 0 where a key is
+// hidden: with no more queries and keys than that, its first rows and columns. Beyond it, earlier
+// blocks of keys are seen and later ones hidden.
+Tensor DiagonalBias(const Tensor& mask, int64_t index, int64_t queries, int64_t keys) {
+  const auto block = (mask.dim() == 3 ? mask.select(0, mask.size(0) == 1 ? 0 : index) : mask).ne(0);
+  const auto side = block.size(0);
+  auto hidden = at::arange(queries).div(side, "floor").unsqueeze(1) <
+                at::arange(keys).div(side, "floor").unsqueeze(0);
+  for (int64_t begin = 0; begin < std::min(queries, keys); begin += side) {
+    const auto rows = std::min(side, queries - begin), columns = std::min(side, keys - begin);
+    hidden.narrow(0, begin, rows)
+        .narrow(1, begin, columns)
+        .copy_(block.narrow(0, 0, rows).narrow(1, 0, columns));
+  }
+  return BiasWhere(hidden);
+}
+
 // Two estimates over different keys as the one over all of them.
 Attended Merged(const Attended& now, const Tensor& before, const Tensor& log_sum_exp_before) {
   const auto both = at::logaddexp(now.log_sum_exp, log_sum_exp_before);
@@ -36,7 +53,7 @@ Attended Merged(const Attended& now, const Tensor& before, const Tensor& log_sum
 // calc_type 2.
 ATB_FUNCTION(AtbMLA,
              (const Tensor& q_nope, const Tensor& q_rope, const Tensor& ctkv, const Tensor& k_rope,
-              const Tensor& block_tables, const HostTensor& context_lens, const OptTensor& /*mask*/,
+              const Tensor& block_tables, const HostTensor& context_lens, const OptTensor& mask,
               const OptHostTensor& query_lens, const OptTensor& qk_descale,
               const OptTensor& pv_descale, int64_t heads, float scale, int64_t kv_heads,
               int mask_type, int calc_type, int cache_mode, Tensor& out, OptTensor& lse)) {
@@ -70,7 +87,9 @@ ATB_FUNCTION(AtbMLA,
       const auto pages = block_tables[static_cast<int64_t>(i)];
       const auto v = GatherPages(ctkv, pages, lengths[i]);
       const auto k = at::cat({v, GatherPages(k_rope, pages, lengths[i])}, -1);
-      const auto bias = mask_type == 0 ? Tensor() : CausalBias(queries[i], lengths[i]);
+      const auto bias =
+          mask_type == 0 ? Tensor()
+                         : SpeculativeBias(mask.value_or(Tensor()), begin, queries[i], lengths[i]);
       const auto result = AttendTo(q.narrow(0, begin, queries[i]), k, v, scale, bias);
       out.narrow(0, begin, queries[i]).copy_(result.out);
       if (log_sum_exp) {
@@ -85,7 +104,7 @@ ATB_FUNCTION(AtbMLA,
 // unless this is the first (calc_type 1).
 ATB_FUNCTION(AtbRingMLA,
              (const Tensor& q_nope, const Tensor& q_rope, const Tensor& k_nope,
-              const Tensor& k_rope, const Tensor& value, const OptTensor& /*mask*/,
+              const Tensor& k_rope, const Tensor& value, const OptTensor& mask,
               const HostTensor& lengths, const OptTensor& before, const OptTensor& lse_before,
               int64_t heads, int64_t kv_heads, float scale, int /*kernel_type*/, int mask_type,
               int /*input_layout*/, int calc_type, Tensor& out, Tensor& lse)) {
@@ -105,6 +124,12 @@ ATB_FUNCTION(AtbRingMLA,
   const Ints keys(numbers.end() - batch, numbers.end());
   RequireCover(queries, q_nope.size(0), "seqlen");
   RequireCover(keys, k_nope.size(0), "seqlen of the keys");
+  const bool masked = mask_type != 0;
+  Require(!masked || (mask &&
+                      (mask->dim() == 2 ||
+                       (mask->dim() == 3 && (mask->size(0) == 1 || mask->size(0) == batch))) &&
+                      mask->size(-1) == mask->size(-2) && mask->size(-1) > 0),
+          "mask must be [side, side] or [batch, side, side] with mask_type_triu");
   const bool first = calc_type == 1;
   Require(first || (before && lse_before),
           "pre_out and prev_lse must be given unless calc_type is "
@@ -114,7 +139,7 @@ ATB_FUNCTION(AtbRingMLA,
     int64_t row = 0, column = 0;
     for (int64_t i = 0; i < batch; ++i) {
       const auto own = [&](const Tensor& tensor) { return tensor.narrow(0, row, queries[i]); };
-      const auto bias = mask_type == 0 ? Tensor() : CausalBias(queries[i], keys[i]);
+      const auto bias = masked ? DiagonalBias(*mask, i, queries[i], keys[i]) : Tensor();
       auto result = AttendTo(own(q), k.narrow(0, column, keys[i]), value.narrow(0, column, keys[i]),
                              scale, bias);
       if (!first) result = Merged(result, own(*before), lse_before->narrow(1, row, queries[i]));

@@ -32,11 +32,8 @@ Tensor BiasOf(int mask_type, const Tensor& mask, int64_t index, int64_t begin, i
   switch (mask_type) {
     case Param::kAlibi:  // [tokens, heads, 1, keys] or [tokens, 1, keys], added as it is
       return mask.select(0, mask.size(0) == 1 ? 0 : index).narrow(-1, 0, keys).to(at::kFloat);
-    case Param::kSpec: {
-      // [tokens, keys]: a row for every query; otherwise the triangle that masks a prefill.
-      if (mask.dim() != 2 || mask.size(1) < keys) return CausalBias(queries, keys);
-      return HiddenBias(mask.narrow(0, begin, queries), queries, keys);
-    }
+    case Param::kSpec:
+      return SpeculativeBias(mask, begin, queries, keys);
     case Param::kNormCompress:
       return CausalBias(queries, keys);
     default:

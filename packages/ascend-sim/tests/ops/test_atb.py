@@ -390,6 +390,64 @@ def test_ring_attention_with_a_triangle():
     _close(out, _attention(q, k, value, 0.2, hidden=_above(9, 9)))
 
 
+@pytest.mark.parametrize(("queries", "keys"), [(2, 4), (9, 3), (700, 600)])
+@pytest.mark.parametrize("each", [False, True], ids=["one mask", "a mask each"])
+def test_ring_attention_hides_what_its_mask_hides(queries, keys, each):
+    """As op-plugin's test has it, query i sees keys 0 to i, however many keys there are."""
+    nope, rope = _latent(2 * queries, torch.float16)
+    k_nope, k_rope = _latent(2 * keys, torch.float16, seed=5)
+    value = values(2 * keys, 2, 32, dtype=torch.float16, seed=9)
+    mask = torch.full((512, 512), -10000.0, dtype=torch.float16).triu(1)
+    out, lse = torch_npu.atb.npu_ring_mla(
+        *(t.npu() for t in (nope, rope, k_nope, k_rope, value)),
+        (mask.expand(2, 512, 512).contiguous() if each else mask).npu(),
+        torch.tensor([[queries] * 2, [keys] * 2], dtype=torch.int32), 2, 2,
+        qk_scale=0.2, mask_type="mask_type_triu",
+    )  # fmt: skip
+    q, k = torch.cat([nope, rope], -1), torch.cat([k_nope, k_rope], -1)
+    hidden = torch.ones(queries, keys, dtype=torch.bool).triu(1)
+    for i in range(2):
+        rows, columns = slice(i * queries, (i + 1) * queries), slice(i * keys, (i + 1) * keys)
+        _close(out[rows], _attention(q[rows], k[columns], value[columns], 0.2, hidden=hidden))
+        scores = torch.einsum("qhd,khd->hqk", q[rows].float(), k[columns].float()) * 0.2
+        expected = scores.masked_fill(hidden, float("-inf")).logsumexp(-1)
+        torch.testing.assert_close(lse[:, rows].cpu(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_ring_attention_reads_a_mask_that_is_no_triangle():
+    nope, rope = _latent(3, torch.bfloat16)
+    k_nope, k_rope = _latent(5, torch.bfloat16, seed=5)
+    value = values(5, 2, 32, dtype=torch.bfloat16, seed=9)
+    hidden = torch.tensor([[0, 1, 1, 0, 1], [0, 0, 0, 0, 1], [1, 1, 1, 1, 0]]).bool()
+    mask = torch.zeros(512, 512, dtype=torch.bfloat16)
+    mask[:3, :5] = hidden.bfloat16()
+    out, _ = torch_npu.atb.npu_ring_mla(
+        *(t.npu() for t in (nope, rope, k_nope, k_rope, value, mask)),
+        torch.tensor([[3], [5]], dtype=torch.int32), 2, 2,
+        qk_scale=0.2, mask_type="mask_type_triu",
+    )  # fmt: skip
+    q, k = torch.cat([nope, rope], -1), torch.cat([k_nope, k_rope], -1)
+    _close(out, _attention(q, k, value, 0.2, hidden=hidden))
+
+
+def test_latent_attention_reads_a_mask_with_a_row_for_every_query():
+    pages = _Pages([20, 33], 1, 40, 1, torch.float16)
+    nope, rope = _latent(5, torch.float16)
+    q = torch.cat([nope, rope], -1)
+    hidden = torch.rand(5, 33, generator=torch.Generator().manual_seed(1)) > 0.5
+    hidden[:, 0] = False
+    out = torch_npu.atb.npu_multi_head_latent_attention(
+        nope.npu(), rope.npu(), pages.key[..., :32].contiguous().npu(),
+        pages.key[..., 32:].contiguous().npu(), pages.table.npu(), pages.lengths, 2, 0.2, 1,
+        mask=(hidden * -10000.0).half().npu(), qseqlen=[2, 3], mask_type="mask_type_spec",
+        calc_type="calc_type_spec",
+    )  # fmt: skip
+    for i, (begin, end) in enumerate([(0, 2), (2, 5)]):
+        keys = pages.sequence(pages.key, i)
+        part = hidden[begin:end, : pages.lengths[i]]
+        _close(out[begin:end], _attention(q[begin:end], keys, keys[..., :32], 0.2, hidden=part))
+
+
 def test_self_attention_to_a_paged_prefix():
     lengths, queries = [24, 9], [5, 9]
     pages = _Pages(lengths, 2, 16, 16, torch.float16)
