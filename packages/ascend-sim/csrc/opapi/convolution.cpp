@@ -4,6 +4,7 @@
 #include "cube.h"
 #include "op.h"
 #include "store.h"
+#include "wide.h"
 
 namespace ascend_sim::opapi {
 namespace {
@@ -101,7 +102,7 @@ ACLNN_OP(aclnnIm2col, (const Tensor& self, const Ints& kernel_size, const Ints& 
 ACLNN_OP(aclnnIm2colBackward,
          (const Tensor& grad, const Ints& input_size, const Ints& kernel_size, const Ints& dilation,
           const Ints& padding, const Ints& stride, Tensor& grad_input)) {
-  Store(grad_input, at::col2im(grad, input_size, kernel_size, dilation, padding, stride));
+  Store(grad_input, at::col2im(Wide(grad), input_size, kernel_size, dilation, padding, stride));
 }
 
 }  // namespace ascend_sim::opapi

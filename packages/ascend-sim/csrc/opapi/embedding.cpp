@@ -4,6 +4,7 @@
 #include "op.h"
 #include "places.h"
 #include "store.h"
+#include "wide.h"
 
 namespace ascend_sim::opapi {
 
@@ -24,7 +25,7 @@ ACLNN_OP(aclnnEmbeddingBag,
 ACLNN_OP(aclnnEmbeddingDenseBackward,
          (const Tensor& grad, const Tensor& indices, int64_t num_weights, int64_t padding_idx,
           bool scale_grad_by_freq, Tensor& out)) {
-  Store(out, at::embedding_dense_backward(grad, PlacesAmong(num_weights, indices, "indices"),
+  Store(out, at::embedding_dense_backward(Wide(grad), PlacesAmong(num_weights, indices, "indices"),
                                           num_weights, padding_idx, scale_grad_by_freq));
 }
 ACLNN_OP(aclnnEmbeddingRenorm,

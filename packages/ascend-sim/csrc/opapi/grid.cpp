@@ -3,6 +3,7 @@
 // Sampling of planes and volumes at the points of a grid.
 #include "op.h"
 #include "store.h"
+#include "wide.h"
 
 namespace ascend_sim::opapi {
 
@@ -11,19 +12,20 @@ ACLNN_OP(aclnnAffineGrid,
   Store(out, at::affine_grid_generator(theta, size, align_corners));
 }
 
-#define GRID_SAMPLER(Name, function)                                                             \
-  ACLNN_OP(aclnn##Name, (const Tensor& input, const Tensor& grid, int64_t interpolation,         \
-                         int64_t padding, bool align_corners, Tensor& out)) {                    \
-    Store(out, at::function(input, grid, interpolation, padding, align_corners));                \
-  }                                                                                              \
-  ACLNN_OP(aclnn##Name##Backward,                                                                \
-           (const Tensor& grad, const Tensor& input, const Tensor& grid, int64_t interpolation,  \
-            int64_t padding, bool align_corners, const Bools& wanted, OptTensor& grad_input,     \
-            OptTensor& grad_grid)) {                                                             \
-    auto [by_input, by_grid] = at::function##_backward(                                          \
-        grad, input, grid, interpolation, padding, align_corners, {wanted.at(0), wanted.at(1)}); \
-    StoreIf(wanted[0], grad_input, by_input);                                                    \
-    StoreIf(wanted[1], grad_grid, by_grid);                                                      \
+#define GRID_SAMPLER(Name, function)                                                            \
+  ACLNN_OP(aclnn##Name, (const Tensor& input, const Tensor& grid, int64_t interpolation,        \
+                         int64_t padding, bool align_corners, Tensor& out)) {                   \
+    Store(out, at::function(input, grid, interpolation, padding, align_corners));               \
+  }                                                                                             \
+  ACLNN_OP(aclnn##Name##Backward,                                                               \
+           (const Tensor& grad, const Tensor& input, const Tensor& grid, int64_t interpolation, \
+            int64_t padding, bool align_corners, const Bools& wanted, OptTensor& grad_input,    \
+            OptTensor& grad_grid)) {                                                            \
+    auto [by_input, by_grid] =                                                                  \
+        at::function##_backward(Wide(grad), Wide(input), Wide(grid), interpolation, padding,    \
+                                align_corners, {wanted.at(0), wanted.at(1)});                   \
+    StoreIf(wanted[0], grad_input, by_input);                                                   \
+    StoreIf(wanted[1], grad_grid, by_grid);                                                     \
   }
 
 GRID_SAMPLER(GridSampler2D, grid_sampler_2d)

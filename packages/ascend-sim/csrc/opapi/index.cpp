@@ -3,6 +3,7 @@
 // Indexing: gather, scatter, index_put, masks, and lookups.
 #include "op.h"
 #include "store.h"
+#include "wide.h"
 
 namespace ascend_sim::opapi {
 namespace {
@@ -68,16 +69,29 @@ template <class Source>
 void ScatterInto(Tensor& out, int64_t dim, const Tensor& index, const Source& src,
                  int64_t reduction) {
   const auto reduce = ScatterReduction(reduction);
-  if (reduce) {
-    out.scatter_(dim, index, src, *reduce);
-  } else {
+  if (!reduce) {
     out.scatter_(dim, index, src);
+    return;
   }
+  Accumulate(out, [&](Tensor& sums) {
+    if constexpr (std::is_same_v<Source, Tensor>) {
+      sums.scatter_(dim, index, src.to(sums.scalar_type()), *reduce);
+    } else {
+      sums.scatter_(dim, index, src, *reduce);
+    }
+  });
 }
 
 // Outputs that start as a copy of an input, unless they already are that input.
 void StartAs(Tensor& out, const Tensor& self) {
   if (out.data_ptr() != self.data_ptr()) Store(out, self);
+}
+
+void AddRows(Tensor& out, int64_t dim, const Tensor& index, const Tensor& source,
+             const Scalar& alpha) {
+  Accumulate(out, [&](Tensor& sums) {
+    sums.index_add_(dim, index, source.to(sums.scalar_type()), alpha);
+  });
 }
 
 Tensor IndexTensor(const Ints& values) { return at::tensor(values, at::kLong); }
@@ -95,7 +109,13 @@ ACLNN_OP(aclnnIndexPutImpl, (Tensor & self, const Tensors& indices, const Tensor
                              bool accumulate, bool unsafe)) {
   const auto list = IndexList(self, indices);
   if (values.numel() == 0 || SelectsNothing(list)) return;
-  at::_index_put_impl_(self, list, values, accumulate, unsafe);
+  if (!accumulate) {
+    at::_index_put_impl_(self, list, values, accumulate, unsafe);
+    return;
+  }
+  Accumulate(self, [&](Tensor& sums) {
+    at::_index_put_impl_(sums, list, values.to(sums.scalar_type()), accumulate, unsafe);
+  });
 }
 
 // --- one index dimension
@@ -117,18 +137,24 @@ ACLNN_OP(aclnnTake, (const Tensor& self, const Tensor& index, Tensor& out)) {
 }
 ACLNN_OP(aclnnInplacePut,
          (Tensor & self, const Tensor& index, const Tensor& source, bool accumulate)) {
-  self.put_(index.to(at::kLong), source, accumulate);
+  const auto places = index.to(at::kLong);
+  if (!accumulate) {
+    self.put_(places, source);
+    return;
+  }
+  Accumulate(self,
+             [&](Tensor& sums) { sums.put_(places, source.to(sums.scalar_type()), accumulate); });
 }
 ACLNN_OP(aclnnIndexAdd, (const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
                          const Scalar& alpha, Tensor& out)) {
   StartAs(out, self);
-  out.index_add_(dim, index, source, alpha);
+  AddRows(out, dim, index, source, alpha);
 }
 ACLNN_OP(aclnnIndexAddV2,
          (const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
           const Scalar& alpha, int64_t /*mode*/, Tensor& out)) {
   StartAs(out, self);
-  out.index_add_(dim, index, source, alpha);
+  AddRows(out, dim, index, source, alpha);
 }
 ACLNN_OP(aclnnIndexCopy, (const Tensor& self, int64_t dim, const Tensor& index,
                           const Tensor& source, Tensor& out)) {

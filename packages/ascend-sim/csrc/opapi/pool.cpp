@@ -4,6 +4,7 @@
 #include "op.h"
 #include "places.h"
 #include "store.h"
+#include "wide.h"
 
 namespace ascend_sim::opapi {
 namespace {
@@ -16,11 +17,6 @@ std::optional<int64_t> Divisor(int64_t value) {
 // An empty stride means the kernel's own size.
 const Ints& StrideOr(const Ints& stride, const Ints& kernel) {
   return stride.empty() ? kernel : stride;
-}
-
-// ATen has averages of volumes in float32 and float64 only.
-Tensor Wide(const Tensor& tensor) {
-  return tensor.to(at::promote_types(tensor.scalar_type(), at::kFloat));
 }
 
 // A side of a list that holds one value for both, or one for each.
@@ -80,8 +76,9 @@ ACLNN_OP(aclnnAvgPool2dBackward,
          (const Tensor& grad, const Tensor& self, const Ints& kernel, const Ints& stride,
           const Ints& padding, bool ceil_mode, bool count_include_pad, int64_t divisor,
           int8_t /*cube_math_type*/, Tensor& grad_input)) {
-  Store(grad_input, at::avg_pool2d_backward(grad, self, kernel, StrideOr(stride, kernel), padding,
-                                            ceil_mode, count_include_pad, Divisor(divisor)));
+  Store(grad_input,
+        at::avg_pool2d_backward(Wide(grad), Wide(self), kernel, StrideOr(stride, kernel), padding,
+                                ceil_mode, count_include_pad, Divisor(divisor)));
 }
 ACLNN_OP(aclnnAvgPool3d,
          (const Tensor& self, const Ints& kernel, const Ints& stride, const Ints& padding,
@@ -112,7 +109,7 @@ ACLNN_OP(aclnnAdaptiveAvgPool2d, (const Tensor& self, const Ints& output_size, T
 ACLNN_OP(aclnnAdaptiveAvgPool2dBackward,
          (const Tensor& grad, const Tensor& self, Tensor& grad_input)) {
   RequireGradientOf(self, grad, 2);
-  Store(grad_input, at::_adaptive_avg_pool2d_backward(grad, self));
+  Store(grad_input, at::_adaptive_avg_pool2d_backward(Wide(grad), Wide(self)));
 }
 ACLNN_OP(aclnnAdaptiveAvgPool3d, (const Tensor& self, const Ints& output_size, Tensor& out)) {
   Store(out, at::adaptive_avg_pool3d(self, output_size));
@@ -120,7 +117,7 @@ ACLNN_OP(aclnnAdaptiveAvgPool3d, (const Tensor& self, const Ints& output_size, T
 ACLNN_OP(aclnnAdaptiveAvgPool3dBackward,
          (const Tensor& grad, const Tensor& self, Tensor& grad_input)) {
   RequireGradientOf(self, grad, 3);
-  Store(grad_input, at::_adaptive_avg_pool3d_backward(grad, self));
+  Store(grad_input, at::_adaptive_avg_pool3d_backward(Wide(grad), Wide(self)));
 }
 
 // --- maxima
@@ -147,8 +144,8 @@ ACLNN_OP(aclnnMaxPool2dWithMaskBackward,
   const auto indices =
       WindowMask{kernel, stride, padding, dilation}.Indices(mask, grad.sizes(), self.size(-1));
   Store(grad_input, at::max_pool2d_with_indices_backward(
-                        grad, self, kernel, StrideOr(stride, kernel), padding, dilation, ceil_mode,
-                        PlacesAmong(PlaneOf(self, 2), indices, "the maxima of mask")));
+                        Wide(grad), Wide(self), kernel, StrideOr(stride, kernel), padding, dilation,
+                        ceil_mode, PlacesAmong(PlaneOf(self, 2), indices, "the maxima of mask")));
 }
 ACLNN_OP(aclnnMaxPool2dWithIndices,
          (const Tensor& self, const Ints& kernel, const Ints& stride, const Ints& padding,
@@ -161,8 +158,8 @@ ACLNN_OP(aclnnMaxPool2dWithIndicesBackward,
           const Ints& stride, const Ints& padding, const Ints& dilation, bool ceil_mode,
           Tensor& grad_input)) {
   Store(grad_input, at::max_pool2d_with_indices_backward(
-                        grad, self, kernel, StrideOr(stride, kernel), padding, dilation, ceil_mode,
-                        PlacesAmong(PlaneOf(self, 2), indices, "indices")));
+                        Wide(grad), Wide(self), kernel, StrideOr(stride, kernel), padding, dilation,
+                        ceil_mode, PlacesAmong(PlaneOf(self, 2), indices, "indices")));
 }
 ACLNN_OP(aclnnMaxPool3dWithArgmax,
          (const Tensor& self, const Ints& kernel, const Ints& stride, const Ints& padding,
@@ -179,7 +176,7 @@ ACLNN_OP(aclnnAdaptiveMaxPool2dBackward,
   RequireGradientOf(self, grad, 2);
   Require(indices.sizes() == grad.sizes(), "indices must have gradOutput's shape");
   Store(grad_input, at::adaptive_max_pool2d_backward(
-                        grad, self, PlacesAmong(PlaneOf(self, 2), indices, "indices")));
+                        Wide(grad), Wide(self), PlacesAmong(PlaneOf(self, 2), indices, "indices")));
 }
 ACLNN_OP(aclnnAdaptiveMaxPool3d,
          (const Tensor& self, const Ints& output_size, Tensor& out, Tensor& indices)) {
@@ -190,7 +187,7 @@ ACLNN_OP(aclnnAdaptiveMaxPool3dBackward,
   RequireGradientOf(self, grad, 3);
   Require(indices.sizes() == grad.sizes(), "indices must have gradOutput's shape");
   Store(grad_input, at::adaptive_max_pool3d_backward(
-                        grad, self, PlacesAmong(PlaneOf(self, 3), indices, "indices")));
+                        Wide(grad), Wide(self), PlacesAmong(PlaneOf(self, 3), indices, "indices")));
 }
 
 }  // namespace ascend_sim::opapi

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Reductions, scans, and softmax. An empty list of dimensions means all of them.
+#include <ATen/OpMathType.h>
+
 #include "op.h"
 #include "store.h"
 
@@ -85,12 +87,12 @@ ACLNN_OP(aclnnAll, (const Tensor& self, const Ints& dims, bool keepdim, Tensor& 
 ACLNN_OP(aclnnAny, (const Tensor& self, const Ints& dims, bool keepdim, Tensor& out)) {
   Store(out, at::any(self, DimsOrAll(dims), keepdim));
 }
-ACLNN_OP(aclnnProd, (const Tensor& self, DType dtype, Tensor& out)) {
-  Store(out, at::prod(self, dtype.get()));
+ACLNN_OP(aclnnProd, (const Tensor& self, DType /*of out*/, Tensor& out)) {
+  Store(out, at::prod(self, at::toOpMathType(out.scalar_type())));
 }
 ACLNN_OP(aclnnProdDim,
          (const Tensor& self, int64_t dim, bool keepdim, DType /*of out*/, Tensor& out)) {
-  at::prod_out(out, self, dim, keepdim, out.scalar_type());
+  Store(out, at::prod(self, dim, keepdim, at::toOpMathType(out.scalar_type())));
 }
 ACLNN_OP(aclnnTrace, (const Tensor& self, Tensor& out)) { Store(out, at::trace(self)); }
 

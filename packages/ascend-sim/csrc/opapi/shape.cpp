@@ -7,6 +7,7 @@
 
 #include "op.h"
 #include "store.h"
+#include "wide.h"
 
 namespace ascend_sim::opapi {
 
@@ -128,16 +129,18 @@ void RequirePadding(const Tensor& self, const Ints& padding, int64_t dimensions,
   }
 }
 
-#define PAD(Name, function, dimensions, reflects)                                              \
-  ACLNN_PLANNED_OP(aclnn##Name, (const Tensor& self, const Ints& padding, Tensor& out)) {      \
-    RequirePadding(self, padding, dimensions, reflects);                                       \
-    return [=]() mutable { at::function##_out(out, self, padding); };                          \
-  }                                                                                            \
-  ACLNN_PLANNED_OP(aclnn##Name##Backward, (const Tensor& grad, const Tensor& self,             \
-                                           const Ints& padding, Tensor& grad_input)) {         \
-    RequirePadding(self, padding, dimensions, reflects);                                       \
-    Require(grad.dim() == self.dim(), "gradOutput must have as many dimensions as self");      \
-    return [=]() mutable { Store(grad_input, at::function##_backward(grad, self, padding)); }; \
+#define PAD(Name, function, dimensions, reflects)                                         \
+  ACLNN_PLANNED_OP(aclnn##Name, (const Tensor& self, const Ints& padding, Tensor& out)) { \
+    RequirePadding(self, padding, dimensions, reflects);                                  \
+    return [=]() mutable { at::function##_out(out, self, padding); };                     \
+  }                                                                                       \
+  ACLNN_PLANNED_OP(aclnn##Name##Backward, (const Tensor& grad, const Tensor& self,        \
+                                           const Ints& padding, Tensor& grad_input)) {    \
+    RequirePadding(self, padding, dimensions, reflects);                                  \
+    Require(grad.dim() == self.dim(), "gradOutput must have as many dimensions as self"); \
+    return [=]() mutable {                                                                \
+      Store(grad_input, at::function##_backward(Wide(grad), Wide(self), padding));        \
+    };                                                                                    \
   }
 
 PAD(ReflectionPad1d, reflection_pad1d, 1, /*reflects=*/true)
@@ -152,7 +155,7 @@ ACLNN_OP(aclnnChannelShuffle, (const Tensor& self, int64_t groups, Tensor& out))
 }
 ACLNN_OP(aclnnUnfoldGrad, (const Tensor& grad, const Ints& input_size, int64_t dim, int64_t size,
                            int64_t step, Tensor& grad_input)) {
-  Store(grad_input, at::unfold_backward(grad, input_size, dim, size, step));
+  Store(grad_input, at::unfold_backward(Wide(grad), input_size, dim, size, step));
 }
 
 // --- repetition of elements

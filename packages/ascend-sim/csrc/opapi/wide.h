@@ -19,4 +19,14 @@ inline std::optional<at::Tensor> Wide(const std::optional<at::Tensor>& tensor) {
   return tensor ? std::optional(Wide(*tensor)) : std::nullopt;
 }
 
+// Lets `add` add to `self`, of half precision to a copy in float32 that is rounded once.
+template <class Add>
+void Accumulate(at::Tensor& self, Add&& add) {
+  const auto type = at::toOpMathType(self.scalar_type());
+  if (type == self.scalar_type()) return add(self);
+  auto sums = self.to(type);
+  add(sums);
+  self.copy_(sums);
+}
+
 }  // namespace ascend_sim::opapi
