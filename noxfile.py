@@ -345,9 +345,8 @@ _pip_has_torch: dict[tuple[str, object], bool] = {}
 def _install_torch(session: nox.Session, python: str, requirements: Iterable[str]) -> None:
     """Install the pinned torch among them from PyTorch's index, unless pip finds it by itself."""
     (torch,) = (r for r in requirements if r.startswith("torch=="))
-    if any(
-        Path(python).parents[1].glob(f"lib/*/site-packages/{torch.replace('==', '-')}.dist-info")
-    ):
+    installed = f"lib/*/site-packages/{torch.replace('==', '-')}.dist-info"
+    if any(Path(python).parents[1].glob(installed)):
         return  # in an environment that is used again
     question = (torch, session.python)
     if question not in _pip_has_torch:
