@@ -8,18 +8,8 @@ from pathlib import Path
 
 import pytest
 from acl_abi import NoKernelLauncherError
-from acl_fixtures import (
-    _runtime,
-    acl,
-    chosen_device,
-    library,
-    process,
-    program,
-    software_queues,
-)
+from acl_fixtures import *  # noqa: F403
 from rules import cases
-
-__all__ = ["_runtime", "acl", "chosen_device", "library", "process", "program", "software_queues"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
