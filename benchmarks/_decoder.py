@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Greedy decoding of a Qwen3 in plain PyTorch on the CPU: the baseline, with nothing to save.
+"""Greedy decoding of a Qwen3 in plain PyTorch: on the CPU the baseline, with nothing to save.
 
 No modules, no masks, a static KV cache, and requests of equal length, so that a step is hardly more
 than the kernels of the model.
@@ -26,20 +26,22 @@ class Decoder:
         Requests, all at the same position.
     length
         Positions that the cache holds.
+    device
+        Where it runs.
     """
 
-    def __init__(self, folder: Path, batch: int, length: int) -> None:
+    def __init__(self, folder: Path, batch: int, length: int, device: str = "cpu") -> None:
         self._config: Qwen3Config = AutoConfig.from_pretrained(folder)
-        self._weights = load_file(folder / "model.safetensors")
+        self._weights = load_file(folder / "model.safetensors", device)
         self._batch = batch
         heads, size = self._config.num_key_value_heads, self._config.head_dim
         self._cache = torch.zeros(
-            2, self._config.num_hidden_layers, batch, heads, length, size, dtype=torch.float32
+            2, self._config.num_hidden_layers, batch, heads, length, size, device=device
         )
         theta = self._config.rope_parameters["rope_theta"]
         frequencies = theta ** (-torch.arange(0, size, 2, dtype=torch.float32) / size)
         angles = torch.outer(torch.arange(length), frequencies).repeat(1, 2)
-        self._cos, self._sin = angles.cos(), angles.sin()
+        self._cos, self._sin = angles.cos().to(device), angles.sin().to(device)
 
     def step(self, tokens: torch.Tensor, position: int) -> torch.Tensor:
         """Take one token of each request, ``[batch]``, and return the next ones."""

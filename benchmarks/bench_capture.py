@@ -3,6 +3,9 @@
 
 A capture runs the model's Python code once, so it cannot be faster than the host part of an eager
 forward; what it takes beyond that is the price of a graph. compute=off: host time only.
+
+The second table says how much of it goes into noting which memory the graph must keep alive: the
+same capture with and without it, in turn. Goal: less than a tenth.
 """
 
 from _case import Case
@@ -36,6 +39,12 @@ def main() -> None:
                 }
             )
     report(f"Capture time, sizes {', '.join(map(str, SIZES))}, compute=off", rows, args.json)
+
+    rows = []
+    for layers in args.layers:
+        case = Case(layers=layers, hidden=64, compute="off", rounds=40)
+        rows.append({"layers": layers, **case.run("_collecting.py")})
+    report("Noting the touched memory, in processor time of a capture", rows, args.json)
 
 
 if __name__ == "__main__":

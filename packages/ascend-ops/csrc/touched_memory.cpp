@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "touched_memory.h"
 
+#include <c10/core/impl/TorchDispatchModeTLS.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
 #include <utility>
 
 namespace ascend_ops {
@@ -27,6 +32,12 @@ void for_each_tensor(const c10::IValue& value, const Visit& visit) {
   } else if (value.isTuple()) {
     for (const auto& item : value.toTupleRef().elements()) for_each_tensor(item, visit);
   }
+}
+
+bool is_of_torch(std::string_view name) {
+  constexpr std::array<std::string_view, 4> libraries{"aten::", "prim::", "prims::", "npu::"};
+  return std::any_of(libraries.begin(), libraries.end(),
+                     [&](std::string_view library) { return name.starts_with(library); });
 }
 
 int64_t as_integer(const void* address) { return reinterpret_cast<int64_t>(address); }
@@ -61,11 +72,12 @@ void TouchedMemory::start() {
 void TouchedMemory::stop() {
   if (observer != this) return;
   at::removeCallback(callback_);
+  at::enableRecordFunction(true);
   observer = nullptr;
   // What operators reached for by themselves and is still there now belongs to somebody.
   for (auto& [address, weak] : seen_inside_) {
     auto storage = weak.lock();
-    if (storage && made_.count(address) == 0) kept_.try_emplace(address, std::move(storage));
+    if (storage && made_.count(address) == 0) kept_.emplace(address, std::move(storage));
   }
   seen_inside_.clear();
 }
@@ -88,36 +100,44 @@ bool TouchedMemory::wrote(const at::Tensor& tensor) const {
 }
 
 void TouchedMemory::begin(const at::RecordFunction& operation) {
-  const auto& writes = writes_of(operation);
+  const auto& op = operator_of(operation);
+  bool in_python = c10::impl::TorchDispatchModeTLS::any_modes_set();
   std::size_t position = 0;
   for (const auto& input : operation.inputs()) {
-    const bool written = position < writes.size() && writes[position];
+    const bool written = position < op.writes.size() && op.writes[position];
     ++position;
-    for_each_tensor(input, [&](const at::Tensor& tensor) { note_input(tensor, written); });
+    for_each_tensor(input, [&](const at::Tensor& tensor) {
+      in_python = in_python || tensor.key_set().has(c10::DispatchKey::Python);
+      note_input(tensor, written);
+    });
   }
   ++depth_;
+  if (op.closed && !in_python) at::enableRecordFunction(false);
 }
 
 void TouchedMemory::end(const at::RecordFunction& operation) {
+  at::enableRecordFunction(true);
   if (depth_ > 0) --depth_;
   for (const auto& output : operation.outputs()) {
     for_each_tensor(output, [&](const at::Tensor& tensor) { note_output(tensor); });
   }
 }
 
-const std::vector<bool>& TouchedMemory::writes_of(const at::RecordFunction& operation) {
-  std::string key = operation.name();
-  key.append(1, '.').append(operation.overload_name());
-  const auto known = writes_by_operator_.find(key);
-  if (known != writes_by_operator_.end()) return known->second;
-  std::vector<bool> writes;
+const TouchedMemory::Operator& TouchedMemory::operator_of(const at::RecordFunction& operation) {
+  const char* name = operation.name();
+  const char* overload = operation.overload_name();
+  auto& known = operators_[name];
+  // A range that is no operator has a name of its own, at an address that others may get later.
+  if (!known.name.empty() && known.name == name && known.overload == overload) return known;
+  known = Operator{name, overload, {}, false};
   if (const auto schema = operation.operator_schema()) {
     for (const auto& argument : schema->arguments()) {
       const auto* alias = argument.alias_info();
-      writes.push_back(alias != nullptr && alias->isWrite());
+      known.writes.push_back(alias != nullptr && alias->isWrite());
     }
+    known.closed = is_of_torch(known.name) && in_python_.count(known.name) == 0;
   }
-  return writes_by_operator_.emplace(std::move(key), std::move(writes)).first->second;
+  return known;
 }
 
 void TouchedMemory::note_input(const at::Tensor& tensor, bool written) {
@@ -126,10 +146,10 @@ void TouchedMemory::note_input(const at::Tensor& tensor, bool written) {
   if (written) written_.insert(address);
   if (made_.count(address) != 0) return;
   if (depth_ == 0) {
-    kept_.try_emplace(address, tensor.storage());
-  } else if (kept_.count(address) == 0) {
+    if (kept_.count(address) == 0) kept_.emplace(address, tensor.storage());
+  } else if (kept_.count(address) == 0 && seen_inside_.count(address) == 0) {
     // It may be scratch memory of the operator: holding it would keep others from using it again.
-    seen_inside_.try_emplace(address, tensor.storage().getWeakStorageImpl());
+    seen_inside_.emplace(address, tensor.storage().getWeakStorageImpl());
   }
 }
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -197,9 +198,10 @@ class Graph:
             self._pool.order_replay_on(_native.current_stream())
             self._counts.replays += 1
             if self._updater is None:
-                native.replay()
+                _native.replay(native)
             else:
-                self._counts.updates += self._updater.replay(native.replay)
+                execute = partial(_native.replay, native)
+                self._counts.updates += self._updater.replay(execute)
         finally:
             self._busy.release()
         return self._outputs

@@ -21,6 +21,7 @@ __all__ = [
     "launch_blocks",
     "npu",
     "release_pool",
+    "replay",
     "set_stream",
     "task_queue_level",
     "update_begin",
@@ -39,6 +40,8 @@ group_begin: Any = torch_npu._C._graph_task_group_begin
 group_end: Any = torch_npu._C._graph_task_group_end
 update_begin: Any = torch_npu._C._graph_task_update_begin
 update_end: Any = torch_npu._C._graph_task_update_end
+# NPUGraph.replay prepares a line of its log, which doubles what a replay costs.
+replay: Any = torch_npu._C._NPUGraph.replay
 
 
 def current_stream() -> Any:

@@ -58,6 +58,8 @@ class MemoryPool:
     def order_replay_on(self, stream: Any) -> None:
         """Make `stream` wait for the last replay of the pool, if that was on another stream."""
         last = self._last_stream
+        if last is stream:  # as ever; comparing streams costs as much as issuing a small graph
+            return
         # Not `last != stream`: torch_npu's streams say that None and a stream do not differ.
         if last is not None and not last == stream:  # noqa: SIM201
             stream.wait_stream(last)

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which memory the operators of a thread touch."""
 
+from functools import lru_cache
 from typing import Any
 
 import torch
 
+from ascend_ops._loader import ExtensionLoadError
+
 __all__ = ["touched_memory"]
+
+_LIBRARIES = ("aten", "prims", "npu")
 
 
 def touched_memory() -> Any:
@@ -13,7 +18,8 @@ def touched_memory() -> Any:
 
     It looks on (``at::RecordFunction``) and takes no part in the dispatch of any operator, whatever
     keys that is registered under. It keeps alive what existed before `start`; of what an operator
-    reaches for beyond its arguments, what is still there at `stop`.
+    reaches for beyond its arguments, what is still there at `stop`. Kernels of torch and torch_npu
+    themselves reach for nothing, and run unobserved inside.
 
     Returns
     -------
@@ -32,5 +38,29 @@ def touched_memory() -> Any:
             Keep these alive no more.
         ``wrote(tensor) -> bool``
             Whether an operator wrote into the tensor's memory, as the operator's schema says.
+
+    Raises
+    ------
+    ExtensionLoadError
+        If the compiled library is older than this file, as in an editable installation.
     """
-    return torch.classes.ascend.TouchedMemory()
+    try:
+        return torch.classes.ascend.TouchedMemory(_kernels_in_python(len(torch.library._impls)))
+    except RuntimeError as error:
+        raise ExtensionLoadError(
+            "the compiled library of ascend-ops is older than its Python code. Build it again: "
+            "pip install --no-build-isolation --no-deps -e <path of packages/ascend-ops>"
+        ) from error
+
+
+@lru_cache(maxsize=1)
+def _kernels_in_python(_count: int) -> list[str]:
+    """Operators of torch whose kernels are in Python, as "aten::add"; `_count` is of all in Python.
+
+    Torch itself has some thousand for the device "meta", which do no work.
+    """
+    return [
+        f"{library}::{operator.partition('.')[0]}"
+        for library, operator, dispatch_key in (key.split("/") for key in torch.library._impls)
+        if library in _LIBRARIES and dispatch_key != "Meta"
+    ]
