@@ -240,6 +240,12 @@ def docs(session: nox.Session) -> None:
     session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
 
 
+@nox.session(venv_backend="none")
+def options(session: nox.Session) -> None:
+    """Write docs/options.md anew, from the verdicts of tests-integration/options.toml."""
+    session.run("python3", "tests-integration/support/options.py", external=True)
+
+
 @nox.session(requires=["wheels"])
 def dev(session: nox.Session) -> None:
     """Make .venv with every package editable and all tools, for work on the code."""

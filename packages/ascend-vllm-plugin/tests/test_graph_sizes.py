@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from vllm.config import CompilationConfig, CUDAGraphMode
+from vllm.config.vllm import OptimizationLevel
 
 from ascend_vllm_plugin.graph_sizes import check_final_sizes, drop_unreachable_sizes, size_problems
 
@@ -30,6 +31,7 @@ class Config:
     compilation_config: CompilationConfig
     model_config: Model = field(default_factory=Model)
     scheduler_config: Scheduler = field(default_factory=Scheduler)
+    optimization_level: OptimizationLevel = OptimizationLevel.O2
 
 
 def config(sizes: list[int] | None, mode: str | None = None, **compilation: Any) -> Any:
@@ -83,9 +85,11 @@ def test_what_is_no_number_is_refused_by_vllm_itself(given: list[Any], words: st
 
 def test_sizes_without_graphs_do_not_matter() -> None:
     assert list(size_problems(config([0], "NONE"))) == []
-    eager = config([0])
+    eager, unoptimized = config([0]), config([0])
     eager.model_config.enforce_eager = True
+    unoptimized.optimization_level = OptimizationLevel.O0
     assert list(size_problems(eager)) == []
+    assert list(size_problems(unoptimized)) == []
 
 
 @pytest.mark.parametrize(

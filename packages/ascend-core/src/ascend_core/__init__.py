@@ -7,7 +7,11 @@ from ascend_core._partition import Partition, PartitionError, SchedulingPolicy
 from ascend_core._probe import Probe, Versions, probe
 from ascend_core._stream_pool import StreamBudgetExceeded, StreamLease, StreamPool
 from ascend_core._version import __version__
-from ascend_core._visible import VisibleDevicesError, check_visible_devices
+from ascend_core._visible import (
+    VisibleDevicesError,
+    check_visible_devices,
+    parse_visible_devices,
+)
 from ascend_core.errors import (
     AclCaptureError,
     AclError,
@@ -54,6 +58,7 @@ __all__ = [
     "errors",
     "floors",
     "nearest_key",
+    "parse_visible_devices",
     "probe",
     "raise_problems",
 ]

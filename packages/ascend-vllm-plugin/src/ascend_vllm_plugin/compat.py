@@ -24,6 +24,7 @@ from ascend_core import OptionError
 from vllm.config import CUDAGraphMode, VllmConfig
 
 __all__ = [
+    "FUSION_PASSES",
     "alias_torch_cuda",
     "clear_fusion_passes",
     "destroy_groups_at_exit",
@@ -45,14 +46,17 @@ def prepare_process() -> None:
     # Reason: with backend "eager" vLLM logs that it does not compile ahead of time, and computes
     # the key of the compiled artifact anew in every step: 12 ms (measured on 0.32.0).
     # Goes when: vllm/compilation/decorators.py computes it once.
-    os.environ["VLLM_USE_AOT_COMPILE"] = "0"
+    os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
     # Reason: the V2 runner is Triton throughout. vLLM takes V1 where Triton has no driver, but an
-    # NPU host may have an NVIDIA driver too.
+    # NPU host may have an NVIDIA driver too. (Who asks for V2 is refused: `missing`.)
     # Goes when: there is an NPU runner for V2.
-    os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
+    os.environ.setdefault("VLLM_USE_V2_MODEL_RUNNER", "0")
+    # Reason: vLLM turns breakable graphs on for some models; torch.cuda would capture them.
+    # Goes when: the platform is asked.
+    os.environ.setdefault("VLLM_USE_BREAKABLE_CUDAGRAPH", "0")
     _keep_sockets_in_a_folder_that_goes()
     _name_unknown_graph_modes()
-    _check_eager_before_defaults()
+    _check_options_before_vllm()
 
 
 _SOCKET_FOLDER = "VLLM_RPC_BASE_PATH"
@@ -136,10 +140,12 @@ def _name_unknown_graph_modes() -> None:
         CUDAGraphMode._member_map_ = _GraphModes(CUDAGraphMode._member_map_)
 
 
-def _check_eager_before_defaults() -> None:
-    """Check --enforce-eager before vLLM overwrites the graph mode that contradicts it.
+def _check_options_before_vllm() -> None:
+    """Check options before vLLM looks at them.
 
-    Reason: the first hook of a platform runs after that.
+    Reason: the first hook of a platform runs after vLLM has overwritten the graph mode that
+    contradicts --enforce-eager, and after it has refused others in words about CUDA or its V2
+    runner. (It is there that options are as the user gave them, all at once.)
     Goes when: a platform hook sees the options as given.
     """
     original = VllmConfig.__post_init__
@@ -150,10 +156,14 @@ def _check_eager_before_defaults() -> None:
     def checked(self: VllmConfig) -> None:
         from ascend_vllm_plugin import limits
 
-        limits.check_eager(self)
+        limits.check_config(self)
         original(self)
 
     VllmConfig.__post_init__ = checked
+
+
+FUSION_PASSES = ("fuse_", "enable_qk_norm")
+"""How the names of vLLM's fusion passes begin, in `PassConfig`."""
 
 
 def clear_fusion_passes(vllm_config: VllmConfig) -> None:
@@ -165,7 +175,7 @@ def clear_fusion_passes(vllm_config: VllmConfig) -> None:
     """
     passes = vllm_config.compilation_config.pass_config
     for name in vars(passes):
-        if name.startswith(("fuse_", "enable_qk_norm")):
+        if name.startswith(FUSION_PASSES):
             setattr(passes, name, False)
 
 

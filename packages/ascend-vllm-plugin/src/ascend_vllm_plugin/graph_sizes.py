@@ -7,13 +7,28 @@ from itertools import pairwise
 
 from ascend_core import OptionError
 from vllm.config import CUDAGraphMode, VllmConfig
+from vllm.config.vllm import OptimizationLevel
 
-__all__ = ["check_final_sizes", "drop_unreachable_sizes", "size_problems"]
+__all__ = ["check_final_sizes", "drop_unreachable_sizes", "has_graphs", "size_problems"]
 
 # A child of vLLM's logger, so that its handlers and levels hold for us too.
 logger = logging.getLogger(f"vllm.{__name__}")
 
 _OPTION = "cudagraph_capture_sizes"
+
+
+def has_graphs(vllm_config: VllmConfig) -> bool:
+    """Whether graphs will be captured: by the user's options, or else by vLLM's defaults.
+
+    Parameters
+    ----------
+    vllm_config
+        With options as the user gave them.
+    """
+    model, mode = vllm_config.model_config, vllm_config.compilation_config.cudagraph_mode
+    if model is None or model.enforce_eager or mode == CUDAGraphMode.NONE:
+        return False
+    return mode is not None or vllm_config.optimization_level > OptimizationLevel.O0
 
 
 def size_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
@@ -31,7 +46,7 @@ def size_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     """
     compilation = vllm_config.compilation_config
     sizes, largest = compilation.cudagraph_capture_sizes, compilation.max_cudagraph_capture_size
-    if not _has_graphs(vllm_config):
+    if not has_graphs(vllm_config):
         return
     off = "or --enforce-eager for no graphs"
     if largest is not None and largest < 1:
@@ -72,7 +87,7 @@ def drop_unreachable_sizes(vllm_config: VllmConfig) -> None:
     """
     compilation = vllm_config.compilation_config
     sizes = compilation.cudagraph_capture_sizes
-    if not sizes or not _has_graphs(vllm_config):
+    if not sizes or not has_graphs(vllm_config):
         return
     limit, why = _largest_batch(vllm_config)
     kept = sorted({size for size in sizes if size <= limit})
@@ -125,13 +140,6 @@ def check_final_sizes(vllm_config: VllmConfig) -> None:
             f"with cudagraph_mode = FULL their gaps must not exceed max_model_len = {limit}",
             f"add sizes in between: now a batch may be padded by up to {widest - 1}",
         )
-
-
-def _has_graphs(vllm_config: VllmConfig) -> bool:
-    return (
-        not vllm_config.model_config.enforce_eager
-        and vllm_config.compilation_config.cudagraph_mode != CUDAGraphMode.NONE
-    )
 
 
 def _largest_batch(vllm_config: VllmConfig) -> tuple[int, str]:

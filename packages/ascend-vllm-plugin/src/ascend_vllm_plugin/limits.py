@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What this version does not do, refused at start in terms of the option that asks for it."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,8 @@ from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
 
 from ascend_vllm_plugin.attention import BLOCK_SIZE, try_kernel
 from ascend_vllm_plugin.config import option_problems
-from ascend_vllm_plugin.graph_sizes import size_problems
+from ascend_vllm_plugin.graph_sizes import has_graphs, size_problems
+from ascend_vllm_plugin.missing import missing_problems
 from ascend_vllm_plugin.platform import DTYPES
 
 __all__ = [
@@ -19,32 +21,11 @@ __all__ = [
     "check_attention",
     "check_config",
     "check_dtype",
-    "check_eager",
     "check_kernel",
 ]
 
 ARCHITECTURES = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
 """Models that the tests compare with transformers, token for token."""
-
-
-def check_eager(vllm_config: VllmConfig) -> None:
-    """Refuse a graph mode together with enforce_eager.
-
-    vLLM drops the graph mode silently; somebody who asked for both will not know which one is on.
-
-    Raises
-    ------
-    OptionError
-        If both are given.
-    """
-    model, mode = vllm_config.model_config, vllm_config.compilation_config.cudagraph_mode
-    if model is not None and model.enforce_eager and mode not in (None, CUDAGraphMode.NONE):
-        raise OptionError(
-            "--enforce-eager",
-            True,
-            f"it contradicts cudagraph_mode = {mode.name}",
-            f"leave out --enforce-eager, or cudagraph_mode = {mode.name}",
-        )
 
 
 def check_config(vllm_config: VllmConfig) -> None:
@@ -75,13 +56,11 @@ def check_dtype(dtype: torch.dtype) -> None:
         raise OptionError("--dtype", dtype, "no kernel takes it", DTYPES)
 
 
-def check_attention(selected_backend: Any, selector: Any) -> None:
-    """Refuse an attention backend by name, and models that need more than causal attention.
+def check_attention(selector: Any) -> None:
+    """Refuse models that need more than causal attention.
 
     Parameters
     ----------
-    selected_backend
-        What the user asked for, or None.
     selector
         vLLM's description of the attention it needs.
 
@@ -90,13 +69,6 @@ def check_attention(selected_backend: Any, selector: Any) -> None:
     OptionError
         If there is such a need.
     """
-    if selected_backend is not None and selected_backend.name != "CUSTOM":
-        raise OptionError(
-            "--attention-backend",
-            selected_backend.name,
-            "there is one attention backend on this platform",
-            "leave the option out",
-        )
     needs = {
         "multi-head latent attention (MLA)": selector.use_mla,
         "sparse attention": selector.use_sparse,
@@ -139,7 +111,8 @@ def _problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
         return
     yield from _model_problems(vllm_config)
     yield from _parallel_problems(vllm_config)
-    yield from _feature_problems(vllm_config)
+    yield from _cache_problems(vllm_config)
+    yield from missing_problems(vllm_config)
     yield from _graph_problems(vllm_config)
     yield from size_problems(vllm_config)
 
@@ -195,18 +168,7 @@ def _parallel_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
         yield OptionError("--enable-dbo", True, "batches are not split in this version", "false")
 
 
-def _feature_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
-    features = {
-        "--enable-lora": vllm_config.lora_config,
-        "--speculative-config": vllm_config.speculative_config,
-        "--kv-transfer-config": vllm_config.kv_transfer_config,
-        "--enable-sleep-mode": vllm_config.model_config.enable_sleep_mode,
-        "--cpu-offload-gb": vllm_config.offload_config.uva.cpu_offload_gb,
-    }
-    for option, value in features.items():
-        if value:
-            shown = value if isinstance(value, (int, float)) else "given"
-            yield OptionError(option, shown, "not proven in this version", "leave the option out")
+def _cache_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     cache = vllm_config.cache_config
     if cache.cache_dtype not in ("auto", str(vllm_config.model_config.dtype).partition(".")[2]):
         yield OptionError(
@@ -224,9 +186,13 @@ def _feature_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
 def _graph_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     compilation = vllm_config.compilation_config
     mode, graphs = compilation.mode, compilation.cudagraph_mode
-    if mode is not None and mode not in (CompilationMode.NONE, CompilationMode.VLLM_COMPILE):
+    if vllm_config.model_config.enforce_eager and graphs not in (None, CUDAGraphMode.NONE):
+        # vLLM drops the graph mode silently; who asked for both will not know which one is on.
         yield OptionError(
-            "compilation_config.mode", mode.name, "not proven in this version", "NONE, VLLM_COMPILE"
+            "--enforce-eager",
+            True,
+            f"it contradicts cudagraph_mode = {graphs.name}",
+            f"leave out --enforce-eager, or cudagraph_mode = {graphs.name}",
         )
     if compilation.backend not in ("", "eager"):
         yield OptionError(
@@ -241,4 +207,11 @@ def _graph_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
             graphs.name,
             "pieces are made by compilation, which compilation_config.mode = NONE turns off",
             "FULL, FULL_DECODE_ONLY, NONE; or leave compilation_config.mode out",
+        )
+    if has_graphs(vllm_config) and os.environ.get("TASK_QUEUE_ENABLE") == "2":
+        yield OptionError(
+            "TASK_QUEUE_ENABLE",
+            2,
+            "torch_npu does not capture graphs with it",
+            "0 or 1; 2 with --enforce-eager",
         )

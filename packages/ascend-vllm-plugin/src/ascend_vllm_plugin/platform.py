@@ -73,10 +73,9 @@ class NpuPlatform(Platform):
 
     @classmethod
     def apply_config_platform_defaults(cls, vllm_config: "VllmConfig") -> None:
-        """Refuse what this version does not do, while options are still as the user gave them."""
-        from ascend_vllm_plugin import graph_sizes, limits
+        """Leave out sizes of graphs that no batch can have."""
+        from ascend_vllm_plugin import graph_sizes
 
-        limits.check_config(vllm_config)
         graph_sizes.drop_unreachable_sizes(vllm_config)
 
     @classmethod
@@ -146,7 +145,7 @@ class NpuPlatform(Platform):
     @classmethod
     def get_attn_backend_cls(
         cls,
-        selected_backend: Any,
+        selected_backend: Any,  # noqa: ARG003
         attn_selector_config: Any,
         num_heads: int | None = None,  # noqa: ARG003
     ) -> str:
@@ -155,11 +154,11 @@ class NpuPlatform(Platform):
         Raises
         ------
         OptionError
-            If the user selected another one, or the model needs what it does not do.
+            If the model needs what it does not do.
         """
         from ascend_vllm_plugin import limits
 
-        limits.check_attention(selected_backend, attn_selector_config)
+        limits.check_attention(attn_selector_config)
         return "ascend_vllm_plugin.attention.NpuAttentionBackend"
 
     @classmethod
