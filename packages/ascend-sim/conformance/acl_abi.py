@@ -110,7 +110,9 @@ _ARGUMENTS: dict[str, list[Any]] = {
     "aclrtMapMem": [c_void_p, c_size_t, c_size_t, c_void_p, c_uint64],
     "aclrtSubscribeReport": [c_uint64, c_void_p],
     "aclrtUnSubscribeReport": [c_uint64, c_void_p],
+    "aclrtGetStreamOverflowSwitch": [c_void_p, c_void_p],
     "aclrtSetStreamFailureMode": [c_void_p, c_uint64],
+    "aclrtSetStreamOverflowSwitch": [c_void_p, c_uint32],
     "aclmdlRIAddCondTask": [CondTaskParams, c_void_p, c_uint32],
     "aclmdlRICondHandleCreate": [c_void_p, c_uint32, c_uint32, c_void_p],
 }

@@ -213,6 +213,22 @@ ASCEND_SIM_ABI aclError aclrtStreamGetFlags(aclrtStream handle, uint32_t* flags)
   });
 }
 
+ASCEND_SIM_ABI aclError aclrtSetStreamOverflowSwitch(aclrtStream handle, uint32_t flag) {
+  return Abi("aclrtSetStreamOverflowSwitch", [&] {
+    const auto stream = StreamArg(handle);
+    Require(flag <= 1, kRtParamInvalid, "the flag must be 0 (off) or 1 (on)");
+    RequireNotCapturing(*stream);
+    stream->overflow_switch.store(flag == 1);
+  });
+}
+
+ASCEND_SIM_ABI aclError aclrtGetStreamOverflowSwitch(aclrtStream handle, uint32_t* flag) {
+  return Abi("aclrtGetStreamOverflowSwitch", [&] {
+    RequirePtr(flag, "flag");
+    *flag = StreamArg(handle)->overflow_switch.load() ? 1 : 0;
+  });
+}
+
 ASCEND_SIM_ABI aclError aclrtSetStreamFailureMode(aclrtStream stream, uint64_t mode) {
   return Abi("aclrtSetStreamFailureMode", [&] { SetFailureMode(*StreamArg(stream), mode); });
 }

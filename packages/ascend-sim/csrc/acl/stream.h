@@ -73,6 +73,10 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::shared_ptr<TaskGroup> update;
   size_t update_next = 0;  // the task of the group that the next launch replaces
 
+  // Whether later tasks are to be watched for overflows. Only kept: in the mode of infinity and
+  // NaN, the only one simulated, a device watches none either.
+  std::atomic<bool> overflow_switch{false};
+
   // Core limits by ResLimit; 0 is none.
   std::atomic<uint32_t> core_limits[2] = {0, 0};
   // The callback thread this stream reports to; 0 is none. Guarded by the callback registry

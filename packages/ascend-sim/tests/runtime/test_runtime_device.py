@@ -29,6 +29,31 @@ def test_devices_are_as_configured(process: Callable[..., str]) -> None:
     assert printed.split() == ["3", "Ascend910_9391", "24", "48"]
 
 
+# --- streams ---
+
+
+def test_the_overflow_switch_of_a_stream_is_kept(acl: Acl) -> None:
+    """Off at first, each stream's own, and not to be turned while the stream is captured."""
+    stream, other = acl.stream(), acl.stream()
+
+    def switch(of: c_void_p | None) -> int:
+        flag = c_uint32(7)
+        acl.ok("aclrtGetStreamOverflowSwitch", of, byref(flag))
+        return flag.value
+
+    assert (switch(stream), switch(None)) == (0, 0)
+    acl.ok("aclrtSetStreamOverflowSwitch", stream, 1)
+    assert (switch(stream), switch(other), switch(None)) == (1, 0, 0)
+    assert acl.aclrtSetStreamOverflowSwitch(stream, 2) == 107000
+    assert acl.aclrtGetStreamOverflowSwitch(stream, None) == 100000
+    acl.begin(stream)
+    assert acl.aclrtSetStreamOverflowSwitch(stream, 0) == 107027
+    assert switch(stream) == 1
+    acl.end(stream)
+    acl.ok("aclrtSetStreamOverflowSwitch", stream, 0)
+    assert switch(stream) == 0
+
+
 # --- limits ---
 
 
