@@ -31,6 +31,14 @@ Tensor RowsIn(const std::string& layout, const Tensor& tensor, int64_t heads, co
   throw ParamError(kParamInvalid, "inputLayout " + layout + " is not supported");
 }
 
+Tensor OfBatch(const Tensor& rows, int64_t batch) {
+  return rows.select(0, rows.size(0) == 1 ? 0 : batch);
+}
+
+Tensor HeadsOf(const Tensor& rows, int64_t batch, int64_t begin, int64_t length) {
+  return OfBatch(rows, batch).narrow(0, begin, length).transpose(0, 1).to(at::kFloat);
+}
+
 Pages PagesIn(const Tensor& cache, int64_t heads, int64_t block_size, const char* name) {
   if (cache.dim() == 3 && cache.size(1) == block_size) {
     return {RowsIn("BSH", cache, heads, name), PageLayout::kTokensFirst};

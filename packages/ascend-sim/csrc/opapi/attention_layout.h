@@ -23,6 +23,12 @@ bool IsPacked(const std::string& layout);
 // The view [batch, token, head, size] of a tensor in `layout`.
 Tensor RowsIn(const std::string& layout, const Tensor& tensor, int64_t heads, const char* name);
 
+// [token, head, size] of a batch of such a view; packed sequences are one batch.
+Tensor OfBatch(const Tensor& rows, int64_t batch);
+
+// [head, token, size] in float32 of some tokens of a batch.
+Tensor HeadsOf(const Tensor& rows, int64_t batch, int64_t begin, int64_t length);
+
 // Which of the documented shapes a paged cache has.
 enum class PageLayout {
   kTokensFirst,  // BnBsH: [blocks, block_size, heads * size]

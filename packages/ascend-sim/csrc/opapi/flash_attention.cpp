@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The attention of training, which npu_fusion_attention and scaled_dot_product_attention run,
-// without dropout.
+// The attention of training, which npu_fusion_attention and scaled_dot_product_attention run.
 #include "flash_attention.h"
 
 #include "attention_layout.h"
@@ -33,13 +32,34 @@ void AddPackedSequences(AttentionCall& call, const ScoreArguments& a, int64_t kv
   }
 }
 
+void CheckDropout(const AttentionDropout& dropout, const AttentionCall& call) {
+  Require(dropout.keep > 0 && dropout.keep <= 1, "keepProb must be above 0 and at most 1, got ",
+          dropout.keep);
+  if (!dropout.IsActive()) return;
+  Require(dropout.mask || dropout.seed, "dropMask must be given with a keepProb below 1");
+  if (!dropout.mask) return;
+  const auto& mask = *dropout.mask;
+  Require(mask.scalar_type() == at::kByte && mask.numel() * 8 >= WeightsOf(call),
+          "dropMask must be uint8 with a bit for each of ", WeightsOf(call), " weights, got ",
+          mask.scalar_type(), " ", mask.sizes());
+}
+
+void AttendDropping(const AttentionCall& call, const AttentionDropout& dropout) {
+  if (dropout.IsActive()) {
+    AttendAndDrop(call, dropout);
+  } else {
+    Attend(call);
+  }
+}
+
 // Runs the call and stores what the backward pass needs, each number eight times: the greatest
 // score of a row and the sum of exp(score - greatest).
-void AttendWithStatistics(AttentionCall call, Tensor& row_max, Tensor& row_sum) {
+void AttendWithStatistics(AttentionCall call, const AttentionDropout& dropout, Tensor& row_max,
+                          Tensor& row_sum) {
   const auto rows = row_max.sizes().slice(0, row_max.dim() - 1);
   call.log_sum_exp = at::zeros(rows, at::kFloat);
   call.row_max = call.log_sum_exp.clone();
-  Attend(call);
+  AttendDropping(call, dropout);
   const auto sum = (call.log_sum_exp - call.row_max).exp().nan_to_num_(/*nan=*/0.0);
   row_max.copy_(call.row_max.unsqueeze(-1).expand_as(row_max));
   row_sum.copy_(sum.unsqueeze(-1).expand_as(row_sum));
@@ -48,7 +68,6 @@ void AttendWithStatistics(AttentionCall call, Tensor& row_max, Tensor& row_sum) 
 }  // namespace
 
 AttentionCall ScoreCall(const ScoreArguments& a) {
-  Require(a.keep_probability == 1.0, "keepProb must be 1: dropout is not supported");
   Require(a.key.scalar_type() == a.query.scalar_type() &&
               a.value.scalar_type() == a.query.scalar_type() &&
               a.out.scalar_type() == a.query.scalar_type(),
@@ -80,11 +99,27 @@ AttentionCall ScoreCall(const ScoreArguments& a) {
       call.sequences.push_back({i, 0, q.size(1), 0, k.size(1)});
     }
   }
+  CheckDropout(a.dropout, call);
   // [B, N, S], or [T, N] in either order.
   call.statistics_strides = !packed ? RowStrides{a.heads * q.size(1), 1, q.size(1)}
                             : a.softmax_layout == "same_as_input" ? RowStrides{0, a.heads, 1}
                                                                   : RowStrides{0, 1, q.size(1)};
   return call;
+}
+
+void SetLater(ScoreArguments& arguments, SCORE_QUANTISATION, const OptInts& query_ends,
+              const OptInts& kv_ends, const std::string& softmax_layout, int64_t seed,
+              int64_t offset) {
+  RequireAbsent(d_scale_q, "dScaleQ");
+  RequireAbsent(d_scale_k, "dScaleK");
+  RequireAbsent(d_scale_v, "dScaleV");
+  if (IsPacked(arguments.layout)) {
+    arguments.query_ends = query_ends;
+    arguments.kv_ends = kv_ends;
+  }
+  arguments.softmax_layout = softmax_layout;
+  arguments.dropout.seed = seed;
+  arguments.dropout.offset = offset;
 }
 
 void RequireStatistics(const ScoreArguments& a, const AttentionCall& call) {
@@ -111,22 +146,23 @@ Work PlanScore(const ScoreArguments& a) {
   Require(!a.sink || a.sink->numel() == a.heads, "sink must have one element per head");
   const bool statistics = a.row_max.numel() > 0 && a.row_sum.numel() > 0;
   if (statistics) RequireStatistics(a, call);
-  return [=, row_max = a.row_max, row_sum = a.row_sum, sink = a.sink]() mutable {
-    auto now = call;
-    if (packed) now.out.zero_();  // the tail takes no part
-    if (q_rope.defined()) {
-      now.q = at::cat({call.q, q_rope}, -1).contiguous();
-      now.k = at::cat({call.k, k_rope}, -1).contiguous();
-      now.q_strides = StridesOf(now.q);
-      now.k_strides = StridesOf(now.k);
-    }
-    if (sink) now.sink = sink->reshape({-1}).to(at::kFloat).contiguous();
-    if (statistics) {
-      AttendWithStatistics(now, row_max, row_sum);
-    } else {
-      Attend(now);
-    }
-  };
+  return
+      [=, row_max = a.row_max, row_sum = a.row_sum, sink = a.sink, dropout = a.dropout]() mutable {
+        auto now = call;
+        if (packed) now.out.zero_();  // the tail takes no part
+        if (q_rope.defined()) {
+          now.q = at::cat({call.q, q_rope}, -1).contiguous();
+          now.k = at::cat({call.k, k_rope}, -1).contiguous();
+          now.q_strides = StridesOf(now.q);
+          now.k_strides = StridesOf(now.k);
+        }
+        if (sink) now.sink = sink->reshape({-1}).to(at::kFloat).contiguous();
+        if (statistics) {
+          AttendWithStatistics(now, dropout, row_max, row_sum);
+        } else {
+          AttendDropping(now, dropout);
+        }
+      };
 }
 
 #define SCORE_RESULTS \
@@ -215,6 +251,23 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScoreV5,
   arguments.query_ends = query_ends;
   arguments.kv_ends = kv_ends;
   arguments.softmax_layout = softmax_layout;
+  return PlanScore(arguments);
+}
+
+// Of 950, for all of these.
+ACLNN_PLANNED_OP(aclnnFlashAttentionScoreV4,
+                 (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
+                  const OptTensor& query_rope, const OptTensor& key_rope, SCORE_QUANTISATION,
+                  const OptTensor& sink, const OptInts& /*prefix*/, const OptInts& query_ends,
+                  const OptInts& kv_ends, const OptInts& /*q_start*/, const OptInts& /*kv_start*/,
+                  SCORE_ATTRIBUTES, int64_t /*out_dtype: out's own*/, int64_t /*pse_type*/,
+                  const std::string& softmax_layout, int64_t seed, int64_t offset, SCORE_RESULTS)) {
+  SCORE_ARGUMENTS(arguments, out);
+  SetLater(arguments, d_scale_q, d_scale_k, d_scale_v, query_ends, kv_ends, softmax_layout, seed,
+           offset);
+  arguments.query_rope = query_rope;
+  arguments.key_rope = key_rope;
+  arguments.sink = sink;
   return PlanScore(arguments);
 }
 

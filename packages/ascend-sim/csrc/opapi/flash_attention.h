@@ -4,6 +4,7 @@
 #pragma once
 
 #include "attention_call.h"
+#include "attention_dropout.h"
 
 namespace ascend_sim::opapi {
 
@@ -12,7 +13,8 @@ struct ScoreArguments {
   OptTensor query_rope = {}, key_rope = {};  // further elements of queries and keys
   OptTensor mask, sink = {};
   OptInts query_ends = {}, kv_ends = {};  // cumulative lengths, for the packed layout only
-  double scale, keep_probability;
+  double scale;
+  AttentionDropout dropout;
   int64_t pre_tokens, next_tokens, heads;
   std::string layout;
   int64_t sparse_mode;
@@ -22,8 +24,16 @@ struct ScoreArguments {
   Tensor out;
 };
 
-// The call without the parts of rope and sink. Throws ParamError.
+#define SCORE_QUANTISATION \
+  const OptTensor &d_scale_q, const OptTensor &d_scale_k, const OptTensor &d_scale_v
+
+// The call without the parts of rope, sink and dropout. Throws ParamError.
 AttentionCall ScoreCall(const ScoreArguments& arguments);
+
+// What the versions for 950 have beyond the others. Throws ParamError.
+void SetLater(ScoreArguments& arguments, SCORE_QUANTISATION, const OptInts& query_ends,
+              const OptInts& kv_ends, const std::string& softmax_layout, int64_t seed,
+              int64_t offset);
 
 // Throws ParamError unless there are statistics for each row of queries.
 void RequireStatistics(const ScoreArguments& arguments, const AttentionCall& call);
@@ -35,15 +45,14 @@ void RequireStatistics(const ScoreArguments& arguments, const AttentionCall& cal
 #define SCORE_ATTRIBUTES                                                                         \
   double scale, double keep_probability, int64_t pre_tokens, int64_t next_tokens, int64_t heads, \
       const std::string &layout, int64_t /*inner_precise*/, int64_t sparse_mode
-#define SCORE_ARGUMENTS(arguments, result)                                                      \
-  RequireAbsent(pse, "realShift");                                                              \
-  RequireAbsent(drop_mask, "dropMask");                                                         \
-  RequireAbsent(padding_mask, "paddingMask");                                                   \
-  ScoreArguments arguments {                                                                    \
-    .query = query, .key = key, .value = value, .mask = mask, .scale = scale,                   \
-    .keep_probability = keep_probability, .pre_tokens = pre_tokens, .next_tokens = next_tokens, \
-    .heads = heads, .layout = layout, .sparse_mode = sparse_mode, .row_max = softmax_max,       \
-    .row_sum = softmax_sum, .out = result                                                       \
+#define SCORE_ARGUMENTS(arguments, result)                                                    \
+  RequireAbsent(pse, "realShift");                                                            \
+  RequireAbsent(padding_mask, "paddingMask");                                                 \
+  ScoreArguments arguments {                                                                  \
+    .query = query, .key = key, .value = value, .mask = mask, .scale = scale,                 \
+    .dropout = {keep_probability, drop_mask}, .pre_tokens = pre_tokens,                       \
+    .next_tokens = next_tokens, .heads = heads, .layout = layout, .sparse_mode = sparse_mode, \
+    .row_max = softmax_max, .row_sum = softmax_sum, .out = result                             \
   }
 
 }  // namespace ascend_sim::opapi

@@ -12,18 +12,9 @@ struct ScoreGradient {
   AttentionCall call;  // its `out` is the result of the forward pass
   Tensor dy;           // [batch, token, head, size], as are the gradients
   Tensor row_max, row_sum;
+  AttentionDropout dropout;
   Tensor dq, dk, dv;
 };
-
-// Packed sequences are one batch.
-Tensor OfBatch(const Tensor& rows, int64_t batch) {
-  return rows.select(0, rows.size(0) == 1 ? 0 : batch);
-}
-
-// [heads, tokens, size] in float32 of one sequence.
-Tensor HeadsOf(const Tensor& rows, int64_t batch, int64_t begin, int64_t length) {
-  return OfBatch(rows, batch).narrow(0, begin, length).transpose(0, 1).to(at::kFloat);
-}
 
 // [heads, queries, 1]: the statistics hold every number eight times.
 Tensor StatisticsOf(const Tensor& statistics, const AttentionCall& call,
@@ -43,7 +34,8 @@ void StoreHeads(Tensor& rows, const Tensor& heads, int64_t batch, int64_t begin)
   OfBatch(rows, batch).narrow(0, begin, heads.size(1)).copy_(heads.transpose(0, 1));
 }
 
-void Differentiate(ScoreGradient& g, const AttentionSequence& s) {
+// `factors` is [heads, queries, keys], or undefined without dropout.
+void Differentiate(ScoreGradient& g, const AttentionSequence& s, const Tensor& factors) {
   const auto& call = g.call;
   const auto group = call.heads / call.kv_heads;
   const auto of_queries = [&](const Tensor& rows) {
@@ -60,12 +52,14 @@ void Differentiate(ScoreGradient& g, const AttentionSequence& s) {
       (scores - StatisticsOf(g.row_max, call, s)).exp() / StatisticsOf(g.row_sum, call, s);
   if (const auto hidden = HiddenPairs(call, s); hidden.defined()) weights.masked_fill_(hidden, 0);
 
-  const auto by_weight = at::matmul(dy, v.transpose(1, 2));
+  auto by_weight = at::matmul(dy, v.transpose(1, 2));
+  if (factors.defined()) by_weight *= factors;
   const auto by_score = weights * (by_weight - (dy * out).sum(-1, /*keepdim=*/true)) * call.scale;
   StoreHeads(g.dq, at::matmul(by_score, k), s.batch, s.query_begin);
   StoreHeads(g.dk, SumOfGroups(at::matmul(by_score.transpose(1, 2), q), call.kv_heads), s.batch,
              s.kv_begin);
-  StoreHeads(g.dv, SumOfGroups(at::matmul(weights.transpose(1, 2), dy), call.kv_heads), s.batch,
+  const auto dropped = factors.defined() ? weights * factors : weights;
+  StoreHeads(g.dv, SumOfGroups(at::matmul(dropped.transpose(1, 2), dy), call.kv_heads), s.batch,
              s.kv_begin);
 }
 
@@ -75,6 +69,7 @@ Work PlanGradient(const ScoreArguments& a, const Tensor& dy, const Tensor& dq, c
   g.call = ScoreCall(a);
   g.row_max = a.row_max;
   g.row_sum = a.row_sum;
+  g.dropout = a.dropout;
   const auto& call = g.call;
   g.dy = RowsIn(a.layout, dy, call.heads, "dy");
   g.dq = RowsIn(a.layout, dq, call.heads, "dq");
@@ -87,8 +82,12 @@ Work PlanGradient(const ScoreArguments& a, const Tensor& dy, const Tensor& dq, c
   RequireStatistics(a, call);
   return [g]() mutable {
     for (auto* gradient : {&g.dq, &g.dk, &g.dv}) gradient->zero_();  // where nothing is seen
+    const auto factors = g.dropout.IsActive() ? g.dropout.Factors(WeightsOf(g.call)) : Tensor();
+    int64_t first = 0;
     for (const auto& sequence : g.call.sequences) {
-      if (sequence.query_length > 0 && sequence.kv_length > 0) Differentiate(g, sequence);
+      if (sequence.query_length == 0 || sequence.kv_length == 0) continue;
+      Differentiate(g, sequence,
+                    factors.defined() ? FactorsOf(factors, g.call, sequence, first) : Tensor());
     }
   };
 }
@@ -106,9 +105,25 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionScoreGrad,
   SCORE_ARGUMENTS(arguments, attention);
   return PlanGradient(arguments, dy, dq, dk, dv);
 }
+ACLNN_PLANNED_OP(aclnnFlashAttentionScoreGradV2,
+                 (GRADIENT_INPUTS, const OptInts& /*prefix*/, const OptInts& /*q_start*/,
+                  const OptInts& /*kv_start*/, SCORE_ATTRIBUTES, int64_t /*pse_type*/,
+                  GRADIENT_RESULTS)) {
+  SCORE_ARGUMENTS(arguments, attention);
+  return PlanGradient(arguments, dy, dq, dk, dv);
+}
 ACLNN_PLANNED_OP(aclnnFlashAttentionUnpaddingScoreGrad,
                  (GRADIENT_INPUTS, const OptInts& /*prefix*/, const OptInts& query_ends,
                   const OptInts& kv_ends, SCORE_ATTRIBUTES, GRADIENT_RESULTS)) {
+  SCORE_ARGUMENTS(arguments, attention);
+  arguments.query_ends = query_ends;
+  arguments.kv_ends = kv_ends;
+  return PlanGradient(arguments, dy, dq, dk, dv);
+}
+ACLNN_PLANNED_OP(aclnnFlashAttentionUnpaddingScoreGradV2,
+                 (GRADIENT_INPUTS, const OptInts& /*prefix*/, const OptInts& query_ends,
+                  const OptInts& kv_ends, const OptInts& /*q_start*/, const OptInts& /*kv_start*/,
+                  SCORE_ATTRIBUTES, int64_t /*pse_type*/, GRADIENT_RESULTS)) {
   SCORE_ARGUMENTS(arguments, attention);
   arguments.query_ends = query_ends;
   arguments.kv_ends = kv_ends;
@@ -122,6 +137,29 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionUnpaddingScoreGradV4,
   arguments.query_ends = query_ends;
   arguments.kv_ends = kv_ends;
   arguments.softmax_layout = softmax_layout;
+  return PlanGradient(arguments, dy, dq, dk, dv);
+}
+
+// Of 950, for all of these.
+ACLNN_PLANNED_OP(aclnnFlashAttentionScoreGradV4,
+                 (GRADIENT_INPUTS, const OptTensor& sink, const OptTensor& query_rope,
+                  const OptTensor& key_rope, SCORE_QUANTISATION, const OptTensor& d_scale_dy,
+                  const OptTensor& d_scale_o, const OptInts& /*prefix*/, const OptInts& query_ends,
+                  const OptInts& kv_ends, const OptInts& /*q_start*/, const OptInts& /*kv_start*/,
+                  double scale, double keep_probability, int64_t pre_tokens, int64_t next_tokens,
+                  int64_t heads, const std::string& layout, const std::string& softmax_layout,
+                  int64_t /*inner_precise*/, int64_t sparse_mode, int64_t /*pse_type*/,
+                  int64_t seed, int64_t offset, int64_t /*out_dtype*/, Tensor& dq, Tensor& dk,
+                  Tensor& dv, const OptTensor& /*dq_rope*/, const OptTensor& /*dk_rope*/,
+                  const OptTensor& /*dpse*/, const OptTensor& /*dsink*/)) {
+  RequireAbsent(sink, "sinkIn");
+  RequireAbsent(query_rope, "queryRope");
+  RequireAbsent(key_rope, "keyRope");
+  RequireAbsent(d_scale_dy, "dScaleDy");
+  RequireAbsent(d_scale_o, "dScaleO");
+  SCORE_ARGUMENTS(arguments, attention);
+  SetLater(arguments, d_scale_q, d_scale_k, d_scale_v, query_ends, kv_ends, softmax_layout, seed,
+           offset);
   return PlanGradient(arguments, dy, dq, dk, dv);
 }
 

@@ -82,10 +82,24 @@ def computed() -> None:
         near(F.gelu(x.npu(), approximate="tanh"), F.gelu(x.float(), approximate="tanh"))
 
 
+def attended() -> None:
+    """Attention as torch spells it, with a mask, in groups, and dropping weights."""
+    query, key = torch.randn(2, 4, 9, 64), torch.randn(2, 4, 9, 64)
+    attention = F.scaled_dot_product_attention
+    for dtype in HALVES:
+        q, k = query.to(dtype), key.to(dtype)
+        near(attention(q.npu(), k.npu(), k.npu()), attention(*(t.float() for t in (q, k, k))))
+        causal = attention(q.npu(), k.npu(), k.npu(), is_causal=True)
+        near(causal, attention(*(t.float() for t in (q, k, k)), is_causal=True))
+        dropped = attention(q.npu(), k.npu(), torch.ones_like(k).npu(), dropout_p=0.2)
+        assert not torch.equal(dropped, torch.ones_like(dropped))
+        near(dropped.float().mean(), torch.tensor(1.0), 0.1)
+
+
 def main() -> None:
     torch.manual_seed(0)
     torch.npu.manual_seed(0)
-    for check in (drawn, sampled, computed):
+    for check in (drawn, sampled, computed, attended):
         check()
         torch.npu.synchronize()
     print("ok")
