@@ -41,6 +41,7 @@ PYTHON_SOURCES = (
     *("noxfile.py", "support_matrix.py", "torch_build.py"),
 )
 
+PYTHONS = ("3.11", "3.12", "3.13")
 SIM_SUITES = ("runtime", "hccl", "ops", "unlimited", "models", "torch_npu", "package")
 # What a row has to prove that differs from the first one in vLLM alone.
 VLLM_SUITES = (
@@ -48,6 +49,10 @@ VLLM_SUITES = (
     "packages/ascend-vllm-plugin",
     "tests-integration/test_serve.py",
     "tests-integration/test_bad_input.py",
+)
+TORCHLESS_SUITES = (
+    *(f"packages/ascend-sim/{suite}" for suite in ("tests/runtime", "tests/hccl", "conformance")),
+    "packages/ascend-xlite-bridge",
 )
 SUITES_AT_A_TIME = 2  # each is a process, with simulated machines of its own
 SANITIZERS = {"thread": "thread", "address": "address,undefined"}
@@ -88,15 +93,32 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run every package's tests and tests-integration; `-- --row NAME SUITE ...` for fewer."""
     row, suites = _row(session)
-    _run_suites(session, row, suites or _suites())
+    _install_product(session, *TEST_TOOLS, *DEMO_TOOLS, *UPSTREAM_TOOLS, row=row)
+    _run_suites(session, suites or _suites())
 
 
 @nox.session(requires=["wheels", "vllm_wheels"])
 @nox.parametrize("row", [nox.param(row, id=name) for name, row in SIMULATED.items()])
 def matrix(session: nox.Session, row: Row) -> None:
     """Run the simulated rows: all suites on the first, what vLLM decides on the others."""
-    suites = _suites() if row is ROW else VLLM_SUITES
-    _run_suites(session, row, session.posargs or suites)
+    _install_product(session, *TEST_TOOLS, *DEMO_TOOLS, *UPSTREAM_TOOLS, row=row)
+    _run_suites(session, session.posargs or (_suites() if row is ROW else VLLM_SUITES))
+
+
+@nox.session(python=PYTHONS, requires=["wheels"])
+def unit(session: nox.Session) -> None:
+    """Run what needs no vLLM on every Python, without torch where it has none: `-p 3.12`."""
+    ours = [str(wheel) for wheel in DIST.glob("*.whl") if "vllm" not in wheel.name]
+    if _has_torch(session):
+        _install(session, *ROW.product, *ours, *TEST_TOOLS)
+        need_vllm = ("tests-integration", "packages/ascend-vllm-plugin")
+        suites = [suite for suite in _suites() if suite not in need_vllm]
+    else:
+        session.warn(f"no {TORCH} for Python {session.python}: only what needs no torch is run")
+        session.install("--no-deps", *ours)
+        session.install("click>=8.1", "numpy", "pydantic>=2", *TEST_TOOLS)
+        suites = TORCHLESS_SUITES
+    _run_suites(session, session.posargs or suites)
 
 
 @nox.session
@@ -315,8 +337,7 @@ def _suites() -> list[str]:
     return ["tests-integration", *packages, *sim, "packages/ascend-sim/conformance"]
 
 
-def _run_suites(session: nox.Session, row: Row, suites: Sequence[str]) -> None:
-    _install_product(session, *TEST_TOOLS, *DEMO_TOOLS, *UPSTREAM_TOOLS, row=row)
+def _run_suites(session: nox.Session, suites: Sequence[str]) -> None:
     with ThreadPoolExecutor(SUITES_AT_A_TIME) as pool:
         passed = list(pool.map(lambda suite: _passes(session, suite), suites))
     failed = [suite for suite, well in zip(suites, passed, strict=True) if not well]
@@ -346,6 +367,12 @@ def _install(session: nox.Session, *requirements: str) -> None:
 
 _pip_has_torch: dict[tuple[str, object], bool] = {}
 """pip's answer per requirement and version of Python: it is asked once in a run of nox."""
+
+
+def _has_torch(session: nox.Session) -> bool:
+    python = f"{session.bin}/python"
+    fallback = torch_build.index_options(torch_build.fallback_index())
+    return torch_build.is_found(python, TORCH) or torch_build.is_found(python, TORCH, *fallback)
 
 
 def _install_torch(session: nox.Session, python: str, requirements: Iterable[str]) -> None:

@@ -22,7 +22,7 @@ INDEX_VARIABLE = "TORCH_CPU_INDEX"
 PYTORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
-def is_found(python: str, requirement: str) -> bool:
+def is_found(python: str, requirement: str, *options: str) -> bool:
     """Say whether the pip of an interpreter, as it is configured here, finds a requirement.
 
     Parameters
@@ -31,9 +31,11 @@ def is_found(python: str, requirement: str) -> bool:
         Path of the interpreter.
     requirement
         Such as "torch==2.13.0+cpu". Nothing is installed.
+    *options
+        More options of pip's, such as `index_options`.
     """
     ask = ("install", "--dry-run", "--ignore-installed", "--no-deps", "--quiet")
-    answer = subprocess.run((python, "-m", "pip", *ask, requirement), capture_output=True)
+    answer = subprocess.run((python, "-m", "pip", *ask, *options, requirement), capture_output=True)
     return answer.returncode == 0
 
 

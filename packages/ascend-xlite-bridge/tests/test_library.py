@@ -27,7 +27,7 @@ def test_the_installed_version_is_read_without_importing_it(monkeypatch, tmp_pat
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: xlite\nVersion: 0.2.0rc4\n")
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.syspath_prepend(tmp_path)
 
     assert xlite_version() == "0.2.0rc4"
     assert "xlite" not in sys.modules
