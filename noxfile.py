@@ -140,7 +140,7 @@ def conformance(session: nox.Session) -> None:
 
 @nox.session(name="upstream-tests", requires=["wheels"])
 def upstream_tests(session: nox.Session) -> None:
-    """Run torch_npu's own tests from a checkout and compare: `-- PATH_TO_CHECKOUT`."""
+    """Run Ascend/pytorch's or op-plugin's own tests and compare: `-- PATH_TO_CHECKOUT`."""
     _install_product(session, *TEST_TOOLS, "expecttest", "parameterized")
     session.run("python", "packages/ascend-sim/runs/upstream.py", *session.posargs)
 
