@@ -1,21 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tests run on whatever libascendcl the real torch_npu finds: here the simulated one.
+"""The tests run on whatever libascendcl the real torch_npu finds; see the options of pytest."""
 
-Without the limits of a device: small heads and fp32 make attention quick and exact.
-"""
+import time
+from collections.abc import Callable, Iterator
 
-import ascend_sim
+import pytest
+import torch
+import torch_npu
 
-ascend_sim.activate(ascend_sim.SimConfig(limits="off"))
-
-import time  # noqa: E402
-from collections.abc import Callable, Iterator  # noqa: E402
-
-import pytest  # noqa: E402
-import torch  # noqa: E402
-import torch_npu  # noqa: E402
-
-from ascend_aclgraph import updatable  # noqa: E402
+from ascend_aclgraph import updatable
 
 HEADS, HEAD_SIZE, BLOCK, BLOCKS = 2, 16, 16, 4
 
