@@ -89,9 +89,9 @@ int Execute(const char* call, const char* name, int input_count,
     }
     const auto in = operands.inputs.size(), lists = operands.numbers.size(),
                out = operands.outputs.size();
-    Require(in >= op->inputs && lists == op->numbers && out == 1, "expected ", op->inputs,
-            " inputs, ", op->numbers, " in host memory and one output, not ", in, ", ", lists,
-            " and ", out);
+    Require(in >= op->inputs && lists == op->numbers && out == op->outputs, "expected ", op->inputs,
+            " inputs, ", op->numbers, " in host memory and ", op->outputs, " outputs, not ", in,
+            ", ", lists, " and ", out);
     Touches touches;
     if (TouchesWanted()) {
       for (const auto& tensor : operands.inputs) opapi::AddTouch(touches, tensor.storage(), false);

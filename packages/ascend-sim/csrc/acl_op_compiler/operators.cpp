@@ -3,6 +3,8 @@
 
 #include <array>
 
+#include "recurrent.h"
+
 namespace ascend_sim {
 namespace {
 
@@ -62,6 +64,10 @@ const std::array kOperators{
     NamedOperator{"ThresholdGradV2D", 2, 0, PassWhereAbove},
     NamedOperator{"Transpose", 1, 1, Transpose},
     NamedOperator{"Slice", 1, 2, Slice},
+    NamedOperator{"DynamicRNN", 5, 0, DynamicRnn, 8},
+    NamedOperator{"DynamicRNNV2", 5, 0, DynamicRnnV2, 8},
+    NamedOperator{"DynamicRNNGrad", 17, 0, DynamicRnnGrad, 5},
+    NamedOperator{"DynamicRNNV2Grad", 17, 0, DynamicRnnV2Grad, 6},
 };
 
 }  // namespace

@@ -2,7 +2,7 @@
 //
 // Operators by name, the way before aclnn. torch_npu takes it where a tensor has a private format
 // (copies, casts between formats, products, the gradient of ReLU) and for a few of its own
-// functions (npu_transpose, npu_slice).
+// functions (npu_transpose, npu_slice, and LSTMs of other forms than aclnnLSTM takes).
 #pragma once
 
 #include <cstdint>
@@ -31,6 +31,7 @@ struct NamedOperator {
   size_t inputs;   // at least
   size_t numbers;  // lists in host memory
   NamedBody body;
+  size_t outputs = 1;
 };
 
 // Null when there is no such operator.

@@ -236,8 +236,10 @@ const std::vector<OperatorLimits>& Table() {
        {Of(0, "queryRef", kFloats, 3, 4), As(1, "keyRef", 0, 0, 3, 4), As(2, "cos", 0, 0, 3, 4),
         As(3, "sin", 0, 0, 3, 4)}},
 
+      // Of 3 dimensions too, as the forward takes them and op-plugin's test of the gradient does.
       {"aclnnRotaryPositionEmbeddingGrad",
-       {As(1, "cos", 0, 0, 4, 4), As(2, "sin", 0, 0, 4, 4), As(3, "xOptional", 0, 0, 4, 4)}},
+       {Of(0, "dy", kFloats, 3, 4), As(1, "cos", 0, 0, 3, 4), As(2, "sin", 0, 0, 3, 4),
+        As(3, "xOptional", 0, 0, 3, 4)}},
 
       // --- losses: nn/loss/* ---
       {"aclnnCtcLossBackward",

@@ -31,7 +31,7 @@ class Cell {
 };
 
 // Gates in the order input, forget, candidate, output; saves i, g, f, o, h, c, tanh(c).
-const Cell& LstmCell();
+ASCEND_SIM_EXPORT const Cell& LstmCell();
 // Gates in the order reset, update, candidate; saves r, z, n, the hidden part of n, h.
 const Cell& GruCell();
 
@@ -68,13 +68,15 @@ void RequireSteps(const Stack& stack, const Sequences& sequences, std::span<cons
 
 // Writes the outputs of the last layer, the last states [count, batch, hidden] and, if there are
 // any, the lists of what each step saved. `first` are the states to begin with, zeros if empty.
-void RunStack(const Stack& stack, const Sequences& sequences, const Tensors& first, Tensor& output,
-              Tensors& last, std::span<Tensors> saved);
+ASCEND_SIM_EXPORT void RunStack(const Stack& stack, const Sequences& sequences,
+                                const Tensors& first, Tensor& output, Tensors& last,
+                                std::span<Tensors> saved);
 
 // Gradients by the input, the first states and the parameters. A gradient that is undefined is 0.
-void RunStackBackward(const Stack& stack, const Sequences& sequences, const Tensors& first,
-                      std::span<const Tensors> saved, const Tensor& grad_output,
-                      const Tensors& grad_last, Tensor& grad_input, Tensors& grad_first,
-                      Tensors& grad_parameters);
+ASCEND_SIM_EXPORT void RunStackBackward(const Stack& stack, const Sequences& sequences,
+                                        const Tensors& first, std::span<const Tensors> saved,
+                                        const Tensor& grad_output, const Tensors& grad_last,
+                                        Tensor& grad_input, Tensors& grad_first,
+                                        Tensors& grad_parameters);
 
 }  // namespace ascend_sim::opapi

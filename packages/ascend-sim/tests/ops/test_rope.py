@@ -115,6 +115,18 @@ def test_gradients_of_rotary_mul(dtype, mode, angles):
         _close(leaf.grad, want)
 
 
+def test_gradient_of_rotary_mul_of_three_dimensions():
+    """test_npu_rotary_mul_backward.py of op-plugin; CANN's page has four only."""
+    x, cos, sin = values(4, 8, 8), values(4, 1, 8, seed=1), values(4, 1, 8, seed=2)
+    leaves = [t.double().requires_grad_() for t in (x, cos, sin)]
+    (leaves[0] * leaves[1] + _rotate(leaves[0], "half") * leaves[2]).sum().backward()
+    on_npu = [t.npu().requires_grad_() for t in (x, cos, sin)]
+    ones = torch.ones(4, 8, 8).npu()
+    actual = torch_npu.npu_rotary_mul_backward(ones, *on_npu)
+    for got, leaf in zip(actual, leaves, strict=True):
+        _close(got, leaf.grad)
+
+
 def test_gradient_of_rotary_mul_by_x_alone():
     x, cos, sin = values(2, 5, 3, 8), values(1, 5, 1, 8, seed=1), values(1, 5, 1, 8, seed=2)
     on_npu = x.npu().requires_grad_()
