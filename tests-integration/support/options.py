@@ -5,6 +5,7 @@ Run as a program, it writes the page anew (``nox -s options``).
 """
 
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -68,39 +69,44 @@ class Verdicts:
     ----------
     engines
         Values that engines are started with, by name of the engine.
+    environments
+        What engines need in their environment, by name of the engine.
     refusals, variables
         Values of options and of environment variables that are refused.
-    host, idle
-        Options that touch no device code, and those with nothing to act on, by what they are about.
+    host, untested, idle
+        Options that touch no device code, that nobody has tried, and that have nothing to act on,
+        by what they are about.
     """
 
     def __init__(self) -> None:
         data = tomllib.loads(_DATA.read_text())
         self.engines: dict[str, dict[str, Any]] = data["runs"]
+        self.environments: dict[str, dict[str, str]] = data["environment"]
         self.refusals = [_refusal(name, row) for name, row in data["refused"].items()]
         self.variables = [_refusal(name, row) for name, row in data["refused_environment"].items()]
         self.host: dict[str, list[str]] = data["host"]
+        self.untested: dict[str, list[str]] = data["untested"]
         self.idle: dict[str, list[str]] = data["idle"]
         self.since: dict[str, str] = data["since"]
 
     def names(self) -> set[str]:
         """Options that have a verdict and that the installed vLLM should have."""
-        named = {name for values in self.engines.values() for name in values}
-        named |= {refusal.name for refusal in self.refusals}
-        named |= {
-            name for group in (self.host, self.idle) for names in group.values() for name in names
-        }
         installed = _release(version("vllm"))
+        named = self._active() | set(self._quiet())
         return {name for name in named if _release(self.since.get(name, "0")) <= installed}
 
     def twice(self) -> set[str]:
         """Options with verdicts that contradict each other."""
-        quiet = [
-            name for group in (self.host, self.idle) for names in group.values() for name in names
-        ]
-        active = {name for values in self.engines.values() for name in values}
-        active |= {refusal.name for refusal in self.refusals}
+        quiet, active = self._quiet(), self._active()
         return {name for name in quiet if quiet.count(name) > 1 or name in active}
+
+    def _active(self) -> set[str]:
+        run = {name for values in self.engines.values() for name in values}
+        return run | {refusal.name for refusal in self.refusals}
+
+    def _quiet(self) -> list[str]:
+        groups = (*self.host.values(), *self.untested.values(), *self.idle.values())
+        return [name for names in groups for name in names]
 
     def engine_options(self) -> dict[str, dict[str, Any]]:
         """Arguments of ``vllm.LLM`` by name of the engine, less the model."""
@@ -148,9 +154,11 @@ def _run(verdicts: Verdicts) -> Iterator[str]:
     yield "| option | with |"
     yield "|---|---|"
     values: dict[str, list[str]] = {}
-    for engine in verdicts.engines.values():
-        for name, value in engine.items():
-            values.setdefault(name, []).append(_code(_shown(value)))
+    for engine, options in verdicts.engines.items():
+        environment = verdicts.environments.get(engine, {})
+        needs = "".join(f" with {_code(f'{name}={value}')}" for name, value in environment.items())
+        for name, value in options.items():
+            values.setdefault(name, []).append(_code(_shown(value)) + needs)
     for name in sorted(values):
         yield f"| {_code(name)} | {', '.join(dict.fromkeys(values[name]))} |"
     yield ""
@@ -164,6 +172,11 @@ def _quiet(verdicts: Verdicts) -> Iterator[str]:
             verdicts.host,
         ),
         (
+            "What was not tried",
+            "Nothing speaks against these options; they are let through with a warning.",
+            verdicts.untested,
+        ),
+        (
             "What has nothing to act on",
             "What these options configure is refused, or no model that is served has it.",
             verdicts.idle,
@@ -172,7 +185,8 @@ def _quiet(verdicts: Verdicts) -> Iterator[str]:
         yield f"## {title}\n"
         yield f"{introduction}\n"
         for about, names in groups.items():
-            yield f"- {about}: {', '.join(map(_code, sorted(names)))}"
+            subject = re.sub(r"--[a-z-]+", lambda option: _code(option[0]), about)
+            yield f"- {subject}: {', '.join(map(_code, sorted(names)))}"
         yield ""
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What this version does not do, refused at start in terms of the option that asks for it."""
 
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +23,11 @@ __all__ = [
     "check_config",
     "check_dtype",
     "check_kernel",
+    "warn_untested",
 ]
+
+# A child of vLLM's logger, so that its handlers and levels hold for us too.
+logger = logging.getLogger(f"vllm.{__name__}")
 
 ARCHITECTURES = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
 """Models that the tests compare with transformers, token for token."""
@@ -42,6 +47,22 @@ def check_config(vllm_config: VllmConfig) -> None:
         For one such option, or for several at once.
     """
     raise_problems(_problems(vllm_config))
+
+
+def warn_untested(vllm_config: VllmConfig) -> None:
+    """Say, once, which options are let through though nothing has been tried with them.
+
+    Parameters
+    ----------
+    vllm_config
+        vLLM's configuration.
+    """
+    untested = {
+        "--nnodes": vllm_config.parallel_config.nnodes > 1,
+        "--weight-transfer-config": vllm_config.weight_transfer_config is not None,
+    }
+    if given := [option for option, is_given in untested.items() if is_given]:
+        logger.warning("not tried on this platform, so check what it does: %s", ", ".join(given))
 
 
 def check_dtype(dtype: torch.dtype) -> None:

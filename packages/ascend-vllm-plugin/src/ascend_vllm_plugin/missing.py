@@ -68,8 +68,11 @@ _MISSING = (
     ),
     _Missing(
         "--cpu-offload-gb",
-        lambda config: config.offload_config.uva.cpu_offload_gb,
+        lambda config: (
+            not envs.VLLM_WEIGHT_OFFLOADING_DISABLE_UVA and config.offload_config.uva.cpu_offload_gb
+        ),
         "weights on the host are read through CUDA's unified addresses",
+        "set VLLM_WEIGHT_OFFLOADING_DISABLE_UVA=1, which copies them",
     ),
     _Missing(
         "--offload-group-size",

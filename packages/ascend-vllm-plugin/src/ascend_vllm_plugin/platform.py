@@ -81,7 +81,7 @@ class NpuPlatform(Platform):
     @classmethod
     def check_and_update_config(cls, vllm_config: "VllmConfig") -> None:
         """Set what the platform decides, and check what needs all options to be final."""
-        from ascend_vllm_plugin import compat, graph_sizes
+        from ascend_vllm_plugin import compat, graph_sizes, limits
 
         parallel = vllm_config.parallel_config
         if parallel.worker_cls == "auto":
@@ -91,6 +91,7 @@ class NpuPlatform(Platform):
         os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
         compat.clear_fusion_passes(vllm_config)
         graph_sizes.check_final_sizes(vllm_config)
+        limits.warn_untested(vllm_config)
 
     @classmethod
     def import_kernels(cls) -> None:
