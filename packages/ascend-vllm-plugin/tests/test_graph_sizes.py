@@ -83,6 +83,15 @@ def test_what_is_no_number_is_refused_by_vllm_itself(given: list[Any], words: st
         config(given)
 
 
+def test_a_configuration_without_a_model_is_left_alone() -> None:
+    """VLLM builds such ones internally, and so do its tests."""
+    given = config([1, 10_000])
+    given.model_config = None
+    assert not list(size_problems(given))
+    drop_unreachable_sizes(given)
+    assert given.compilation_config.cudagraph_capture_sizes == [1, 10_000]
+
+
 def test_sizes_without_graphs_do_not_matter() -> None:
     assert list(size_problems(config([0], "NONE"))) == []
     eager, unoptimized = config([0]), config([0])
