@@ -9,7 +9,7 @@ TORCH_LIBRARY(ascend, m) {
       "slot_mapping(Tensor positions, Tensor query_start_loc, Tensor block_table, int block_size, "
       "Tensor(a!) out, *, int pad_id=-1) -> ()");
   m.class_<ascend_ops::TouchedMemory>("TouchedMemory")
-      .def(torch::init<std::vector<std::string>>())
+      .def(torch::init<bool>())
       .def("start", &ascend_ops::TouchedMemory::start)
       .def("stop", &ascend_ops::TouchedMemory::stop)
       .def("take_made", &ascend_ops::TouchedMemory::take_made)

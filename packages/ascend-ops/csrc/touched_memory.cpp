@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -35,9 +36,42 @@ void for_each_tensor(const c10::IValue& value, const Visit& visit) {
 }
 
 bool is_of_torch(std::string_view name) {
-  constexpr std::array<std::string_view, 4> libraries{"aten::", "prim::", "prims::", "npu::"};
+  constexpr std::array<std::string_view, 3> libraries{"aten::", "prim::", "npu::"};
   return std::any_of(libraries.begin(), libraries.end(),
                      [&](std::string_view library) { return name.starts_with(library); });
+}
+
+/// What the schema of an operator says; to copy the schema costs more than to run many an operator.
+struct Operator {
+  std::string name;
+  std::string overload;
+  std::size_t arguments;
+  /// Per argument, whether it is written.
+  std::vector<bool> writes;
+  bool of_torch;
+};
+
+const Operator& operator_of(const at::RecordFunction& operation) {
+  // By the address of the name, which is that of the schema.
+  thread_local ska::flat_hash_map<const char*, Operator> operators;
+  const char* name = operation.name();
+  const char* overload = operation.overload_name();
+  const auto arguments = operation.inputs().size();
+  const auto found = operators.find(name);
+  // Ranges that are no operators have names of their own, at addresses that others may get later.
+  if (found != operators.end() && found->second.arguments == arguments &&
+      found->second.name == name && found->second.overload == overload) {
+    return found->second;
+  }
+  Operator op{name, overload, arguments, {}, false};
+  if (const auto schema = operation.operator_schema()) {
+    for (const auto& argument : schema->arguments()) {
+      const auto* alias = argument.alias_info();
+      op.writes.push_back(alias != nullptr && alias->isWrite());
+    }
+    op.of_torch = is_of_torch(op.name);
+  }
+  return operators[name] = std::move(op);
 }
 
 int64_t as_integer(const void* address) { return reinterpret_cast<int64_t>(address); }
@@ -101,7 +135,7 @@ bool TouchedMemory::wrote(const at::Tensor& tensor) const {
 
 void TouchedMemory::begin(const at::RecordFunction& operation) {
   const auto& op = operator_of(operation);
-  bool in_python = c10::impl::TorchDispatchModeTLS::any_modes_set();
+  bool in_python = kernels_in_python_ || c10::impl::TorchDispatchModeTLS::any_modes_set();
   std::size_t position = 0;
   for (const auto& input : operation.inputs()) {
     const bool written = position < op.writes.size() && op.writes[position];
@@ -112,7 +146,8 @@ void TouchedMemory::begin(const at::RecordFunction& operation) {
     });
   }
   ++depth_;
-  if (op.closed && !in_python) at::enableRecordFunction(false);
+  // Kernels of torch touch nothing but their arguments and memory of their own.
+  if (op.of_torch && !in_python) at::enableRecordFunction(false);
 }
 
 void TouchedMemory::end(const at::RecordFunction& operation) {
@@ -121,23 +156,6 @@ void TouchedMemory::end(const at::RecordFunction& operation) {
   for (const auto& output : operation.outputs()) {
     for_each_tensor(output, [&](const at::Tensor& tensor) { note_output(tensor); });
   }
-}
-
-const TouchedMemory::Operator& TouchedMemory::operator_of(const at::RecordFunction& operation) {
-  const char* name = operation.name();
-  const char* overload = operation.overload_name();
-  auto& known = operators_[name];
-  // A range that is no operator has a name of its own, at an address that others may get later.
-  if (!known.name.empty() && known.name == name && known.overload == overload) return known;
-  known = Operator{name, overload, {}, false};
-  if (const auto schema = operation.operator_schema()) {
-    for (const auto& argument : schema->arguments()) {
-      const auto* alias = argument.alias_info();
-      known.writes.push_back(alias != nullptr && alias->isWrite());
-    }
-    known.closed = is_of_torch(known.name) && in_python_.count(known.name) == 0;
-  }
-  return known;
 }
 
 void TouchedMemory::note_input(const at::Tensor& tensor, bool written) {

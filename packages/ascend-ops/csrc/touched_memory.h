@@ -8,8 +8,6 @@
 #include <torch/custom_class.h>
 
 #include <cstdint>
-#include <string>
-#include <unordered_set>
 #include <vector>
 
 namespace ascend_ops {
@@ -20,10 +18,9 @@ namespace ascend_ops {
 /// it keeps: the storages that existed before start(). Used by the thread that called start().
 class TouchedMemory final : public torch::CustomClassHolder {
  public:
-  /// `in_python`: operators of torch's own libraries whose kernels are Python all the same, as
-  /// "aten::add". All others of these run unobserved inside: their kernels touch their arguments.
-  explicit TouchedMemory(const std::vector<std::string>& in_python)
-      : in_python_(in_python.begin(), in_python.end()) {}
+  /// `kernels_in_python`: whether operators of torch's own libraries have kernels in Python, which
+  /// may touch anything. If not, such operators run unobserved inside.
+  explicit TouchedMemory(bool kernels_in_python) : kernels_in_python_(kernels_in_python) {}
   ~TouchedMemory() override;
 
   /// Throws if the thread is being observed already, or has observers turned off.
@@ -48,16 +45,6 @@ class TouchedMemory final : public torch::CustomClassHolder {
   friend std::unique_ptr<at::ObserverContext> begin_operator(const at::RecordFunction& operation);
   friend void end_operator(const at::RecordFunction& operation, at::ObserverContext* context);
 
-  struct Operator {
-    std::string name;
-    std::string overload;
-    /// Per argument, whether the schema says that it is written.
-    std::vector<bool> writes;
-    /// Whether the kernel touches nothing but its arguments and memory of its own.
-    bool closed;
-  };
-
-  const Operator& operator_of(const at::RecordFunction& operation);
   void begin(const at::RecordFunction& operation);
   void end(const at::RecordFunction& operation);
   void note_input(const at::Tensor& tensor, bool written);
@@ -66,9 +53,7 @@ class TouchedMemory final : public torch::CustomClassHolder {
   at::CallbackHandle callback_ = at::INVALID_CALLBACK_HANDLE;
   /// Operators under way: those that operators call are deeper.
   int64_t depth_ = 0;
-  std::unordered_set<std::string> in_python_;
-  /// By the address of the name, which is that of the schema.
-  ska::flat_hash_map<const char*, Operator> operators_;
+  bool kernels_in_python_;
   ska::flat_hash_map<const void*, c10::Storage> kept_;
   ska::flat_hash_map<const void*, c10::weak_intrusive_ptr<c10::StorageImpl>> seen_inside_;
   ska::flat_hash_set<const void*> made_;

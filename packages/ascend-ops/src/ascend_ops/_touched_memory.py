@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which memory the operators of a thread touch."""
 
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +11,7 @@ from ascend_ops._loader import ExtensionLoadError
 
 __all__ = ["touched_memory"]
 
-_LIBRARIES = ("aten", "prims", "npu")
+_KEYS_OF_AN_NPU = re.compile("PrivateUse1|Composite|Autograd$")
 
 
 def touched_memory() -> Any:
@@ -44,8 +45,9 @@ def touched_memory() -> Any:
     ExtensionLoadError
         If the compiled library is older than this file, as in an editable installation.
     """
+    in_python = _torch_has_kernels_in_python(len(torch.library._impls))
     try:
-        return torch.classes.ascend.TouchedMemory(_kernels_in_python(len(torch.library._impls)))
+        return torch.classes.ascend.TouchedMemory(in_python)
     except RuntimeError as error:
         raise ExtensionLoadError(
             "the compiled library of ascend-ops is older than its Python code. Build it again: "
@@ -54,13 +56,10 @@ def touched_memory() -> Any:
 
 
 @lru_cache(maxsize=1)
-def _kernels_in_python(_count: int) -> list[str]:
-    """Operators of torch whose kernels are in Python, as "aten::add"; `_count` is of all in Python.
+def _torch_has_kernels_in_python(_count: int) -> bool:
+    """Whether a program has put Python under torch's own operators; `_count` is of all in Python.
 
-    Torch itself has some thousand for the device "meta", which do no work.
+    Torch itself has more than a thousand, for devices such as "meta".
     """
-    return [
-        f"{library}::{operator.partition('.')[0]}"
-        for library, operator, dispatch_key in (key.split("/") for key in torch.library._impls)
-        if library in _LIBRARIES and dispatch_key != "Meta"
-    ]
+    keys = (key.split("/") for key in torch.library._impls)
+    return any(library == "aten" and _KEYS_OF_AN_NPU.search(key) for library, _, key in keys)
