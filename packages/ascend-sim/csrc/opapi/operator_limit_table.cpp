@@ -6,9 +6,9 @@
 //
 // Sources, named beside each block:
 //   nn, cv, transformer   CANN's repositories of operators (hicann/ops-nn e5c3fa93, ops-cv,
-//                         ops-transformer c29bc106): FOLDER/docs/aclnnNAME.md, the section of
-//                         constraints, or, where a page is not written yet, the dtypes that
-//                         FOLDER/op_host/*_def.cpp registers
+//                         ops-transformer c29bc106, what is newer 307cfaf2):
+//                         FOLDER/docs/aclnnNAME.md, the section of constraints, or, where a page
+//                         is not written yet, the dtypes that FOLDER/op_host/*_def.cpp registers
 //   npu_NAME              torch_npu's documentation (op-plugin, docs/zh/custom_APIs/torch_npu)
 // Where they differ, the wider reading is in the table.
 #include <ATen/ATen.h>
