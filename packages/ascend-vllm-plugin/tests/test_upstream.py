@@ -213,14 +213,14 @@ def test_all_that_the_plugin_uses_is_in_the_installed_vllm() -> None:
 
     assert [each for each in outcomes if each.fate is not Fate.SAME] == []
     assert {
-        ("vllm.v1.worker.gpu_worker.Worker._init_workspace_and_model_runner", ("reads",)),
-        ("vllm.v1.worker.gpu_worker.Worker._make_model_runner", ("overrides",)),
-        ("vllm.v1.worker.gpu_worker.kernel_warmup", ("assigns",)),
-        ("vllm.v1.worker.gpu_model_runner.CUDAGraphWrapper", ("assigns",)),
-        ("vllm.v1.worker.block_table.ComputeSlotMappingKernel.kernel", ("names",)),
-        ("vllm.platforms.interface.Platform.opaque_attention_op", ("overrides",)),
-        ("vllm.envs.VLLM_USE_V2_MODEL_RUNNER", ("names",)),
-    } <= {(use.name, use.how) for use in uses}
+        ("vllm.v1.worker.gpu_worker.Worker._init_workspace_and_model_runner", "reads"),
+        ("vllm.v1.worker.gpu_worker.Worker._make_model_runner", "overrides"),
+        ("vllm.v1.worker.gpu_worker.kernel_warmup", "assigns"),
+        ("vllm.v1.worker.gpu_model_runner.CUDAGraphWrapper", "assigns"),
+        ("vllm.v1.worker.block_table.ComputeSlotMappingKernel.kernel", "names"),
+        ("vllm.platforms.interface.Platform.opaque_attention_op", "overrides"),
+        ("vllm.envs.VLLM_USE_V2_MODEL_RUNNER", "names"),
+    } <= {(use.name, way) for use in uses for way in use.how}
 
 
 def index_with(folder: Path, version: str) -> str:
