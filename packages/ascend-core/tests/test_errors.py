@@ -167,8 +167,25 @@ def test_an_error_text_of_torch_npu_becomes_the_typed_error(text, code, call):
     assert error is not None
     assert type(error) is type(errors.from_code(code, ""))
     assert error.code == code
-    assert text.strip() in str(error)
+    assert text.splitlines()[0] in str(error)
     assert error.call == call
+
+
+def test_the_general_remark_of_torch_npu_is_left_out_and_the_report_of_cann_is_not():
+    quoted = (
+        "capture_begin:a.cpp:318 NPU function error: aclmdlRICaptureBegin, error code is 207005"
+    )
+    report = "[PID: 1] 2026-12-01 Insufficient_Resources(EE1023): no streams left (207005)."
+    text = (
+        f"{quoted}\n[ERROR] 2026-12-01 (PID:1, Device:0, RankID:-1) ERR00100 PTA call acl api "
+        "failed\n[Error]: Failed to apply for memory.\n"
+        f"        Check the remaining storage space in the hardware environment.\n{report}\n"
+    )
+
+    error = errors.from_torch_error(RuntimeError(text))
+
+    assert error is not None
+    assert error.detail == f"{quoted}\n{report}\n"
 
 
 def test_the_code_is_found_in_the_cause_of_an_exception():

@@ -2,6 +2,7 @@
 """Devices, versions, streams and errors of Ascend NPUs, with no import of torch."""
 
 from ascend_core import acl, errors, floors
+from ascend_core._chip import Feature
 from ascend_core._device import Device, MemoryInfo
 from ascend_core._partition import Partition, PartitionError, SchedulingPolicy
 from ascend_core._probe import Probe, Versions, probe
@@ -38,6 +39,7 @@ __all__ = [
     "AscendError",
     "ConflictError",
     "Device",
+    "Feature",
     "MemoryInfo",
     "OptionError",
     "Partition",

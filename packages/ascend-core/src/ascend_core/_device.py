@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ascend_core import acl
+from ascend_core._chip import Feature, lacks
 from ascend_core.errors import AclInvalidState
 
 __all__ = ["Device", "MemoryInfo", "device_count", "soc_name"]
@@ -46,6 +47,10 @@ class Device:
     def name(self) -> str:
         """Name of the chip: "Ascend910B3". Opens no context."""
         return soc_name()
+
+    def supports(self, feature: Feature) -> bool:
+        """Tell whether the chip has a feature, as far as is known. Opens no context."""
+        return not lacks(self.name, feature)
 
     @contextmanager
     def active(self) -> Iterator[None]:

@@ -239,6 +239,10 @@ _CALLS = (
     re.compile(r"\b((?:acl|hccl)\w+) failed\b", re.IGNORECASE),
     re.compile(rf"{_QUOTED}(\w+)"),
 )
+# What torch_npu puts between its own line and CANN's report: a stamp, and a remark on the kind of
+# code. That on any resource, streams too, is "Failed to apply for memory. Check the remaining
+# storage space"; the code says better what is missing.
+_REMARK = re.compile(r"^\[ERROR\] .*\n?(?:\[Error\]: .*\n?(?:[ \t]+.*\n?)*)?", re.MULTILINE)
 # torch_npu's allocator, and texts of CANN that carry a symbolic code only.
 _PHRASES = (("NPU out of memory", 207001), ("EL0004", 207001), ("EL0009", 207008))
 
@@ -254,7 +258,8 @@ def from_torch_error(exc: BaseException) -> AclError | None:
     Returns
     -------
     AclError or None
-        The typed error, with the original text as its detail; None if the text names no code.
+        The typed error, with the original text as its detail, less torch_npu's general remark on
+        the code; None if the text names no code.
         The original is not chained: `raise error from exc` does that.
     """
     seen: set[int] = set()
@@ -272,7 +277,7 @@ def from_torch_error(exc: BaseException) -> AclError | None:
 
 def _from_text(text: str) -> AclError | None:
     code = _code_in(text)
-    return None if code is None else from_code(code, _call_in(text), text)
+    return None if code is None else from_code(code, _call_in(text), _REMARK.sub("", text))
 
 
 def _code_in(text: str) -> int | None:
