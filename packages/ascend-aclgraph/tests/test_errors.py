@@ -5,7 +5,9 @@ import gc
 import os
 import subprocess
 import sys
+import traceback
 
+import ascend_sim
 import pytest
 import torch
 from ascend_core.errors import AclError
@@ -35,6 +37,25 @@ def test_an_error_of_the_function_is_the_cause():
     assert isinstance(error.__cause__, ValueError)
     assert "ValueError: bad shape" in str(error)
     assert "Try: " in str(error)
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        ("fail:aclmdlRICaptureBegin,code=207005", "OUT_OF_QUEUES"),
+        ("fail:aclmdlRICaptureBegin,code=207008", "OUT_OF_STREAM_IDS"),
+        ("fail:aclmdlRICaptureEnd,code=207009", "OUT_OF_NOTIFIES"),
+    ],
+)
+def test_a_resource_that_is_used_up_is_reported_alone(fault, name):
+    """torch_npu remarks "Failed to apply for memory" on all of them."""
+    x = torch.ones(2, device="npu")
+    with ascend_sim.inject(fault), pytest.raises(CaptureError) as caught:
+        Graph.capture(lambda: x + 1, warmup=0)
+    assert caught.value.name == name
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "apply for memory" not in shown
+    assert shown.count("CaptureError") == 1
 
 
 def test_an_error_of_the_warm_up_says_so():

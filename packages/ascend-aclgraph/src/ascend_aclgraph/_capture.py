@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
-from ascend_core.errors import AclError, AclOutOfMemory, AclOutOfStreams, from_torch_error
+from ascend_core.errors import (
+    AclError,
+    AclOutOfEvents,
+    AclOutOfMemory,
+    AclOutOfResources,
+    AclOutOfStreams,
+    from_torch_error,
+)
 from ascend_core.options import OptionError
 
 from ascend_aclgraph import _native
@@ -27,6 +34,8 @@ _NOT_SUPPORTED = 207000
 _STREAM_CAPTURED = 107027
 _BEGIN = "aclmdlRICaptureBegin"
 _END = "aclmdlRICaptureEnd"
+
+_USED_UP = (AclOutOfMemory, AclOutOfStreams, AclOutOfEvents, AclOutOfResources)
 
 _active = threading.local()
 
@@ -149,7 +158,7 @@ def _record(fn: Callable[[], Any], capture: Capture, mode: str) -> None:
         capture.native.capture_begin(pool=capture.pool.token, capture_error_mode=mode)
     except Exception as error:
         capture.pool.abandon(device)
-        raise _failure(error, _BEGIN, capture.label) from error
+        raise _failure(error, _BEGIN, capture.label) from _cause(error)
     _active.capture = capture
     inner: BaseException | None = None
     try:
@@ -170,10 +179,10 @@ def _record(fn: Callable[[], Any], capture: Capture, mode: str) -> None:
         raise inner
     if inner is None:
         assert outer is not None
-        raise _failure(outer, _END, capture.label) from outer
+        raise _failure(outer, _END, capture.label) from _cause(outer)
     # An error of torch_npu's task queue may tell no code; the end of the capture then has one.
     inner.__context__ = inner.__context__ or outer
-    raise _failure(inner, "the captured function", capture.label) from inner
+    raise _failure(inner, "the captured function", capture.label) from _cause(inner)
 
 
 def _end(capture: Capture, device: int) -> BaseException | None:
@@ -193,7 +202,15 @@ def _failure(error: BaseException, call: str, label: Hashable) -> CaptureError:
     advice = acl.advice if isinstance(acl, CaptureError) else _advice(acl)
     if not call.startswith("acl"):
         call = acl.call  # the text of torch_npu knows better what failed inside
-    return CaptureError(acl.code, call, str(error), label=label, advice=advice)
+    return CaptureError(acl.code, call, acl.detail or str(error), label=label, advice=advice)
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """Error to show above the failure that it caused: none where a resource is used up.
+
+    It does not matter then who asked for it last, and torch_npu's text would speak of memory.
+    """
+    return None if isinstance(from_torch_error(error), _USED_UP) else error
 
 
 def _advice(acl: AclError | None) -> Collection[str]:
