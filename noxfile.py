@@ -191,6 +191,14 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session(requires=["wheels"])
+def chips(session: nox.Session) -> None:
+    """Start an engine with default options on every chip that the simulator has."""
+    _install_product(session, *TEST_TOOLS)
+    test = "tests-integration/test_chips.py"
+    session.run("python", "-m", "pytest", test, env={"ASCEND_TEST_CHIPS": "all"})
+
+
+@nox.session(requires=["wheels"])
 def leaks(session: nox.Session) -> None:
     """Ten thousand captures, replays and destructions leave nothing behind; `-- ROUNDS`."""
     _install_product(session, *TEST_TOOLS)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`vllm serve` under load, and what is left of it afterwards."""
 
+import gzip
 import json
 import signal
 import time
@@ -17,6 +18,7 @@ from support.serve import MODEL, Server, leftovers, running
 STOP_TIMEOUT_S = 15
 REQUESTS = 32
 NEW_TOKENS = 24
+KINDS = ("cpu_op", "kernel")  # of events in a trace
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +27,22 @@ def files_before(vllm_environment: dict[str, str]) -> set[Path]:
 
 
 @pytest.fixture(scope="module")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("traces")
+
+
+@pytest.fixture(scope="module")
 def server(
     tiny_model: Path,
     vllm_environment: dict[str, str],
     files_before: set[Path],
+    traces: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
-    with running(tiny_model, tmp_path_factory.mktemp("serve"), vllm_environment) as server:
+    profiler = {"profiler": "torch", "torch_profiler_dir": str(traces)}
+    options = ("--profiler-config", json.dumps(profiler))
+    folder = tmp_path_factory.mktemp("serve")
+    with running(tiny_model, folder, vllm_environment, *options) as server:
         yield server
 
 
@@ -97,6 +108,23 @@ def test_the_server_reports_its_graphs(server: Server) -> None:
     assert stats["cudagraph_mode"] == "FULL_AND_PIECEWISE"
     assert stats["replays"] > 0
     assert stats["eager_decode_steps"] == 0
+
+
+def test_a_profile_has_the_operators_of_the_host_and_the_kernels_of_the_device(
+    server: Server, traces: Path
+) -> None:
+    with server.client() as client:
+        client.post("/start_profile").raise_for_status()
+        complete(client, [1, 2, 3])
+        client.post("/stop_profile").raise_for_status()
+    (trace,) = traces.glob("rank0.*.pt.trace.json.gz")
+    with gzip.open(trace, "rt") as file:
+        events = json.load(file)["traceEvents"]
+    names = {
+        kind: {event["name"] for event in events if event.get("cat") == kind} for kind in KINDS
+    }
+    assert "vllm::unified_attention_with_output" in names["cpu_op"]
+    assert "aclnnFusedInferAttentionScoreV3" in names["kernel"]
 
 
 def test_sigterm_stops_the_server_and_leaves_nothing(

@@ -40,6 +40,7 @@ def register_ops() -> None:
     from ascend_vllm_plugin import compat, ops
 
     compat.end_engine_with_server()
+    compat.offer_profiler()
     register_backend(
         AttentionBackendEnum.CUSTOM, "ascend_vllm_plugin.attention.NpuAttentionBackend"
     )

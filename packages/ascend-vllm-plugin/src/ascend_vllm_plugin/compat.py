@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 import torch
 import torch_npu
 from ascend_core import OptionError
+from torch._dynamo import convert_frame
 from vllm.config import CUDAGraphMode, VllmConfig
 
 __all__ = [
@@ -31,8 +32,10 @@ __all__ = [
     "end_engine_with_server",
     "install_graph_wrapper",
     "meet_in_socket_folder",
+    "offer_profiler",
     "override_triton_kernels",
     "prepare_process",
+    "release_compiled_code",
     "skip_kernel_warmup",
 ]
 
@@ -232,6 +235,45 @@ def skip_kernel_warmup() -> None:
     from vllm.v1.worker import gpu_worker
 
     gpu_worker.kernel_warmup = lambda worker: None  # noqa: ARG005
+
+
+def offer_profiler() -> None:
+    """Let ``--profiler-config`` start torch.profiler, with operators of the host and NPU kernels.
+
+    Reason: vLLM has lists of what each type of device can profile, and no hook to add to them;
+    without an entry its worker refuses any profiler ("Unsupported profiler device type").
+    Goes when: vLLM asks the platform.
+    """
+    from vllm.profiler import wrapper
+
+    activities = ("CPU", "PrivateUse1")
+    wrapper._SUPPORTED_PROFILER_KINDS["npu"] = frozenset({"torch"})
+    wrapper._DEFAULT_TORCH_PROFILER_ACTIVITIES["npu"] = activities
+    wrapper._SUPPORTED_TORCH_PROFILER_ACTIVITIES["npu"] = frozenset(activities)
+
+
+def release_compiled_code(model: Any) -> None:
+    """Take a model's compiled code out of Dynamo's registries, which would keep it for ever.
+
+    Reason: what is compiled stays referred to from two places, and it has the model, hence weights
+    and graphs. One is Dynamo's list of backends (`eval_frame.cached_backends`). The other is vLLM's
+    bytecode hook: a class that is compiled and whose base class is too (Qwen3Model is a Qwen2Model)
+    registers two hooks per object and keeps the handle of the last one only.
+    Other compiled functions of the process are compiled anew at their next call. Other engines are
+    not: vLLM calls their bytecode itself.
+    Goes when: an engine of vLLM leaves nothing behind when it is shut down.
+
+    Parameters
+    ----------
+    model
+        A module, or a graph wrapper around one.
+    """
+    modules = {id(module) for module in model.modules()}
+    hooks = convert_frame._bytecode_hooks
+    for key, hook in list(hooks.items()):
+        if id(getattr(hook, "__self__", None)) in modules:
+            del hooks[key]
+    torch.compiler.reset()
 
 
 def destroy_groups_at_exit() -> None:

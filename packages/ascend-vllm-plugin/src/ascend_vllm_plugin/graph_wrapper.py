@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import torch
 from ascend_aclgraph import CaptureError, GraphCache, GraphStats
+from ascend_core import Device, Feature
 from vllm.compilation.counter import compilation_counter
 from vllm.compilation.cuda_graph import CUDAGraphOptions, CUDAGraphWrapper
 from vllm.compilation.monitor import validate_cudagraph_capturing_enabled
@@ -127,7 +128,7 @@ class NpuGraphWrapper(CUDAGraphWrapper):
                 hold_outputs=not self.cudagraph_options.weak_ref_output,
             )
         except CaptureError as error:
-            raise self._explained(error, descriptor) from error
+            raise self._explained(error, descriptor) from error.__cause__
         compilation_counter.num_cudagraph_captured += 1
         # The piece after this one is captured next and reads these outputs: the caller holds them
         # until then, the graph does not.
@@ -138,7 +139,9 @@ class NpuGraphWrapper(CUDAGraphWrapper):
     def _explained(self, error: CaptureError, descriptor: BatchDescriptor) -> CaptureError:
         """Say which size failed in vLLM's words, and which of its flags help."""
         label = f"{self.runtime_mode.name}, {descriptor.num_tokens} tokens"
-        advice = (*error.advice, _ANOTHER_MODE[self.runtime_mode], *_FLAGS_TO_TRY)
+        has_both_modes = Device().supports(Feature.VALUE_WAIT)
+        another_mode = (_ANOTHER_MODE[self.runtime_mode],) if has_both_modes else ()
+        advice = (*error.advice, *another_mode, *_FLAGS_TO_TRY)
         return CaptureError(error.code, error.call, error.detail, label=label, advice=advice)
 
     def _compare_addresses(

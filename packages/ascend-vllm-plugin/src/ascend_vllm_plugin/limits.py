@@ -8,14 +8,15 @@ from typing import Any
 
 import torch
 import torch_npu
-from ascend_core import OptionError, raise_problems
+from ascend_core import Device, OptionError, raise_problems
 from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
 
 from ascend_vllm_plugin.attention import BLOCK_SIZE, try_kernel
+from ascend_vllm_plugin.chip import chip_problems
 from ascend_vllm_plugin.config import option_problems
 from ascend_vllm_plugin.graph_sizes import has_graphs, size_problems
 from ascend_vllm_plugin.missing import missing_problems
-from ascend_vllm_plugin.platform import DTYPES
+from ascend_vllm_plugin.platform import dtypes
 
 __all__ = [
     "ARCHITECTURES",
@@ -71,10 +72,10 @@ def check_dtype(dtype: torch.dtype) -> None:
     Raises
     ------
     OptionError
-        If it is none of `platform.DTYPES`.
+        If it is none of `platform.dtypes`.
     """
-    if dtype not in DTYPES:
-        raise OptionError("--dtype", dtype, "no kernel takes it", DTYPES)
+    if dtype not in dtypes():
+        raise OptionError("--dtype", dtype, f"no kernel of {Device().name} takes it", dtypes())
 
 
 def check_attention(selector: Any) -> None:
@@ -135,6 +136,7 @@ def _problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     yield from _cache_problems(vllm_config)
     yield from missing_problems(vllm_config)
     yield from _graph_problems(vllm_config)
+    yield from chip_problems(vllm_config)
     yield from size_problems(vllm_config)
 
 
@@ -147,8 +149,10 @@ def _model_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
             "this architecture is not supported in this version",
             ARCHITECTURES,
         )
-    if model.dtype not in DTYPES:
-        yield OptionError("--dtype", model.dtype, "no kernel takes it", DTYPES)
+    if model.dtype not in dtypes():
+        yield OptionError(
+            "--dtype", model.dtype, f"no kernel of {Device().name} takes it", dtypes()
+        )
     if model.quantization is not None:
         yield OptionError(
             "--quantization", model.quantization, "no quantization in this version", "none"

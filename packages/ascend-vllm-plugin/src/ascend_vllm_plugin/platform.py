@@ -9,7 +9,7 @@ ours that need its configuration classes are imported by the methods that use th
 import os
 from typing import TYPE_CHECKING, Any
 
-from ascend_core import AclLibraryNotFound, check_visible_devices, floors
+from ascend_core import AclLibraryNotFound, Device, Feature, check_visible_devices, floors
 
 floors.check_conflicts()
 floors.check()
@@ -29,10 +29,13 @@ from ascend_vllm_plugin.errors import NoDeviceError  # noqa: E402
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
 
-__all__ = ["DTYPES", "NpuPlatform"]
+__all__ = ["NpuPlatform", "dtypes"]
 
-DTYPES = [torch.bfloat16, torch.float16, torch.float32]
-"""Types of weights and activations, the default one first."""
+
+def dtypes() -> list[torch.dtype]:
+    """Types of weights and activations that the chip has, the default one first."""
+    others = [torch.float16, torch.float32]
+    return [torch.bfloat16, *others] if Device().supports(Feature.BFLOAT16) else others
 
 
 class NpuPlatform(Platform):
@@ -50,7 +53,7 @@ class NpuPlatform(Platform):
     @property
     def supported_dtypes(self) -> list[torch.dtype]:
         """Types of weights and activations, the default one first."""
-        return DTYPES
+        return dtypes()
 
     @classmethod
     def pre_register_and_update(cls, parser: Any = None) -> None:  # noqa: ARG003
@@ -73,9 +76,10 @@ class NpuPlatform(Platform):
 
     @classmethod
     def apply_config_platform_defaults(cls, vllm_config: "VllmConfig") -> None:
-        """Leave out sizes of graphs that no batch can have."""
-        from ascend_vllm_plugin import graph_sizes
+        """Set what the chip decides, and leave out sizes of graphs that no batch can have."""
+        from ascend_vllm_plugin import chip, graph_sizes
 
+        chip.apply_chip_defaults(vllm_config)
         graph_sizes.drop_unreachable_sizes(vllm_config)
 
     @classmethod

@@ -116,6 +116,20 @@ class NpuWorker(Worker):
         )
         return times
 
+    def shutdown(self) -> None:
+        """Give back what the engine had on the device: graphs, weights and cache.
+
+        A program may make the next engine in the same process, so nothing is left to the process's
+        end.
+        """
+        for wrapper in self._graph_wrappers():
+            wrapper.clear_graphs()
+        # A worker whose start failed has no runner, or one without a model.
+        model = getattr(getattr(self, "model_runner", None), "model", None)
+        if model is not None:
+            compat.release_compiled_code(model)
+        super().shutdown()
+
     def graph_stats(self) -> dict[str, Any]:
         """Report what graph mode did so far; call it through ``LLM.collective_rpc``.
 
