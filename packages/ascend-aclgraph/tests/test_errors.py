@@ -44,7 +44,7 @@ def test_an_error_of_the_function_is_the_cause():
     [
         ("fail:aclmdlRICaptureBegin,code=207005", "OUT_OF_QUEUES"),
         ("fail:aclmdlRICaptureBegin,code=207008", "OUT_OF_STREAM_IDS"),
-        ("fail:aclmdlRICaptureEnd,code=207009", "OUT_OF_NOTIFIES"),
+        ("fail:aclmdlRICaptureBegin,code=207009", "OUT_OF_NOTIFIES"),
     ],
 )
 def test_a_resource_that_is_used_up_is_reported_alone(fault, name):
