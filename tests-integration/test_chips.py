@@ -5,12 +5,22 @@ One chip of each family is tried, for those of a family differ in the number of 
 `nox -s chips` tries all. A2 is what all other tests run on.
 """
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from ascend_sim._config import SOCS
-from support.engine import Batch, EngineResult, EngineRun, EngineRuns, succeeded
+from support.engine import (
+    Batch,
+    EngineResult,
+    EngineRun,
+    EngineRuns,
+    succeeded,
+    under_simulator,
+)
 from support.rounding import judge
 from support.runs import FRESH, PROMPTS
 
@@ -19,6 +29,15 @@ FAMILIES = ("Ascend310P3", "Ascend910_9391", "Ascend950PR_9599")
 CHIPS = SOCS if os.environ.get("ASCEND_TEST_CHIPS") == "all" else FAMILIES
 
 WITHOUT_VALUE_WAITS = "Ascend310P"
+REFUSED = (
+    ("FULL graphs", {"compilation_config": {"cudagraph_mode": "FULL"}}),
+    ("FULL graphs", {"compilation_config": {"cudagraph_mode": "FULL_DECODE_ONLY"}}),
+    ("FULL graphs", {"compilation_config": {"cudagraph_mode": "FULL_AND_PIECEWISE"}}),
+    ("torch.bfloat16", {"dtype": "bfloat16"}),
+)
+"""What a 310P does not have, and options that ask for it."""
+
+_CONFIG_PROCESS = Path(__file__).with_name("support") / "config_process.py"
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +80,23 @@ def test_the_default_graph_mode_is_one_that_the_chip_has(chip: str, result: Engi
     assert stats["cudagraph_mode"] == ("FULL_AND_PIECEWISE" if has_full else "PIECEWISE")
     assert set(stats["graphs"]) == ({"FULL", "PIECEWISE"} if has_full else {"PIECEWISE"})
     assert stats["eager_decode_steps"] == 0
+
+
+def test_what_a_310p_lacks_is_refused_with_the_configuration(
+    device_model: Path, vllm_environment: dict[str, str]
+) -> None:
+    cases = [{"model": str(device_model), **options} for _, options in REFUSED]
+    process = subprocess.run(
+        under_simulator(sys.executable, str(_CONFIG_PROCESS), options=("--soc", "Ascend310P3")),
+        env=vllm_environment,
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    lines = [line for line in process.stdout.splitlines() if line.startswith("RESULT ")]
+    errors = [json.loads(line.removeprefix("RESULT ")) for line in lines]
+    assert len(errors) == len(REFUSED), process.stderr[-4000:]
+    for error, (named, _) in zip(errors, REFUSED, strict=True):
+        assert "OptionError" in error
+        assert named in error

@@ -69,8 +69,9 @@ def apply_chip_defaults(vllm_config: VllmConfig) -> None:
         )
     are_given = compilation.cudagraph_capture_sizes or compilation.max_cudagraph_capture_size
     if not are_given and not device.supports(Feature.QUEUES_AT_REPLAY):
+        scheduler = vllm_config.scheduler_config
         compilation.cudagraph_capture_sizes = _powers_of_two(
-            min(2 * vllm_config.scheduler_config.max_num_seqs, _LARGEST_SIZE)
+            min(2 * scheduler.max_num_seqs, scheduler.max_num_batched_tokens, _LARGEST_SIZE)
         )
 
 
