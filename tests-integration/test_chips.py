@@ -98,5 +98,4 @@ def test_what_a_310p_lacks_is_refused_with_the_configuration(
     errors = [json.loads(line.removeprefix("RESULT ")) for line in lines]
     assert len(errors) == len(REFUSED), process.stderr[-4000:]
     for error, (named, _) in zip(errors, REFUSED, strict=True):
-        assert "OptionError" in error
         assert named in error
