@@ -2,6 +2,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def run_simulated() -> Callable[..., str]:
 @pytest.fixture
 def install(tmp_path, monkeypatch) -> Callable[[str, str], None]:
     """Hide what is installed, and install distributions that consist of metadata only."""
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    # importlib.metadata imports more of the standard library when it is first asked (Python 3.13).
+    monkeypatch.setattr(sys, "path", [str(tmp_path), sysconfig.get_path("stdlib")])
 
     def add(name: str, version: str) -> None:
         metadata = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info" / "METADATA"
