@@ -24,6 +24,8 @@ from ascend_core import OptionError
 from torch._dynamo import convert_frame
 from vllm.config import CUDAGraphMode, VllmConfig
 
+from ascend_vllm_plugin.failed_start import say_cause_at_exit
+
 __all__ = [
     "FUSION_PASSES",
     "alias_torch_cuda",
@@ -76,6 +78,7 @@ def _keep_sockets_in_a_folder_that_goes() -> None:
         folder = tempfile.mkdtemp(prefix="ascend-vllm-")
         os.environ[_SOCKET_FOLDER] = folder
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        say_cause_at_exit(folder)
 
 
 def meet_in_socket_folder(init_method: str) -> str:

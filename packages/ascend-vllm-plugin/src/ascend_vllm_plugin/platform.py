@@ -85,8 +85,9 @@ class NpuPlatform(Platform):
     @classmethod
     def check_and_update_config(cls, vllm_config: "VllmConfig") -> None:
         """Set what the platform decides, and check what needs all options to be final."""
-        from ascend_vllm_plugin import compat, graph_sizes, limits
+        from ascend_vllm_plugin import compat, failed_start, graph_sizes, limits
 
+        failed_start.forget_cause()
         parallel = vllm_config.parallel_config
         if parallel.worker_cls == "auto":
             parallel.worker_cls = "ascend_vllm_plugin.worker.NpuWorker"

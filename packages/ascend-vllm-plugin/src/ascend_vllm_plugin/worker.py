@@ -19,6 +19,7 @@ from vllm.v1.worker.utils import request_memory
 from vllm.v1.worker.worker_base import CompilationTimes
 
 from ascend_vllm_plugin import compat, limits
+from ascend_vllm_plugin.failed_start import begins_engine
 from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
 from ascend_vllm_plugin.model_runner import NpuModelRunner
 from ascend_vllm_plugin.stats import graph_counts
@@ -34,6 +35,7 @@ class NpuWorker(Worker):
 
     model_runner: NpuModelRunner
 
+    @begins_engine
     def init_device(self) -> None:
         """Take the device, note its memory, and make the model runner."""
         compat.alias_torch_cuda()
@@ -64,6 +66,12 @@ class NpuWorker(Worker):
         """Leave torch_npu's allocator in place; vLLM's own is for CUDA."""
         return nullcontext()
 
+    @begins_engine
+    def load_model(self, **options: Any) -> None:
+        """Load the weights, as vLLM does."""
+        super().load_model(**options)
+
+    @begins_engine
     def determine_available_memory(self) -> int:
         """Measure how much memory is left for the KV cache, in bytes.
 
@@ -96,6 +104,7 @@ class NpuWorker(Worker):
         most = self.scheduler_config.max_num_batched_tokens
         return int(self.peak_activation_memory * min(largest / most, 1.0))
 
+    @begins_engine
     def compile_or_warm_up_model(self) -> CompilationTimes:
         """Warm up and capture graphs.
 
