@@ -12,6 +12,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -60,7 +61,8 @@ def begins_engine(step: Callable[P, T]) -> Callable[P, T]:
             return step(*args, **options)
         except Exception as error:
             if _FILE in os.environ and multiprocessing.parent_process() is not None:
-                Path(os.environ[_FILE]).write_text(_text(error), encoding="utf-8")
+                with suppress(OSError):  # the server has ended and its folder is gone
+                    Path(os.environ[_FILE]).write_text(_text(error), encoding="utf-8")
             raise
 
     return checked
