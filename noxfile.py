@@ -347,24 +347,29 @@ def _suites() -> list[str]:
 
 def _run_suites(session: nox.Session, suites: Sequence[str]) -> None:
     with ThreadPoolExecutor(SUITES_AT_A_TIME) as pool:
-        passed = list(pool.map(lambda suite: _passes(session, suite), suites))
-    failed = [suite for suite, well in zip(suites, passed, strict=True) if not well]
+        faults = list(pool.map(lambda suite: _faults(session, suite), suites))
+    failed = [fault for of_suite in faults for fault in of_suite]
     if failed:
-        session.error(f"failed: {', '.join(failed)}")
+        session.error("\n".join(("failed:", *failed)))
 
 
-def _passes(session: nox.Session, suite: str) -> bool:
-    """Run a suite and print its lines as they come, each with the suite's name."""
+def _faults(session: nox.Session, suite: str) -> list[str]:
+    """Run a suite, print its lines as they come, and return what pytest's summary says failed."""
     environment = os.environ | {"PATH": os.pathsep.join((session.bin, os.environ["PATH"]))}
     verbose = ("-v",) if suite.startswith("tests-integration") else ()  # many seconds a test
     command = (f"{session.bin}/python", "-m", "pytest", *verbose, suite)
+    faults = []
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             print(f"{suite}: {line}", end="", flush=True)
-    return process.returncode == 0
+            if line.startswith(("FAILED ", "ERROR ")):
+                faults.append(f"{suite}: {line.rstrip()}")
+    if process.returncode != 0:
+        faults.append(f"{suite}: pytest ended with {process.returncode}")
+    return faults
 
 
 def _install(session: nox.Session, *requirements: str) -> None:
