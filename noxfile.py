@@ -50,6 +50,12 @@ VLLM_SUITES = (
     "tests-integration/test_serve.py",
     "tests-integration/test_bad_input.py",
 )
+SPECS = {
+    "operators": ("operators.py", ("op-plugin", "pytorch")),
+    "limits": ("documented_limits.py", ("ops-math", "ops-nn", "ops-cv", "ops-transformer")),
+}
+"""Table of packages/ascend-sim/spec -> the program that writes it, and the checkouts it reads: of
+Ascend's op-plugin and pytorch, and of CANN's operators."""
 TORCHLESS_SUITES = (
     *(f"packages/ascend-sim/{suite}" for suite in ("tests/runtime", "tests/hccl", "conformance")),
     "packages/ascend-xlite-bridge",
@@ -270,10 +276,16 @@ def docs(session: nox.Session) -> None:
     session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
 
 
-@nox.session(venv_backend="none")
-def options(session: nox.Session) -> None:
-    """Write docs/options.md anew, from the verdicts of tests-integration/options.toml."""
-    session.run("python3", "tests-integration/support/options.py", external=True)
+@nox.session
+def generate(session: nox.Session) -> None:
+    """Write a spec of ascend-sim anew from checkouts of its sources: `-- limits PATH ...`."""
+    spec, *checkouts = session.posargs or [""]
+    if spec not in SPECS or tuple(Path(path).name for path in checkouts) != SPECS[spec][1]:
+        made = [f"  {name} {' '.join(f'PATH/{s}' for s in SPECS[name][1])}" for name in SPECS]
+        session.error("\n".join(("name a spec and the checkouts that it is made from:", *made)))
+    program = f"packages/ascend-sim/generator/{SPECS[spec][0]}"
+    _install(session, *ROW.product, "beautifulsoup4", "pyyaml")
+    session.run("python", program, *checkouts)
 
 
 @nox.session(requires=["wheels"])

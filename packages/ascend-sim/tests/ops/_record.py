@@ -1,27 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests call operators with, and the table of it in the documentation.
+"""What the tests call operators with.
 
-``pytest packages/ascend-sim/tests/SUITE --record-operators`` writes both: the suite's
-`operators.json`, which says of every operator with which dtypes, layouts and formats the tests that
-passed launched it, and `docs/operators.md`, which shows the records of all suites.
+``pytest packages/ascend-sim/tests/SUITE --record-operators`` writes the suite's `operators.json`,
+which says of every operator with which dtypes, layouts and formats the tests that passed launched
+it. The documentation has a page of it.
 """
 
 import ctypes
 import json
-import tomllib
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
-__all__ = ["PAGE", "TESTS", "Record", "Recorder", "declared_operators", "read_records", "render"]
+from operators_page import Record, record_path
 
-TESTS = Path(__file__).parents[1]
-SUITES = ("ops", "unlimited", "models")
-PAGE = TESTS.parents[2] / "docs" / "operators.md"
-SPEC = TESTS.parent / "spec" / "operators.toml"
-
-Record = dict[str, dict[str, list[str]]]
-"""Operator -> "dtypes", "layouts", "limits", "tests" -> values."""
+__all__ = ["Recorder", "declared_operators"]
 
 # Of these files tests call operators without looking at what they compute.
 NOT_NUMERIC = {"test_errors.py", "test_signatures.py", "test_record.py"}
@@ -35,36 +27,6 @@ DTYPES = {
 FORMATS = {-1: "ND", 0: "ND", 1: "ND", 2: "ND", 27: "ND", 29: "NZ", 30: "ND", 47: "ND"}
 LAYOUTS = {"c": "dense", "s": "strided"}
 
-HEADING = """\
-# Operators
-
-Made by the tests of `ascend-sim` from what they launch (`pytest packages/ascend-sim/tests/SUITE
---record-operators`): an operator is in this table with the dtypes and layouts with which a test that passed
-compares its results with PyTorch on the CPU or with a formula. *Strided* is a view that is not dense; *NZ* the
-fractal storage of matrices; limits are those of the device that a test sees enforced. Of all operators that
-`torch_npu` calls, `ascend-sim coverage --library libopapi --list` says which are there.
-
-{count} operators.
-
-| operator | from `torch.ops` | dtypes | layouts | limits | tests |
-|---|---|---|---|---|---|
-"""  # noqa: E501
-
-
-def _record_of(suite: str) -> Path:
-    return TESTS / suite / "operators.json"
-
-
-def read_records() -> Record:
-    """Return what the records of all suites say together."""
-    together: Record = {}
-    for suite in SUITES:
-        for name, entry in json.loads(_record_of(suite).read_text(encoding="utf-8")).items():
-            into = together.setdefault(name, {})
-            for key, values in entry.items():
-                into[key] = sorted({*into.get(key, []), *values})
-    return dict(sorted(together.items()))
-
 
 def declared_operators() -> dict[str, list[str]]:
     """Return the kinds of the arguments of every operator of the simulator."""
@@ -75,7 +37,7 @@ def declared_operators() -> dict[str, list[str]]:
 
 
 class Recorder:
-    """Collects what each test of a suite, a folder of `TESTS`, calls operators with."""
+    """Collects what each test of a suite, a folder of tests, calls operators with."""
 
     def __init__(self, suite: str) -> None:
         self._suite = suite
@@ -124,26 +86,7 @@ class Recorder:
         }
 
     def write(self) -> None:
-        """Write the record of the suite and the page of all."""
+        """Write the record of the suite."""
         rows = (f'"{name}": {json.dumps(entry)}' for name, entry in self.result().items())
-        _record_of(self._suite).write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
-        PAGE.write_text(render(read_records()), encoding="utf-8")
-
-
-def render(record: Record) -> str:
-    """Return the page of the documentation for a record."""
-    facts: dict[str, dict[str, Any]] = tomllib.loads(SPEC.read_text(encoding="utf-8"))
-    lines = [HEADING.format(count=len(record))]
-    for name, entry in record.items():
-        files = sorted({test.partition("::")[0] for test in entry["tests"]})
-        limits = "<br>".join(limit.replace("|", "\\|") for limit in entry.get("limits", []))
-        cells = (
-            name.removeprefix("aclnn"),
-            ", ".join(facts.get(name, {}).get("torch", [])),
-            ", ".join(entry.get("dtypes", [])),
-            ", ".join(entry.get("layouts", [])),
-            limits,
-            ", ".join(Path(file).stem.removeprefix("test_") for file in files),
-        )
-        lines.append(f"| {' | '.join(cells)} |\n")
-    return "".join(lines)
+        text = "{\n" + ",\n".join(rows) + "\n}\n"
+        record_path(self._suite).write_text(text, encoding="utf-8")
