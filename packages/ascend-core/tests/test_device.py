@@ -35,6 +35,42 @@ def test_memory_that_is_allocated_is_no_longer_free(device):
     assert device.memory_info().free == before.free
 
 
+def test_streams_that_exist_are_no_longer_available(device):
+    before = device.streams_available()
+    handles = [ctypes.c_void_p() for _ in range(3)]
+
+    for handle in handles:
+        acl.call("aclrtCreateStream", ctypes.byref(handle))
+    during = device.streams_available()
+    for handle in handles:
+        acl.call("aclrtDestroyStream", handle)
+
+    assert before - during == 3
+    assert device.streams_available() == before
+
+
+USE_UP_STREAMS = """
+import ctypes
+from ascend_core import AclOutOfStreams, Device, acl
+device = Device(0)
+with device.active():
+    made = 0
+    try:
+        while True:
+            acl.call("aclrtCreateStream", ctypes.byref(ctypes.c_void_p()))
+            made += 1
+    except AclOutOfStreams as error:
+        print(made > 0, device.streams_available(), error)
+"""
+
+
+def test_running_out_of_streams_is_an_error_that_says_what_to_reduce(run_simulated):
+    shown = run_simulated(USE_UP_STREAMS, "--streams", "16")
+
+    assert shown.startswith("True 0 aclrtCreateStream failed")
+    assert "capture fewer sizes" in shown
+
+
 def test_a_device_that_does_not_exist_is_refused(runtime):
     with pytest.raises(errors.AclInvalidArgument) as caught:
         Device(9999).memory_info()

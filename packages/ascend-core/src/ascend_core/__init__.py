@@ -6,7 +6,6 @@ from ascend_core._chip import Feature
 from ascend_core._device import Device, MemoryInfo
 from ascend_core._partition import Partition, PartitionError, SchedulingPolicy
 from ascend_core._probe import Probe, Versions, probe
-from ascend_core._stream_pool import StreamBudgetExceeded, StreamLease, StreamPool
 from ascend_core._version import __version__
 from ascend_core._visible import (
     VisibleDevicesError,
@@ -47,9 +46,6 @@ __all__ = [
     "Probe",
     "SchedulingPolicy",
     "SeveralOptionsError",
-    "StreamBudgetExceeded",
-    "StreamLease",
-    "StreamPool",
     "UnknownKeyError",
     "VersionError",
     "Versions",
