@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ascend_core import AclLibraryNotFound, Device, acl
+from ascend_core import AclLibraryNotFoundError, Device, acl
 
 try:
     import ascend_sim
@@ -24,7 +24,7 @@ def runtime() -> None:
     """Skip where no libascendcl is to be had: neither CANN nor ascend-sim is installed."""
     try:
         acl.library()
-    except AclLibraryNotFound as error:
+    except AclLibraryNotFoundError as error:
         pytest.skip(error.reason)
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ascend_core import AclLibraryNotFound, acl, errors
+from ascend_core import AclLibraryNotFoundError, acl, errors
 
 
 def test_a_machine_without_the_library_says_both_ways_to_go_on():
@@ -17,7 +17,7 @@ def test_a_machine_without_the_library_says_both_ways_to_go_on():
 
     if result.returncode == 0:
         pytest.skip("CANN is in the loader's cache, so its library cannot be hidden")
-    assert AclLibraryNotFound.__name__ in result.stderr
+    assert AclLibraryNotFoundError.__name__ in result.stderr
     assert "set_env.sh" in result.stderr
     assert "ascend-sim run" in result.stderr
 
@@ -65,7 +65,7 @@ def test_a_plain_integer_is_refused_before_it_loses_its_upper_half(runtime):
 @pytest.mark.sim
 def test_a_function_that_the_library_lacks_is_named(runtime):
     assert not acl.has("aclrtDoesNotExist")
-    with pytest.raises(errors.AclSymbolNotFound, match="aclrtDoesNotExist"):
+    with pytest.raises(errors.AclSymbolNotFoundError, match="aclrtDoesNotExist"):
         acl.call("aclrtDoesNotExist")
 
 

@@ -73,8 +73,8 @@ def test_an_unknown_code_is_still_an_error_with_its_number():
     "error",
     [
         errors.from_code(207001, "aclrtMalloc", "12 GiB"),
-        errors.AclLibraryNotFound("not found"),
-        errors.AclSymbolNotFound("aclrtFoo"),
+        errors.AclLibraryNotFoundError("not found"),
+        errors.AclSymbolNotFoundError("aclrtFoo"),
     ],
 )
 def test_errors_travel_between_processes(error):
@@ -85,7 +85,7 @@ def test_errors_travel_between_processes(error):
 
 
 def test_the_missing_library_names_both_ways_to_go_on():
-    message = str(errors.AclLibraryNotFound("libascendcl.so: cannot open shared object file"))
+    message = str(errors.AclLibraryNotFoundError("libascendcl.so: cannot open shared object file"))
 
     assert "set_env.sh" in message
     assert "ascend-sim run" in message

@@ -11,7 +11,8 @@ from vllm.compilation.monitor import set_cudagraph_capturing_enabled
 from vllm.config import CompilationConfig, CUDAGraphMode, VllmConfig
 from vllm.forward_context import BatchDescriptor, set_forward_context
 
-from ascend_vllm_plugin.graph_wrapper import GraphInputError, NpuGraphWrapper
+from ascend_vllm_plugin.errors import GraphInputError
+from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
 
 CONFIG = VllmConfig(compilation_config=CompilationConfig(mode=0))
 CHECKING = VllmConfig(

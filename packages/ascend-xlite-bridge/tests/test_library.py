@@ -4,13 +4,13 @@ import sys
 
 import pytest
 
-from ascend_xlite_bridge import XliteEngineMissing, XliteUnavailable, xlite_version
+from ascend_xlite_bridge import XliteEngineMissingError, XliteUnavailableError, xlite_version
 
 
 def test_a_machine_without_a_wheel_is_told_so(monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
 
-    with pytest.raises(XliteUnavailable, match="this machine is x86_64"):
+    with pytest.raises(XliteUnavailableError, match="this machine is x86_64"):
         xlite_version()
 
 
@@ -18,7 +18,9 @@ def test_an_aarch64_machine_without_the_library_is_told_how_to_get_it(monkeypatc
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
 
-    with pytest.raises(XliteUnavailable, match=r"pip install \"ascend-xlite-bridge\[xlite\]\""):
+    with pytest.raises(
+        XliteUnavailableError, match=r"pip install \"ascend-xlite-bridge\[xlite\]\""
+    ):
         xlite_version()
 
 
@@ -34,7 +36,7 @@ def test_the_installed_version_is_read_without_importing_it(monkeypatch, tmp_pat
 
 
 def test_the_missing_engine_is_said_plainly():
-    message = str(XliteEngineMissing())
+    message = str(XliteEngineMissingError())
 
     assert "not in this version" in message
     assert "xlite_graph_config.enabled" in message

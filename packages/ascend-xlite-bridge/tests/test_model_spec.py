@@ -8,7 +8,7 @@ from ascend_xlite_bridge import (
     ARCHITECTURES,
     XliteConfig,
     XliteModelSpec,
-    XliteUnsupported,
+    XliteUnsupportedError,
     validate,
 )
 
@@ -68,7 +68,7 @@ def test_a_model_with_experts_passes():
     ],
 )
 def test_a_model_beyond_one_limit_is_refused_by_the_name_of_the_option(model, beyond, option):
-    with pytest.raises(XliteUnsupported) as caught:
+    with pytest.raises(XliteUnsupportedError) as caught:
         validate(ENABLED, dataclasses.replace(model, **beyond))
 
     assert [problem.option for problem in caught.value.problems] == [option]
@@ -78,7 +78,7 @@ def test_a_model_beyond_one_limit_is_refused_by_the_name_of_the_option(model, be
 def test_all_that_does_not_fit_is_told_at_once():
     spec = dataclasses.replace(DENSE, dtype="float32", block_size=256, is_lora_enabled=True)
 
-    with pytest.raises(XliteUnsupported) as caught:
+    with pytest.raises(XliteUnsupportedError) as caught:
         validate(ENABLED, spec)
 
     options = {problem.option for problem in caught.value.problems}
@@ -90,7 +90,7 @@ def test_nothing_is_checked_while_xlite_is_off():
 
 
 def test_the_error_travels_between_processes():
-    with pytest.raises(XliteUnsupported) as caught:
+    with pytest.raises(XliteUnsupportedError) as caught:
         validate(ENABLED, dataclasses.replace(DENSE, dtype="float32"))
 
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

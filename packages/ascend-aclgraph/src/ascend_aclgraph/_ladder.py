@@ -4,6 +4,8 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
+from ascend_core.options import OptionError
+
 __all__ = ["Ladder"]
 
 
@@ -17,14 +19,19 @@ class Ladder:
 
     Raises
     ------
-    ValueError
+    OptionError
         If there is none, or one is not positive.
     """
 
     def __init__(self, sizes: Iterable[int]) -> None:
         self._sizes = sorted(set(sizes))
         if not self._sizes or self._sizes[0] < 1:
-            raise ValueError(f"batch sizes must be positive and at least one: {self._sizes}")
+            raise OptionError(
+                "batch_sizes",
+                self._sizes,
+                "batches have one row or more",
+                "positive sizes, one at least",
+            )
 
     @classmethod
     def up_to(cls, largest: int) -> "Ladder":

@@ -15,7 +15,7 @@ from ascend_core._visible import (
 from ascend_core.errors import (
     AclCaptureError,
     AclError,
-    AclLibraryNotFound,
+    AclLibraryNotFoundError,
     AclOutOfMemory,
     AclOutOfStreams,
     AscendError,
@@ -32,7 +32,7 @@ from ascend_core.options import (
 __all__ = [
     "AclCaptureError",
     "AclError",
-    "AclLibraryNotFound",
+    "AclLibraryNotFoundError",
     "AclOutOfMemory",
     "AclOutOfStreams",
     "AscendError",

@@ -88,7 +88,7 @@ class Device:
 
         Raises
         ------
-        AclSymbolNotFound
+        AclSymbolNotFoundError
             If CANN is too old to tell.
         """
         count = ctypes.c_uint32()

@@ -14,7 +14,7 @@ from ascend_core._partition import Partition
 from ascend_core._probe import Probe, probe
 from ascend_core._version import __version__
 from ascend_core._visible import VisibleDevicesError, check_visible_devices
-from ascend_core.errors import AclLibraryNotFound, AscendError
+from ascend_core.errors import AclLibraryNotFoundError, AscendError
 
 __all__ = ["main"]
 
@@ -87,7 +87,7 @@ def _version_problems() -> Iterator[str]:
 
 def _device_problems(found: Probe) -> Iterator[str]:
     if found.library_error is not None:
-        yield str(AclLibraryNotFound(found.library_error))
+        yield str(AclLibraryNotFoundError(found.library_error))
     else:
         yield from _count_problems(found.device_count)
     if found.partition is not None and not found.partition.enforced:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ascend_core import acl, floors
 from ascend_core._device import Device, MemoryInfo, device_count, soc_name
 from ascend_core._partition import Partition
-from ascend_core.errors import AclError, AclLibraryNotFound
+from ascend_core.errors import AclError, AclLibraryNotFoundError
 
 __all__ = ["Probe", "Versions", "probe"]
 
@@ -107,7 +107,7 @@ def probe(*, streams: bool = False, device: int = 0, root: Path | None = None) -
     partition = Partition.read(device, root=root)
     try:
         acl.library()
-    except AclLibraryNotFound as error:
+    except AclLibraryNotFoundError as error:
         return Probe(
             versions=_versions(cann=None),
             library_error=error.reason,

@@ -26,13 +26,13 @@ def library() -> ctypes.CDLL:
 
     Raises
     ------
-    AclLibraryNotFound
+    AclLibraryNotFoundError
         If it is not on the library path.
     """
     try:
         return ctypes.CDLL(_LIBRARY)
     except OSError as error:
-        raise errors.AclLibraryNotFound(str(error)) from error
+        raise errors.AclLibraryNotFoundError(str(error)) from error
 
 
 def has(name: str) -> bool:
@@ -53,9 +53,9 @@ def call(name: str, *args: object) -> None:
 
     Raises
     ------
-    AclLibraryNotFound
+    AclLibraryNotFoundError
         If there is no libascendcl.
-    AclSymbolNotFound
+    AclSymbolNotFoundError
         If it does not have the function.
     AclError
         Of the subclass that belongs to the code, if the function returned one.
@@ -80,6 +80,6 @@ def _function(name: str, restype: type[Any]) -> Callable[..., Any]:
     try:
         address = ctypes.cast(library()[name], ctypes.c_void_p).value
     except AttributeError as error:
-        raise errors.AclSymbolNotFound(name) from error
+        raise errors.AclSymbolNotFoundError(name) from error
     assert address is not None
     return ctypes.CFUNCTYPE(restype)(address)

@@ -5,6 +5,9 @@
 the code table (`ascend_core._acl_codes`), so that a caller can handle "no stream left" or "not
 possible in a capture" without knowing numbers. `from_torch_error` recovers the same types from the
 plain RuntimeError that torch_npu raises.
+
+Names end in "Error", in every package. Only a family's class may be called after what went wrong
+alone, as `AclOutOfStreams` is.
 """
 
 import re
@@ -21,13 +24,13 @@ __all__ = [
     "AclInvalidArgument",
     "AclInvalidState",
     "AclKernelError",
-    "AclLibraryNotFound",
+    "AclLibraryNotFoundError",
     "AclNotSupported",
     "AclOutOfEvents",
     "AclOutOfMemory",
     "AclOutOfResources",
     "AclOutOfStreams",
-    "AclSymbolNotFound",
+    "AclSymbolNotFoundError",
     "AclTimeout",
     "AscendError",
     "from_code",
@@ -36,10 +39,15 @@ __all__ = [
 
 
 class AscendError(Exception):
-    """Base of every error that the ascend packages raise on purpose."""
+    """Base of every error that the ascend packages raise on purpose.
+
+    Each also derives from the builtin error that fits, such as `ValueError` or `ImportError`. What
+    only a bug in the calling code can cause stays a plain `TypeError`, `KeyError` or
+    `AssertionError`.
+    """
 
 
-class AclLibraryNotFound(AscendError, ImportError):
+class AclLibraryNotFoundError(AscendError, ImportError):
     """libascendcl is not on this machine, or not on the library path.
 
     Parameters
@@ -60,7 +68,7 @@ class AclLibraryNotFound(AscendError, ImportError):
         )
 
 
-class AclSymbolNotFound(AscendError, AttributeError):
+class AclSymbolNotFoundError(AscendError, AttributeError):
     """The libascendcl that is loaded does not have a function.
 
     Parameters

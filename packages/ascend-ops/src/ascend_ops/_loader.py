@@ -4,6 +4,7 @@
 from pathlib import Path
 
 import torch
+from ascend_core.errors import AscendError
 
 from ascend_ops._version import __version__
 
@@ -12,7 +13,7 @@ __all__ = ["ExtensionLoadError", "load_extension"]
 _LIBRARY = "libascend_ops.so"
 
 
-class ExtensionLoadError(ImportError):
+class ExtensionLoadError(AscendError, ImportError):
     """The compiled library of ascend-ops is absent or does not fit the installed torch."""
 
 

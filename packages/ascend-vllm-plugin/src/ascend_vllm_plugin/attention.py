@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 import torch
 import torch_npu
 from ascend_aclgraph import updatable
+from ascend_core import OptionError
 from vllm.config import CUDAGraphMode, VllmConfig
 from vllm.v1.attention.backend import (
     AttentionBackend,
@@ -232,7 +233,7 @@ class NpuAttentionImpl(AttentionImpl[NpuAttentionMetadata]):
         }
         for what, value in refused.items():
             if value:
-                raise NotImplementedError(f"the model needs {what}, which this version does not do")
+                raise OptionError("--model", what, "attention does not do it in this version")
         self.num_heads = num_heads
         self.head_size = head_size
         self.scale = scale

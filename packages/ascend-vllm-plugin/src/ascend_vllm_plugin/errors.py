@@ -3,7 +3,11 @@
 
 from ascend_core import AscendError
 
-__all__ = ["NoDeviceError"]
+__all__ = ["GraphInputError", "NoDeviceError"]
+
+
+class GraphInputError(AscendError, AssertionError):
+    """A replay was given tensors at other addresses than the captured graph reads."""
 
 
 class NoDeviceError(AscendError, RuntimeError):

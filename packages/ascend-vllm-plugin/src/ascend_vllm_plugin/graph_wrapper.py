@@ -26,8 +26,9 @@ from vllm.forward_context import (
 )
 
 from ascend_vllm_plugin.config import PluginConfig
+from ascend_vllm_plugin.errors import GraphInputError
 
-__all__ = ["GraphInputError", "NpuGraphWrapper"]
+__all__ = ["NpuGraphWrapper"]
 
 # A child of vLLM's logger, so that its handlers and levels hold for us too.
 logger = logging.getLogger(f"vllm.{__name__}")
@@ -45,10 +46,6 @@ _FLAGS_TO_TRY = (
     "--gpu-memory-utilization with a lower value: more memory for graphs",
     "--enforce-eager: no graphs",
 )
-
-
-class GraphInputError(AssertionError):
-    """A replay was given tensors at other addresses than the captured graph reads."""
 
 
 class NpuGraphWrapper(CUDAGraphWrapper):

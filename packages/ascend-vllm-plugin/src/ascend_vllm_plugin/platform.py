@@ -9,7 +9,7 @@ ours that need its configuration classes are imported by the methods that use th
 import os
 from typing import TYPE_CHECKING, Any
 
-from ascend_core import AclLibraryNotFound, Device, Feature, check_visible_devices, floors
+from ascend_core import AclLibraryNotFoundError, Device, Feature, check_visible_devices, floors
 
 floors.check_conflicts()
 floors.check()
@@ -20,7 +20,7 @@ from vllm.platforms.interface import Platform, PlatformEnum  # noqa: E402
 try:
     import torch_npu
 except (ImportError, OSError) as error:
-    raise AclLibraryNotFound(str(error)) from error
+    raise AclLibraryNotFoundError(str(error)) from error
 
 from ascend_aclgraph import MemoryPool  # noqa: E402
 

@@ -5,15 +5,19 @@ from ascend_xlite_bridge._config import XliteConfig
 from ascend_xlite_bridge._library import xlite_version
 from ascend_xlite_bridge._model_spec import ARCHITECTURES, XliteModelSpec, validate
 from ascend_xlite_bridge._version import __version__
-from ascend_xlite_bridge.errors import XliteEngineMissing, XliteUnavailable, XliteUnsupported
+from ascend_xlite_bridge.errors import (
+    XliteEngineMissingError,
+    XliteUnavailableError,
+    XliteUnsupportedError,
+)
 
 __all__ = [
     "ARCHITECTURES",
     "XliteConfig",
-    "XliteEngineMissing",
+    "XliteEngineMissingError",
     "XliteModelSpec",
-    "XliteUnavailable",
-    "XliteUnsupported",
+    "XliteUnavailableError",
+    "XliteUnsupportedError",
     "__version__",
     "validate",
     "xlite_version",

@@ -4,7 +4,7 @@
 import platform
 from importlib import metadata
 
-from ascend_xlite_bridge.errors import XliteUnavailable
+from ascend_xlite_bridge.errors import XliteUnavailableError
 
 __all__ = ["xlite_version"]
 
@@ -16,12 +16,12 @@ def xlite_version() -> str:
 
     Raises
     ------
-    XliteUnavailable
+    XliteUnavailableError
         If it is not installed, or if there is no wheel of it for this machine.
     """
     if platform.machine() != _MACHINE:
-        raise XliteUnavailable(f"this machine is {platform.machine()}")
+        raise XliteUnavailableError(f"this machine is {platform.machine()}")
     try:
         return metadata.version("xlite")
     except metadata.PackageNotFoundError as error:
-        raise XliteUnavailable("it is not installed") from error
+        raise XliteUnavailableError("it is not installed") from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ascend_core import OptionError
 
 from ascend_xlite_bridge._config import XliteConfig
-from ascend_xlite_bridge.errors import XliteUnsupported
+from ascend_xlite_bridge.errors import XliteUnsupportedError
 
 __all__ = ["ARCHITECTURES", "XliteModelSpec", "validate"]
 
@@ -94,7 +94,7 @@ def validate(config: XliteConfig, spec: XliteModelSpec) -> None:
 
     Raises
     ------
-    XliteUnsupported
+    XliteUnsupportedError
         If it does not; it lists every option that does not fit.
     """
     if not config.enabled:
@@ -106,7 +106,7 @@ def validate(config: XliteConfig, spec: XliteModelSpec) -> None:
         *_run_problems(spec),
     )
     if problems:
-        raise XliteUnsupported(problems)
+        raise XliteUnsupportedError(problems)
 
 
 def _model_problems(spec: XliteModelSpec) -> Iterator[OptionError]:

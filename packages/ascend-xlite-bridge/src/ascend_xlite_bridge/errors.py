@@ -3,10 +3,10 @@
 
 from ascend_core import AscendError, OptionError
 
-__all__ = ["XliteEngineMissing", "XliteUnavailable", "XliteUnsupported"]
+__all__ = ["XliteEngineMissingError", "XliteUnavailableError", "XliteUnsupportedError"]
 
 
-class XliteUnavailable(AscendError, ImportError):
+class XliteUnavailableError(AscendError, ImportError):
     """The xlite library is not installed, or cannot be on this machine.
 
     Parameters
@@ -27,7 +27,7 @@ class XliteUnavailable(AscendError, ImportError):
         )
 
 
-class XliteEngineMissing(XliteUnavailable):
+class XliteEngineMissingError(XliteUnavailableError):
     """The engine is not in this version of the bridge, which only checks options."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class XliteEngineMissing(XliteUnavailable):
         )
 
 
-class XliteUnsupported(AscendError, ValueError):
+class XliteUnsupportedError(AscendError, ValueError):
     """The model, or the way it is to be run, is beyond what xlite computes correctly.
 
     Parameters
