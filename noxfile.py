@@ -32,7 +32,7 @@ TORCH = ROW.torch_requirement  # `_install` knows where it is
 BUILD_TOOLS = ("scikit-build-core>=1.1", "hatchling>=1.27", "editables", "cmake>=3.25", "ninja")
 TEST_TOOLS = (
     *("pytest>=8", "pytest-xdist>=3", "hypothesis>=6"),
-    *("psutil", "matplotlib>=3.8", "pyyaml>=6"),
+    *("psutil", "matplotlib>=3.8", "pyyaml>=6", "nox"),
 )
 DEMO_TOOLS = ("click>=8.1", "httpx>=0.27", "openai>=2", "platformdirs>=4", "rich>=13")
 UPSTREAM_TOOLS = ("click>=8.1", "rich>=13", "unearth>=0.18")
