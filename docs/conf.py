@@ -21,6 +21,9 @@ nitpicky = True
 # Names of other projects, of private modules and of type variables have no page here.
 nitpick_ignore_regex = [("py:.*", r"(?!ascend_|pytest_ascend_sim).*|.*\._.*|.*\.[A-Z]")]
 
+# A name that a package exports from one of its modules has a target in both.
+suppress_warnings = ["ref.python"]
+
 autodoc_mock_imports = stand_ins.MOCKED
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
