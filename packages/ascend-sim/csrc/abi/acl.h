@@ -13,7 +13,7 @@
 
 using aclError = int;
 
-// Handles are opaque tokens: never addresses of objects, never used twice (see acl/handle.h).
+// Handles are opaque tokens: never addresses of objects, never used twice (see acl/base/handle.h).
 using aclrtContext = void*;
 using aclrtStream = void*;
 using aclrtEvent = void*;

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-using HcclComm = void*;  // an opaque token, as all handles (see acl/handle.h)
+using HcclComm = void*;  // an opaque token, as all handles (see acl/base/handle.h)
 
 namespace ascend_sim::abi {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "attributes.h"
+#include "acl_op_compiler/attributes.h"
 
 #include "abi/acl.h"
 #include "abi/codes.h"

@@ -6,10 +6,10 @@
 
 #include "abi/acl.h"
 #include "abi/codes.h"
+#include "acl_op_compiler/operators.h"
 #include "ascend_sim/call.h"
 #include "ascend_sim/operand.h"
-#include "opapi/op.h"
-#include "operators.h"
+#include "opapi/abi/op.h"
 
 namespace ascend_sim {
 namespace {

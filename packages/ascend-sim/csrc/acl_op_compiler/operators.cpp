@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "operators.h"
+#include "acl_op_compiler/operators.h"
 
 #include <array>
 
-#include "recurrent.h"
+#include "acl_op_compiler/recurrent.h"
 
 namespace ascend_sim {
 namespace {

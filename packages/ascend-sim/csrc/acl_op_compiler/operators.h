@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "attributes.h"
-#include "opapi/format.h"
+#include "acl_op_compiler/attributes.h"
+#include "opapi/abi/format.h"
 
 namespace ascend_sim {
 

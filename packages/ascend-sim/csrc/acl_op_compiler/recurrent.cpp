@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "recurrent.h"
+#include "acl_op_compiler/recurrent.h"
 
 #include <array>
 #include <optional>
 
-#include "opapi/recurrent.h"
+#include "opapi/nn/recurrent.h"
 
 namespace ascend_sim {
 namespace {

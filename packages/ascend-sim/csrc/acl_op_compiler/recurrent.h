@@ -4,7 +4,7 @@
 // bfloat16, and for one step, a layer and direction at a time.
 #pragma once
 
-#include "operators.h"
+#include "acl_op_compiler/operators.h"
 
 namespace ascend_sim {
 

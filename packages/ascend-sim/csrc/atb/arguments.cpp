@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "arguments.h"
+#include "atb/arguments.h"
 
-#include "opapi/tensor.h"
+#include "opapi/abi/tensor.h"
 
 namespace ascend_sim::atb {
 namespace {

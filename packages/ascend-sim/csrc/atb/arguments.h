@@ -10,7 +10,7 @@
 
 #include "abi/atb.h"
 #include "ascend_sim/launch.h"
-#include "opapi/format.h"
+#include "opapi/abi/format.h"
 
 namespace ascend_sim::atb {
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "attention.h"
+#include "atb/attention.h"
 
 #include <limits>
 #include <numeric>
 
-#include "opapi/tensor.h"
+#include "opapi/abi/tensor.h"
 
 namespace ascend_sim::atb {
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Reads tokens out of a paged cache, one sequence after the other.
-#include "attention.h"
-#include "named.h"
+#include "atb/attention.h"
+#include "atb/named.h"
 
 namespace ascend_sim::atb {
 namespace {

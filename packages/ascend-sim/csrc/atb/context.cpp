@@ -5,7 +5,7 @@
 
 #include "abi/atb.h"
 #include "ascend_sim/launch.h"
-#include "opapi/tensor.h"
+#include "opapi/abi/tensor.h"
 
 namespace atb {
 namespace {

@@ -2,7 +2,7 @@
 //
 // The choice of experts of DeepSeek-V3: sigmoid, bias, best groups, best experts, normalised
 // weights.
-#include "named.h"
+#include "atb/named.h"
 
 namespace ascend_sim::atb {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Keeps the scores of the k best groups of experts and sets those of the others to 0.
-#include "operation.h"
+#include "atb/operation.h"
 
 namespace ascend_sim::atb {
 

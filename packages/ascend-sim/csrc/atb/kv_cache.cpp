@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Writes tokens into a paged cache. Slots below 0 are skipped.
-#include "operation.h"
+#include "atb/operation.h"
 
 namespace ascend_sim::atb {
 namespace {

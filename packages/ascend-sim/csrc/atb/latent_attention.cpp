@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Multi-head latent attention: queries and keys in two parts, without and with rotary embedding.
-#include "attention.h"
-#include "named.h"
+#include "atb/attention.h"
+#include "atb/named.h"
 
 namespace ascend_sim::atb {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Matrix products, of which torch_npu uses the one that adds to a float32 output.
-#include "operation.h"
+#include "atb/operation.h"
 
 namespace ascend_sim::atb {
 

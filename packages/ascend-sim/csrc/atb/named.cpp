@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "named.h"
+#include "atb/named.h"
 
 namespace ascend_sim::atb {
 namespace {

@@ -6,7 +6,8 @@
 //   ATB_FUNCTION(AtbRingMLA, (const Tensor& q, float scale, Tensor& out)) { ...; return work; }
 //
 // exports AtbRingMLAGetWorkspaceSize(q, scale, out, workspace size, operation, context) and
-// AtbRingMLA(workspace, size, operation, context). Parameters cross as in aclnn (opapi/op.h), and
+// AtbRingMLA(workspace, size, operation, context). Parameters cross as in aclnn (opapi/abi/op.h),
+// and
 //
 //   const HostTensor&, const OptHostTensor&    const aclTensor*    numbers in host memory
 //
@@ -16,7 +17,7 @@
 #include <memory>
 #include <utility>
 
-#include "operation.h"
+#include "atb/operation.h"
 
 namespace ascend_sim::atb {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "operation.h"
+#include "atb/operation.h"
 
 #include <cstdio>
 #include <utility>

@@ -6,8 +6,8 @@
 #include <functional>
 
 #include "abi/atb.h"
-#include "arguments.h"
-#include "opapi/op.h"
+#include "atb/arguments.h"
+#include "opapi/abi/op.h"
 
 namespace ascend_sim::atb {
 

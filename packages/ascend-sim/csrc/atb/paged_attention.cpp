@@ -2,8 +2,8 @@
 //
 // Attention to keys and values in pages: one query per sequence, or several (speculative and split
 // prefill). Lengths are read in host memory when the operation is launched.
-#include "attention.h"
-#include "operation.h"
+#include "atb/attention.h"
+#include "atb/operation.h"
 
 namespace ascend_sim::atb {
 namespace {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Quantisation to int8 by given scales: of a tensor, and of its RMS norm.
-#include "operation.h"
-#include "rms_norm.h"
+#include "atb/operation.h"
+#include "opapi/numerics/rms_norm.h"
 
 namespace ascend_sim::atb {
 namespace {

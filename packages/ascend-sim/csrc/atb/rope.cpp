@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Rotary embedding, in place, with a cosine and a sine for every element of a head.
-#include "operation.h"
+#include "atb/operation.h"
 
 namespace ascend_sim::atb {
 namespace {

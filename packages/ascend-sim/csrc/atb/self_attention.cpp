@@ -2,8 +2,8 @@
 //
 // Attention of packed sequences to themselves (PA_ENCODER), or to a paged cache that holds them and
 // what came before them (PREFIX_ENCODER).
-#include "attention.h"
-#include "operation.h"
+#include "atb/attention.h"
+#include "atb/operation.h"
 
 namespace ascend_sim::atb {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <utility>
 
-#include "acl/handle.h"
+#include "acl/base/handle.h"
 #include "ascend_sim/blocking.h"
 #include "hccl/error.h"
 #include "hccl/settings.h"

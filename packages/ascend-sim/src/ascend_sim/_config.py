@@ -38,7 +38,7 @@ SCHEDULES = ("threads", "inline", "chaos:SEED")
 CHECKS = ("off", "hazards", "hazards=error")
 _CHAOS = re.compile(r"chaos:(\d+)")
 
-# What is known of each is in csrc/acl/soc.cpp. The 910A is missing because it has no graphs.
+# What is known of each is in csrc/acl/base/soc.cpp. The 910A is missing because it has no graphs.
 SOCS = (
     "Ascend310P1",
     "Ascend310P3",

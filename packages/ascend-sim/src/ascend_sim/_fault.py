@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a fault is: something that goes wrong on purpose.
 
-The grammar is checked here and, independently, in ``csrc/acl/fault.cpp``, which acts on it.
+The grammar is checked here and, independently, in ``csrc/acl/instruments/fault.cpp``, which acts
+on it.
 """
 
 import difflib

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operators are no more permissive than those of a device.
 
-Sources stand beside the limits, in `csrc/opapi/operator_limit_table.cpp` and with the operators.
+Sources stand beside the limits, in `csrc/opapi/rules/operator_limit_table.cpp`, and with the
+operators.
 """
 
 import ctypes

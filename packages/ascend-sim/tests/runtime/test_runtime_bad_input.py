@@ -31,7 +31,7 @@ def declarations() -> dict[str, tuple[str, list[str]]]:
     table = tomllib.loads((ROOT / "spec/abi.toml").read_text())["libascendcl"]["functions"]
     wanted = {n for n, row in table.items() if row["status"] in ("implemented", "approximate")}
     found = {}
-    for path in (ROOT / "csrc").glob("*/*.cpp"):
+    for path in (ROOT / "csrc").rglob("*.cpp"):
         for returns, name, arguments in DECLARATION.findall(path.read_text()):
             if name in wanted:
                 types = [" ".join(a.split()) for a in arguments.split(",") if a.strip()]

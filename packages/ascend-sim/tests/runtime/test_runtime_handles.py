@@ -50,7 +50,7 @@ def kind_of(parameter: str) -> str:
 def functions_with_handles() -> dict[str, list[str]]:
     """The kinds of the parameters of every implemented function that takes a handle."""
     spec = tomllib.loads((PACKAGE / "spec" / "abi.toml").read_text())["libascendcl"]["functions"]
-    sources = (path.read_text() for path in (PACKAGE / "csrc" / "acl").glob("*.cpp"))
+    sources = (path.read_text() for path in (PACKAGE / "csrc" / "acl").rglob("*.cpp"))
     found = {name: text for source in sources for name, text in DEFINITION.findall(source)}
     kinds = {
         name: [kind_of(parameter) for parameter in found[name].split(",") if parameter.strip()]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The way that every ABI function goes, in all libraries: hooks see the call, and faults may take
-// its place (csrc/acl/interpose.h). With neither installed it costs one relaxed load.
+// its place (csrc/acl/instruments/interpose.h). With neither installed it costs one relaxed load.
 //
 // Only the functions that tell of errors (aclGetRecentErrMsg and aclrt...LastError) do not pass
 // here: a hook that reads an error must not change it. Stubs do not either: they fail anyway.

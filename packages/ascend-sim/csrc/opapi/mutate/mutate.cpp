@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "mutate.h"
+#include "opapi/mutate/mutate.h"
 
 #include <atomic>
 

@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "acl/graph/capture.h"
+
+#include <algorithm>
+
+#include "acl/base/soc.h"
+#include "acl/graph/binding.h"
+#include "acl/graph/condition.h"
+#include "acl/graph/task_group.h"
+#include "acl/instruments/counters.h"
+#include "acl/instruments/timeline.h"
+#include "acl/runtime/event.h"
+#include "acl/runtime/stream.h"
+
+namespace ascend_sim {
+namespace {
+
+bool Invalid(const Graph& graph) { return graph.status.load() == Graph::Status::kInvalidated; }
+
+// All streams and events leave the capture; the modes it stood for go. So do the captures of its
+// children.
+void Leave(Graph& graph) {
+  for (const auto& condition : graph.conditions) {
+    for (const auto& branch : condition->branches) Leave(*branch);
+  }
+  if (!std::exchange(graph.recording, false)) return;
+  for (const Lane& lane : graph.lanes) {
+    graph.In()->capturing_streams->fetch_sub(1);
+    const auto stream = lane.stream.lock();
+    if (!stream) continue;
+    stream->graph = nullptr;
+    stream->RefreshSpecial();
+  }
+  for (const auto& weak : graph.events) {
+    if (const auto event = weak.lock()) event->captured = {};
+  }
+  graph.events.clear();
+  --graph.In()->captures.of[graph.mode];
+  --graph.begun_by_counts->of[graph.mode];
+}
+
+// The rule of the join: each forked lane ends with a record that something awaits, and one of these
+// waits is on the lane where the capture began.
+bool Joined(const Graph& graph) {
+  bool reaches_origin = graph.lanes.size() == 1;
+  for (size_t i = 1; i < graph.lanes.size(); ++i) {
+    const auto& nodes = graph.lanes[i].nodes;
+    if (nodes.empty() || nodes.back().type != GraphNode::Type::kRecord || !nodes.back().awaited)
+      return false;
+    reaches_origin = reaches_origin || nodes.back().awaited_by_origin;
+  }
+  return reaches_origin;
+}
+
+// Runs what takes resources for `graph`; a failure is the end of the capture.
+template <class Body>
+void OrInvalidate(Graph& graph, Body&& take) {
+  try {
+    take();
+  } catch (const Failure&) {
+    Invalidate(graph);
+    throw;
+  }
+}
+
+// Records are hardware events while there are plenty, and words of memory (which cost nothing that
+// is counted) when these get scarce, on chips that can wait for words.
+void TakeEventId(Graph& graph) {
+  constexpr int64_t kReserved = 8192;
+  Quota& events = graph.In()->OnDevice().Resources().events;
+  if (ThisSoc().family->value_wait && events.Available() <= kReserved) return;
+  graph.event_ids.emplace_back(events);
+}
+
+void AppendNode(Graph& graph, size_t lane, GraphNode node) {
+  if (Invalid(graph)) return;  // swallowed: the end of the capture will fail
+  if (Hazards::Get() != nullptr) node.blocks = Hazards::SerialsOf(node.task);
+  AdmitToGroup(graph, lane, node);
+  OrInvalidate(graph, [&] {
+    graph.lanes[lane].queue->Add();
+    if (node.type == GraphNode::Type::kRecord) TakeEventId(graph);
+  });
+  graph.lanes[lane].nodes.push_back(std::move(node));
+  Add(Count().tasks_captured);
+}
+
+void Conflict(Graph& one, Graph& other) {
+  Invalidate(one);
+  Invalidate(other);
+  Raise(kCaptureConflict, "the event belongs to another capture; both captures are invalidated");
+}
+
+void AppendWait(Graph& graph, size_t lane, Event& event) {
+  if (Invalid(graph)) return;
+  GraphNode& record = graph.lanes[event.captured.lane].nodes[event.captured.node];
+  GraphNode wait;
+  wait.type = GraphNode::Type::kWait;
+  wait.task = {"aclrtStreamWaitEvent", TaskKind::kEventWait, nullptr};
+  wait.detail = event.Detail();
+  wait.latch = record.latch;
+  record.awaited = true;
+  record.awaited_by_origin = record.awaited_by_origin || lane == 0;
+  AppendNode(graph, lane, std::move(wait));
+}
+
+// Every child was captured to its end.
+bool ChildrenReady(const Graph& graph) {
+  for (const auto& condition : graph.conditions) {
+    for (const auto& branch : condition->branches) {
+      if (branch->status.load() != Graph::Status::kReady) return false;
+    }
+  }
+  return true;
+}
+
+// A launch on a stream that is bound to a model: a task of it, as long as it is being built.
+void AppendToModel(Graph& graph, Stream& stream, GraphNode node) {
+  Require(graph.status.load() == Graph::Status::kBuilding, kStreamModel,
+          "the stream belongs to a model that is complete");
+  auto& nodes = graph.lanes[stream.bound_lane].nodes;
+  if (const int64_t limit = ThisSoc().family->sink_tasks;
+      static_cast<int64_t>(nodes.size()) >= limit) {
+    Raise(kStreamFull, "a stream of a built model holds " + std::to_string(limit) + " tasks");
+  }
+  nodes.push_back(std::move(node));
+}
+
+}  // namespace
+
+size_t Join(Graph& graph, Stream& stream) {
+  Lane lane;
+  lane.stream = stream.weak_from_this();
+  lane.queue.emplace(*graph.In());
+  lane.captured = Stream::Make(graph.In(), stream.Flags(), Stream::Kind::kCaptured);
+  lane.captured->bound = graph.weak_from_this();
+  lane.captured->bound_lane = graph.lanes.size();
+  lane.captured->RefreshSpecial();
+  graph.lanes.push_back(std::move(lane));
+  stream.graph = graph.shared_from_this();
+  stream.lane = graph.lanes.size() - 1;
+  stream.RefreshSpecial();
+  graph.In()->capturing_streams->fetch_add(1);
+  return stream.lane;
+}
+
+std::mutex& CaptureMutex() {
+  static auto* const mutex = new std::mutex;
+  return *mutex;
+}
+
+void Invalidate(Graph& graph) { graph.status.store(Graph::Status::kInvalidated); }
+
+void AbandonGraphs(const Context& context) {
+  const auto all =
+      Graphs().All();  // outlives the lock: a graph's destructor does more than this needs
+  const std::lock_guard lock(CaptureMutex());
+  for (const auto& graph : all) {
+    if (graph->In().get() != &context) continue;
+    Leave(*graph);
+    Forget(*graph);
+  }
+}
+
+bool LaunchSpecial(Stream& stream, Task& task, TaskDetail detail) {
+  const std::lock_guard lock(CaptureMutex());
+  const auto model = stream.bound.lock();
+  if (stream.graph || model) {
+    GraphNode node;
+    node.task = std::move(task);
+    node.detail = std::move(detail);
+    if (model) {
+      AppendToModel(*model, stream, std::move(node));
+    } else {
+      AppendNode(*stream.graph, stream.lane, std::move(node));
+    }
+    return true;
+  }
+  if (stream.update) task = UpdateNext(stream, std::move(task));
+  return false;
+}
+
+bool CaptureRecord(Stream& stream, Event& event) {
+  const std::lock_guard lock(CaptureMutex());
+  if (!stream.graph) {
+    Require(event.captured.graph == nullptr, kEventCaptured,
+            "the event is part of a capture; recording it outside would break its waits");
+    return false;
+  }
+  Graph& graph = *stream.graph;
+  Require(event.ModeOf() == Event::Mode::kEx, kNotSupported,
+          "only events of aclrtCreateEventExWithFlag can be captured");
+  if (!event.Has(abi::kEventSync)) return true;  // it cannot order streams: nothing to capture
+  if (event.captured.graph && event.captured.graph.get() != &graph)
+    Conflict(graph, *event.captured.graph);
+  if (Invalid(graph)) return true;
+  GraphNode node;
+  node.type = GraphNode::Type::kRecord;
+  node.task = {"aclrtRecordEvent", TaskKind::kEventRecord, nullptr};
+  node.detail = event.Detail();
+  node.latch = graph.latches++;
+  AppendNode(graph, stream.lane, std::move(node));
+  graph.events.push_back(event.weak_from_this());
+  event.captured = {stream.graph, stream.lane, graph.lanes[stream.lane].nodes.size() - 1};
+  return true;
+}
+
+bool CaptureWait(Stream& stream, Event& event) {
+  const std::lock_guard lock(CaptureMutex());
+  if (const auto& graph = event.captured.graph) {
+    Require(!stream.IsDefault(), kCaptureImplicit,
+            "the default stream cannot be drawn into a capture");
+    if (stream.graph && stream.graph != graph) Conflict(*graph, *stream.graph);
+    if (stream.graph == nullptr) OrInvalidate(*graph, [&] { Join(*graph, stream); });
+    AppendWait(*graph, stream.lane, event);
+    return true;
+  }
+  if (!stream.graph) return false;
+  Require(event.ModeOf() == Event::Mode::kEx && event.Has(abi::kEventSync), kNotSupported,
+          "only Ex events with the SYNC flag can be awaited in a capture");
+  Require(event.Latest() == nullptr, kCaptureDependency,
+          "the event was recorded outside this capture: a graph cannot depend on it");
+  return true;  // never recorded: nothing to wait for
+}
+
+void CaptureExternal(Stream& stream, Event& event, bool records) {
+  const std::lock_guard lock(CaptureMutex());
+  Require(stream.graph != nullptr, kStreamNotCaptured,
+          "external records and waits are work of graphs: the stream is not being captured");
+  Graph& graph = *stream.graph;
+  Require(event.ModeOf() == Event::Mode::kEx && event.HasOnly(abi::kEventSync), kNotSupported,
+          "only Ex events with exactly the SYNC flag can be recorded or awaited externally");
+  Require(SoftwareQueues(), kNotSupported,
+          "external records and waits need software queues (sq=software)");
+  Require(!graph.IsChild(), kNotSupported,
+          "external records and waits cannot be in the graph of a condition");
+  const bool used = std::any_of(graph.externals.begin(), graph.externals.end(),
+                                [&](const ExternalUse& use) { return use.event.get() == &event; });
+  Require(!used, kRtParamInvalid,
+          "the event is used externally by this graph already: once, and either to record or to "
+          "wait");
+  GraphNode node;
+  node.type = GraphNode::Type::kExternal;
+  node.task = {records ? "aclrtRecordEventWithFlag" : "aclrtStreamWaitEventWithFlag",
+               records ? TaskKind::kEventRecord : TaskKind::kEventWait, nullptr};
+  node.detail = event.Detail(/*external=*/true);
+  node.latch = graph.externals.size();
+  AppendNode(graph, stream.lane, std::move(node));
+  graph.externals.push_back({event.shared_from_this(), records});
+}
+
+void CaptureCondition(Stream& stream, const std::shared_ptr<Condition>& condition) {
+  GraphNode node;
+  node.type = GraphNode::Type::kCondition;
+  node.task = {"aclmdlRIAddCondTask", TaskKind::kHostFunc, nullptr};
+  node.condition = condition;
+  AppendNode(*stream.graph, stream.lane, std::move(node));
+}
+
+bool IsBound(const Stream& stream) {
+  if (!stream.Special()) return false;
+  const std::lock_guard lock(CaptureMutex());
+  return !stream.bound.expired();
+}
+
+bool IsCapturing(const Stream& stream) {
+  if (!stream.Special()) return false;
+  const std::lock_guard lock(CaptureMutex());
+  return stream.graph != nullptr;
+}
+
+void RequireNotCapturing(const Stream& stream) {
+  if (IsCapturing(stream))
+    Raise(kStreamCaptured, "stream " + std::to_string(stream.Id()) + " is being captured");
+}
+
+void RequireNotCaptured(const Event& event) {
+  const std::lock_guard lock(CaptureMutex());
+  Require(event.captured.graph == nullptr, kEventCaptured, "the event is part of a capture");
+}
+
+void RequireModeAllows(int code) {
+  const auto context = CurrentContext();
+  const ThreadState& thread = ThisThread();
+  const std::lock_guard lock(CaptureMutex());
+  const auto context_mode = context->captures.Strictest();
+  if (!context_mode || thread.exchange_mode == abi::kCaptureRelaxed) return;
+  const auto thread_mode = thread.captures->Strictest();
+  const bool forbidden =
+      thread.exchange_mode == abi::kCaptureGlobal
+          ? *context_mode == abi::kCaptureGlobal || thread_mode == abi::kCaptureThreadLocal
+          : thread_mode == abi::kCaptureGlobal || thread_mode == abi::kCaptureThreadLocal;
+  Require(!forbidden, code,
+          "synchronous copies and fills are forbidden by the mode of a capture in progress; use "
+          "the asynchronous "
+          "call or aclmdlRICaptureThreadExchangeMode");
+}
+
+namespace {
+
+void RequireMode(int mode) {
+  Require(mode >= abi::kCaptureGlobal && mode <= abi::kCaptureRelaxed, kRtParamInvalid,
+          "the capture mode must be 0 (global), 1 (thread local) or 2 (relaxed)");
+}
+
+// Streams that schedule the CPU or belong to the device cannot be captured.
+void RequireCapturable(const Stream& stream) {
+  constexpr uint32_t kForbidden = abi::kStreamCpuSchedule | abi::kStreamDeviceUseOnly;
+  Require((stream.Flags() & kForbidden) == 0, kInternal,
+          "streams with the flag CPU_SCHEDULE or DEVICE_USE_ONLY cannot be captured");
+}
+
+// Begins to capture into a new graph, or into the child that is given.
+void Begin(aclrtStream handle, int mode, std::shared_ptr<Graph> child = nullptr) {
+  const auto stream = Streams().Get(handle);
+  RequireMode(mode);
+  RequireCapturable(*stream);
+  Require(child == nullptr || child->IsChild(), kRtParamInvalid,
+          "only the graphs of a condition can be captured into");
+  const auto context = CurrentContext();
+  Require(stream->In() == context, kStreamContext, "the stream belongs to another context");
+  const std::lock_guard lock(CaptureMutex());
+  Require(stream->bound.expired(), kStreamModel, "the stream is bound to a model");
+  Require(!stream->IsDefault(), kNotSupported, "the default stream cannot be captured");
+  Require(stream->graph == nullptr, kStreamCaptured, "the stream is being captured already");
+  Require(stream->update == nullptr, kTaskGroupStatus, "the stream is updating a task group");
+  Require(child == nullptr || child->lanes.empty(), kModelCaptured,
+          "this graph of a condition was captured into already");
+  const auto graph = child ? child : Graph::Make(context, Graph::Origin::kCaptured);
+  try {
+    Join(*graph, *stream);
+  } catch (...) {
+    if (!child) Graphs().Remove(graph->Handle());
+    throw;
+  }
+  graph->recording = true;
+  graph->mode = static_cast<abi::CaptureMode>(mode);
+  graph->begun_by = std::this_thread::get_id();
+  graph->begun_by_counts = ThisThread().captures;
+  ++context->captures.of[mode];
+  ++graph->begun_by_counts->of[mode];
+}
+
+// Checks in the order that callers can observe. What fails after the first three takes the graph
+// with it, except for the wrong thread. `out` is null after a failure; a child needs none.
+std::shared_ptr<Graph> End(Stream& stream, aclmdlRI* out) {
+  const auto now = CurrentContext();
+  const std::lock_guard lock(CaptureMutex());
+  const std::shared_ptr<Graph> graph = stream.graph;
+  Require(graph == nullptr || graph->IsChild() || out != nullptr, kRtParamInvalid,
+          "the place for the graph is null");
+  if (out != nullptr && (graph == nullptr || !graph->IsChild())) *out = nullptr;
+  Require(stream.In() == now, kStreamContext, "the stream belongs to another context");
+  Require(stream.bound.expired(), kStreamModel, "the stream is bound to a model");
+  Require(graph != nullptr, kStreamNotCaptured, "the stream is not being captured");
+  Require(stream.lane == 0, kCaptureUnmatched, "the capture began on another stream: end it there");
+  const bool complete = ChildrenReady(*graph);
+  Leave(*graph);
+  if (graph->mode != abi::kCaptureRelaxed && graph->begun_by != std::this_thread::get_id()) {
+    graph->status.store(Graph::Status::kReady);
+    Raise(kCaptureWrongThread,
+          "the capture was begun by another thread and its mode is not relaxed");
+  }
+  const auto destroy_and_raise = [&](int code, const char* why) {
+    Forget(*graph);
+    Raise(code, why);
+  };
+  if (Invalid(*graph))
+    destroy_and_raise(kCaptureInvalidated, "the capture was invalidated by an earlier error");
+  if (!complete) {
+    destroy_and_raise(kChildCapturing,
+                      "the graph of a condition was not captured, or its capture was not ended");
+  }
+  if (graph->open_group) destroy_and_raise(kTaskGroupStatus, "a task group was not closed");
+  if (!Joined(*graph)) {
+    destroy_and_raise(
+        kStreamUnjoined,
+        "a stream drawn into the capture was not joined: record an event as its last work and wait "
+        "for it on the stream where the capture began");
+  }
+  graph->status.store(Graph::Status::kReady);
+  return graph;
+}
+
+// Waits, so without the capture mutex.
+void TakeEndNotifyOrForget(Graph& graph) {
+  try {
+    TakeEndNotify(graph);
+  } catch (const Failure&) {
+    Forget(graph);
+    throw;
+  }
+}
+
+}  // namespace
+}  // namespace ascend_sim
+
+using namespace ascend_sim;
+
+ASCEND_SIM_ABI aclError aclmdlRICaptureBegin(aclrtStream stream, int mode) {
+  return Abi("aclmdlRICaptureBegin", [&] { Begin(stream, mode); });
+}
+
+ASCEND_SIM_ABI aclError aclmdlRICaptureToModelRIBegin(aclrtStream stream, aclmdlRI model,
+                                                      int mode) {
+  return Abi("aclmdlRICaptureToModelRIBegin", [&] {
+    Streams().Get(stream);
+    Begin(stream, mode, Graphs().Get(model));
+  });
+}
+
+ASCEND_SIM_ABI aclError aclmdlRICaptureEnd(aclrtStream handle, aclmdlRI* model) {
+  return Abi("aclmdlRICaptureEnd", [&] {
+    const auto graph = End(*Streams().Get(handle), model);
+    if (!SoftwareQueues()) TakeEndNotifyOrForget(*graph);
+    if (model != nullptr) *model = graph->Handle();
+    Add(Count().graphs_captured);
+    RecordSpan("capture", "capture", graph->Id(), graph->begun_at);
+  });
+}
+
+ASCEND_SIM_ABI aclError aclmdlRICaptureGetInfo(aclrtStream handle, int* status, aclmdlRI* model) {
+  return Abi("aclmdlRICaptureGetInfo", [&] {
+    Require(status != nullptr || model != nullptr, kInvalidParam, "status and model are both null");
+    const auto stream = StreamArg(handle);
+    int current = abi::kCaptureNone;
+    aclmdlRI graph = nullptr;
+    if (stream->Special()) {
+      const std::lock_guard lock(CaptureMutex());
+      if (stream->graph) {
+        current = Invalid(*stream->graph) ? abi::kCaptureStatusInvalidated : abi::kCaptureActive;
+        graph = stream->graph->Handle();
+      }
+    }
+    if (status != nullptr) *status = current;
+    if (model != nullptr) *model = graph;
+  });
+}
+
+ASCEND_SIM_ABI aclError aclmdlRICaptureThreadExchangeMode(int* mode) {
+  return Abi("aclmdlRICaptureThreadExchangeMode", [&] {
+    RequirePtr(mode, "mode");
+    CurrentContext();
+    RequireMode(*mode);
+    *mode = std::exchange(ThisThread().exchange_mode, static_cast<abi::CaptureMode>(*mode));
+  });
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the fused attention operators of a device do not take, although it could be computed.
+#pragma once
+
+#include <optional>
+
+#include "opapi/attention/attention_layout.h"
+#include "opapi/attention/infer_attention.h"
+#include "opapi/attention/key_values.h"
+
+namespace ascend_sim::opapi {
+
+// A call of inference as it was understood.
+struct InferShape {
+  const Tensor& q;  // [batch, token, head, size], without the rope
+  const KeyValues& keys;
+  const KeyValues& values;
+  std::optional<PageLayout> pages;
+  bool packed;
+};
+
+void CheckLimits(const InferArguments& arguments, const InferShape& shape);
+
+// Of aclnnFlashAttentionScore and its kin; views [batch, token, head, size].
+void CheckScoreLimits(const Tensor& q, const Tensor& k, const Tensor& v, const OptTensor& mask,
+                      size_t packed_sequences);
+
+}  // namespace ascend_sim::opapi
