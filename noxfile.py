@@ -32,13 +32,14 @@ TORCH = ROW.torch_requirement  # `_install` knows where it is
 BUILD_TOOLS = ("scikit-build-core>=1.1", "hatchling>=1.27", "editables", "cmake>=3.25", "ninja")
 TEST_TOOLS = (
     *("pytest>=8", "pytest-xdist>=3", "hypothesis>=6"),
-    *("psutil", "matplotlib>=3.8", "pyyaml>=6", "nox"),
+    *("psutil", "matplotlib>=3.8", "pyyaml>=6", "nox", "pyelftools"),
 )
+WHEEL_TOOLS = ("twine>=6", "check-wheel-contents>=0.6", "pyelftools")
 DEMO_TOOLS = ("click>=8.1", "httpx>=0.27", "openai>=2", "platformdirs>=4", "rich>=13")
 UPSTREAM_TOOLS = ("click>=8.1", "rich>=13", "unearth>=0.18")
 PYTHON_SOURCES = (
     *("packages", "demo", "tests-integration", "benchmarks", "docs"),
-    *("noxfile.py", "support_matrix.py", "torch_build.py"),
+    *("noxfile.py", "support_matrix.py", "torch_build.py", "wheel_checks.py"),
 )
 
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -71,13 +72,14 @@ NO_AUTOLOAD = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """Build the wheel of every package into dist/, and vLLM's device-less wheel of the row."""
+    """Build and check the wheel of every package, in dist/, and build vLLM's for the row."""
     row, _ = _row(session)
     _install(session, *BUILD_TOOLS, TORCH)
     shutil.rmtree(DIST, ignore_errors=True)
     build = ("python", "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--quiet")
     for package in PACKAGES:
         session.run(*build, "-w", str(DIST), f"packages/{package}", env=NO_AUTOLOAD)
+    _check_wheels(session)
     _build_vllm_wheel(session, row)
 
 
@@ -430,6 +432,15 @@ def _install_product(session: nox.Session, *more: str, row: Row = ROW) -> None:
 
 def _vllm_wheels(row: Row) -> list[str]:
     return [str(path) for path in VENDOR_DIST.glob(f"vllm-{row.vllm}-*.whl")]
+
+
+def _check_wheels(session: nox.Session) -> None:
+    session.install(*WHEEL_TOOLS)
+    built = [str(wheel) for wheel in sorted(DIST.glob("*.whl"))]
+    session.run("twine", "check", "--strict", *built)
+    # W002, equal files: a CANN has the same version.info in several folders.
+    session.run("check-wheel-contents", "--no-config", "--ignore", "W002", *built)
+    session.run("python", "wheel_checks.py", *built)
 
 
 def _build_vllm_wheel(session: nox.Session, row: Row) -> None:
