@@ -37,10 +37,12 @@ def register_ops() -> None:
     floors.check_conflicts()
     from vllm.v1.attention.backends.registry import AttentionBackendEnum, register_backend
 
-    from ascend_vllm_plugin import compat, ops
+    from ascend_vllm_plugin import ops
+    from ascend_vllm_plugin.compat.profiler import offer_profiler
+    from ascend_vllm_plugin.process.watchdog import end_engine_with_server
 
-    compat.end_engine_with_server()
-    compat.offer_profiler()
+    end_engine_with_server()
+    offer_profiler()
     register_backend(
         AttentionBackendEnum.CUSTOM, "ascend_vllm_plugin.attention.NpuAttentionBackend"
     )

@@ -13,7 +13,7 @@ from ascend_core import OptionError, parse_visible_devices
 from vllm import envs
 from vllm.config import VllmConfig
 
-from ascend_vllm_plugin.compat import FUSION_PASSES
+from ascend_vllm_plugin.compat.options import FUSION_PASSES
 from ascend_vllm_plugin.graph_sizes import has_graphs
 
 __all__ = ["missing_problems"]

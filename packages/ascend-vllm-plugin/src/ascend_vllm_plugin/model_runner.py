@@ -2,13 +2,12 @@
 """The V1 model runner on the NPU: vLLM's own, with counters."""
 
 import logging
-from typing import Any
 
 import torch
 from vllm.config import CUDAGraphMode, VllmConfig
 from vllm.forward_context import get_forward_context
-from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
+from ascend_vllm_plugin.compat.model_runner import OpenModelRunner
 from ascend_vllm_plugin.stats import StepStats
 
 __all__ = ["NpuModelRunner"]
@@ -17,8 +16,8 @@ __all__ = ["NpuModelRunner"]
 logger = logging.getLogger(f"vllm.{__name__}")
 
 
-class NpuModelRunner(GPUModelRunner):
-    """Runs the model. `compat.alias_torch_cuda` must have been called.
+class NpuModelRunner(OpenModelRunner):
+    """Runs the model. `alias_torch_cuda` must have been called.
 
     Parameters
     ----------
@@ -38,12 +37,8 @@ class NpuModelRunner(GPUModelRunner):
         self.graph_memory = int(super().capture_model())
         return self.graph_memory
 
-    def _model_forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Count and run a real step; vLLM's dummy runs do not come here."""
-        self._count_step()
-        return super()._model_forward(*args, **kwargs)
-
-    def _count_step(self) -> None:
+    def begin_step(self) -> None:
+        """Count a real step."""
         context = get_forward_context()
         metadata = next(iter(context.attn_metadata.values()))
         mode, computed = context.cudagraph_runtime_mode, context.batch_descriptor.num_tokens

@@ -9,7 +9,7 @@ ours that need its configuration classes are imported by the methods that use th
 import os
 from typing import TYPE_CHECKING, Any
 
-from ascend_core import AclLibraryNotFoundError, Device, Feature, check_visible_devices, floors
+from ascend_core import AclLibraryNotFoundError, check_visible_devices, floors
 
 floors.check_conflicts()
 floors.check()
@@ -24,18 +24,13 @@ except (ImportError, OSError) as error:
 
 from ascend_aclgraph import MemoryPool  # noqa: E402
 
+from ascend_vllm_plugin.dtypes import chip_dtypes  # noqa: E402
 from ascend_vllm_plugin.errors import NoDeviceError  # noqa: E402
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
 
-__all__ = ["NpuPlatform", "dtypes"]
-
-
-def dtypes() -> list[torch.dtype]:
-    """Types of weights and activations that the chip has, the default one first."""
-    others = [torch.float16, torch.float32]
-    return [torch.bfloat16, *others] if Device().supports(Feature.BFLOAT16) else others
+__all__ = ["NpuPlatform"]
 
 
 class NpuPlatform(Platform):
@@ -53,7 +48,7 @@ class NpuPlatform(Platform):
     @property
     def supported_dtypes(self) -> list[torch.dtype]:
         """Types of weights and activations, the default one first."""
-        return dtypes()
+        return chip_dtypes()
 
     @classmethod
     def pre_register_and_update(cls, parser: Any = None) -> None:  # noqa: ARG003
@@ -70,9 +65,15 @@ class NpuPlatform(Platform):
         check_visible_devices(count)
         if count == 0:
             raise NoDeviceError
-        from ascend_vllm_plugin import compat
+        from ascend_vllm_plugin import refusals
+        from ascend_vllm_plugin.compat import environment, options
+        from ascend_vllm_plugin.process import failed_start, sockets
 
-        compat.prepare_process()
+        environment.set_defaults()
+        if folder := sockets.make_socket_folder():
+            failed_start.say_cause_at_exit(folder)
+        options.name_unknown_graph_modes()
+        options.check_before_vllm(refusals.check_config)
 
     @classmethod
     def apply_config_platform_defaults(cls, vllm_config: "VllmConfig") -> None:
@@ -85,7 +86,9 @@ class NpuPlatform(Platform):
     @classmethod
     def check_and_update_config(cls, vllm_config: "VllmConfig") -> None:
         """Set what the platform decides, and check what needs all options to be final."""
-        from ascend_vllm_plugin import compat, failed_start, graph_sizes, limits
+        from ascend_vllm_plugin import graph_sizes, refusals
+        from ascend_vllm_plugin.compat import options
+        from ascend_vllm_plugin.process import failed_start
 
         failed_start.forget_cause()
         parallel = vllm_config.parallel_config
@@ -94,9 +97,9 @@ class NpuPlatform(Platform):
         parallel.disable_custom_all_reduce = True  # a CUDA kernel
         # torch_npu refuses to run in a process forked from one that has used the NPU.
         os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
-        compat.clear_fusion_passes(vllm_config)
+        options.clear_fusion_passes(vllm_config)
         graph_sizes.check_final_sizes(vllm_config)
-        limits.warn_untested(vllm_config)
+        refusals.warn_untested(vllm_config)
 
     @classmethod
     def import_kernels(cls) -> None:
@@ -105,9 +108,10 @@ class NpuPlatform(Platform):
     @classmethod
     def register_triton_kernel_overrides(cls) -> None:
         """Replace the Triton kernel that the V1 runner uses."""
-        from ascend_vllm_plugin import compat
+        from ascend_vllm_plugin.compat import triton
+        from ascend_vllm_plugin.ops import compute_slot_mapping
 
-        compat.override_triton_kernels()
+        triton.replace_slot_mapping(compute_slot_mapping)
 
     @classmethod
     def get_device_name(cls, device_id: int = 0) -> str:
@@ -139,9 +143,9 @@ class NpuPlatform(Platform):
     @classmethod
     def check_if_supports_dtype(cls, dtype: torch.dtype) -> None:
         """Refuse a type that no kernel takes."""
-        from ascend_vllm_plugin import limits
+        from ascend_vllm_plugin import refusals
 
-        limits.check_dtype(dtype)
+        refusals.check_dtype(dtype)
 
     @classmethod
     def is_pin_memory_available(cls) -> bool:
@@ -162,9 +166,9 @@ class NpuPlatform(Platform):
         OptionError
             If the model needs what it does not do.
         """
-        from ascend_vllm_plugin import limits
+        from ascend_vllm_plugin import refusals
 
-        limits.check_attention(attn_selector_config)
+        refusals.check_attention(attn_selector_config)
         return "ascend_vllm_plugin.attention.NpuAttentionBackend"
 
     @classmethod

@@ -2,26 +2,32 @@
 """The worker: one NPU, its memory, and the model runner on it."""
 
 import logging
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 import torch_npu
 from ascend_core import probe
-from vllm.compilation.cuda_graph import CUDAGraphWrapper
 from vllm.config import CUDAGraphMode
 from vllm.platforms import current_platform
 from vllm.utils.gc_utils import freeze_gc_heap
 from vllm.utils.mem_utils import MemorySnapshot
 from vllm.utils.torch_utils import set_random_seed
-from vllm.v1.worker.gpu_worker import Worker, init_worker_distributed_environment
+from vllm.v1.worker.gpu_worker import init_worker_distributed_environment
 from vllm.v1.worker.utils import request_memory
 from vllm.v1.worker.worker_base import CompilationTimes
 
-from ascend_vllm_plugin import compat, limits
-from ascend_vllm_plugin.failed_start import begins_engine
+from ascend_vllm_plugin import refusals
+from ascend_vllm_plugin.communicator import NpuCommunicator
+from ascend_vllm_plugin.compat.communicator import accept_communicator
+from ascend_vllm_plugin.compat.engine_memory import graph_wrappers, release_compiled_code
+from ascend_vllm_plugin.compat.model_runner import install_graph_wrapper
+from ascend_vllm_plugin.compat.torch_cuda import alias_torch_cuda
+from ascend_vllm_plugin.compat.worker import OpenWorker, skip_kernel_warmup
 from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
 from ascend_vllm_plugin.model_runner import NpuModelRunner
+from ascend_vllm_plugin.process.failed_start import begins_engine
+from ascend_vllm_plugin.process.groups import destroy_groups_at_exit
+from ascend_vllm_plugin.process.sockets import in_socket_folder
 from ascend_vllm_plugin.stats import graph_counts
 
 __all__ = ["NpuWorker"]
@@ -30,7 +36,7 @@ __all__ = ["NpuWorker"]
 logger = logging.getLogger(f"vllm.{__name__}")
 
 
-class NpuWorker(Worker):
+class NpuWorker(OpenWorker):
     """vLLM's worker on an NPU."""
 
     model_runner: NpuModelRunner
@@ -38,17 +44,18 @@ class NpuWorker(Worker):
     @begins_engine
     def init_device(self) -> None:
         """Take the device, note its memory, and make the model runner."""
-        compat.alias_torch_cuda()
-        compat.install_graph_wrapper()
-        compat.skip_kernel_warmup()
+        alias_torch_cuda()
+        install_graph_wrapper(NpuGraphWrapper)
+        accept_communicator(NpuCommunicator)
+        skip_kernel_warmup()
         self.device = torch.device("npu", self.local_rank)
         torch_npu.npu.set_device(self.device)
-        meeting = compat.meet_in_socket_folder(self.distributed_init_method)
+        meeting = in_socket_folder(self.distributed_init_method)
         init_worker_distributed_environment(
             self.vllm_config, self.rank, meeting, self.local_rank, current_platform.dist_backend
         )
-        compat.destroy_groups_at_exit()
-        limits.check_kernel(self.vllm_config)
+        destroy_groups_at_exit()
+        refusals.check_kernel(self.vllm_config)
         set_random_seed(self.model_config.seed)
         # Half of an engine's start is garbage collection (measured: 18 runs of 0.5 s) over what the
         # imports have made, which is not garbage. vLLM freezes the heap again when it is ready.
@@ -57,14 +64,11 @@ class NpuWorker(Worker):
         self.init_snapshot = MemorySnapshot(device=self.device)
         self.requested_memory = request_memory(self.init_snapshot, self.cache_config)
         self._graph_reserve = 0
-        self._init_workspace_and_model_runner()
+        self.prepare_model_runner()
 
-    def _make_model_runner(self) -> NpuModelRunner:
+    def make_model_runner(self) -> NpuModelRunner:
+        """Make the runner of this worker's model."""
         return NpuModelRunner(self.vllm_config, self.device)
-
-    def _maybe_get_memory_pool_context(self, tag: str) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Leave torch_npu's allocator in place; vLLM's own is for CUDA."""
-        return nullcontext()
 
     @begins_engine
     def load_model(self, **options: Any) -> None:
@@ -131,12 +135,12 @@ class NpuWorker(Worker):
         A program may make the next engine in the same process, so nothing is left to the process's
         end.
         """
-        for wrapper in self._graph_wrappers():
+        for wrapper in graph_wrappers(self.vllm_config):
             wrapper.clear_graphs()
         # A worker whose start failed has no runner, or one without a model.
         model = getattr(getattr(self, "model_runner", None), "model", None)
         if model is not None:
-            compat.release_compiled_code(model)
+            release_compiled_code(model)
         super().shutdown()
 
     def graph_stats(self) -> dict[str, Any]:
@@ -163,10 +167,5 @@ class NpuWorker(Worker):
             "eager_decode_steps": steps.eager_decode_steps,
             "padding_waste": steps.padding_waste,
             "graph_memory_bytes": self.model_runner.graph_memory,
-            **graph_counts(self._graph_wrappers()),
+            **graph_counts(graph_wrappers(self.vllm_config)),
         }
-
-    def _graph_wrappers(self) -> list[NpuGraphWrapper]:
-        """Wrappers of this worker's model, and not of an earlier engine in the process."""
-        wrappers = CUDAGraphWrapper._all_instances
-        return [wrapper for wrapper in wrappers if wrapper.vllm_config is self.vllm_config]

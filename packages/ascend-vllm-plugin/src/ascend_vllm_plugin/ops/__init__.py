@@ -7,6 +7,8 @@ methods are traced by Dynamo in compiled modes: they have no side effects.
 
 from typing import Any
 
+from vllm.model_executor.custom_op import op_registry_oot
+
 from ascend_vllm_plugin.ops._activation import NpuSiluAndMul
 from ascend_vllm_plugin.ops._norm import NpuRMSNorm
 from ascend_vllm_plugin.ops._rotary import ROTARY_CLASSES
@@ -17,8 +19,6 @@ __all__ = ["NpuRMSNorm", "NpuSiluAndMul", "compute_slot_mapping", "register_laye
 
 def register_layers() -> None:
     """Register the layers in vLLM's out-of-tree registry; a second call does nothing."""
-    from vllm.model_executor.custom_op import op_registry_oot
-
     layers: dict[str, Any] = {"RMSNorm": NpuRMSNorm, "SiluAndMul": NpuSiluAndMul, **ROTARY_CLASSES}
     for name, layer in layers.items():
         if name not in op_registry_oot:

@@ -13,6 +13,8 @@ from vllm.logger import init_logger
 from vllm.model_executor.layers import rotary_embedding as vllm_rotary
 from vllm.model_executor.layers.rotary_embedding import RotaryEmbedding
 
+from ascend_vllm_plugin.compat.rotary import table_for
+
 __all__ = ["ROTARY_CLASSES", "NpuRotary"]
 
 logger = init_logger(f"vllm.{__name__}")
@@ -63,7 +65,7 @@ class NpuRotary(RotaryEmbedding):
             positions,
             query.contiguous(),
             key.contiguous(),
-            self._match_cos_sin_cache_dtype(query),
+            table_for(self, query),
             self.head_size,
             mrope_section=[0, 0, 0],
             rotary_mode="half",

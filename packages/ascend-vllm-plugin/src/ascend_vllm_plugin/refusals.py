@@ -14,9 +14,9 @@ from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
 from ascend_vllm_plugin.attention import BLOCK_SIZE, try_kernel
 from ascend_vllm_plugin.chip import chip_problems
 from ascend_vllm_plugin.config import option_problems
+from ascend_vllm_plugin.dtypes import chip_dtypes
 from ascend_vllm_plugin.graph_sizes import has_graphs, size_problems
 from ascend_vllm_plugin.missing import missing_problems
-from ascend_vllm_plugin.platform import dtypes
 
 __all__ = [
     "ARCHITECTURES",
@@ -72,10 +72,10 @@ def check_dtype(dtype: torch.dtype) -> None:
     Raises
     ------
     OptionError
-        If it is none of `platform.dtypes`.
+        If it is none of `chip_dtypes`.
     """
-    if dtype not in dtypes():
-        raise OptionError("--dtype", dtype, f"no kernel of {Device().name} takes it", dtypes())
+    if dtype not in chip_dtypes():
+        raise OptionError("--dtype", dtype, f"no kernel of {Device().name} takes it", chip_dtypes())
 
 
 def check_attention(selector: Any) -> None:
@@ -149,9 +149,9 @@ def _model_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
             "this architecture is not supported in this version",
             ARCHITECTURES,
         )
-    if model.dtype not in dtypes():
+    if model.dtype not in chip_dtypes():
         yield OptionError(
-            "--dtype", model.dtype, f"no kernel of {Device().name} takes it", dtypes()
+            "--dtype", model.dtype, f"no kernel of {Device().name} takes it", chip_dtypes()
         )
     if model.quantization is not None:
         yield OptionError(
