@@ -111,7 +111,7 @@ def test_every_way_to_use_a_name_is_found(tmp_path: Path) -> None:
         "vllm.worker.Worker.config": ("reads",),
         "vllm.worker.Worker.inherited": ("reads",),
         "vllm.worker.Worker.start": ("overrides", "reads"),
-        "vllm.worker.warm_up": ("assigns",),
+        "vllm.worker.warm_up": ("replaces",),
     }
 
 
@@ -215,8 +215,8 @@ def test_all_that_the_plugin_uses_is_in_the_installed_vllm() -> None:
     assert {
         ("vllm.v1.worker.gpu_worker.Worker._init_workspace_and_model_runner", "reads"),
         ("vllm.v1.worker.gpu_worker.Worker._make_model_runner", "overrides"),
-        ("vllm.v1.worker.gpu_worker.kernel_warmup", "assigns"),
-        ("vllm.v1.worker.gpu_model_runner.CUDAGraphWrapper", "assigns"),
+        ("vllm.v1.worker.gpu_worker.kernel_warmup", "replaces"),
+        ("vllm.v1.worker.gpu_model_runner.CUDAGraphWrapper", "replaces"),
         ("vllm.v1.worker.block_table.ComputeSlotMappingKernel.kernel", "names"),
         ("vllm.platforms.interface.Platform.opaque_attention_op", "overrides"),
         ("vllm.envs.VLLM_USE_V2_MODEL_RUNNER", "names"),

@@ -93,7 +93,7 @@ def _where_it_went(use: Use, old: SourceTree, new: SourceTree) -> Outcome:
     length = next(n for n in range(1, len(parts) + 1) if not old.path(".".join(parts[:n])))
     top, members = parts[length - 1], parts[length:]
     # A replaced attribute of a module is read there and nowhere else.
-    if "assigns" not in use.how:
+    if "replaces" not in use.how:
         places = {".".join((found.home, *members)) for found in new.search(top)}
         homes = sorted(place for place in places if new.find(place))
         if homes:

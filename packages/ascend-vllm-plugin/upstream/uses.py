@@ -10,10 +10,20 @@ from pathlib import Path
 
 from upstream.tree import Definition, Kind, SourceTree
 
-__all__ = ["Use", "find_uses"]
+__all__ = ["Occurrence", "Use", "find_uses", "occurrences"]
 
 _QUALIFIED = re.compile(r"vllm(\.\w+)+")
 _ENVIRONMENT = re.compile(r"VLLM_[A-Z0-9_]+")
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """One place where the plugin uses a name of vLLM; attributes as in `Use`."""
+
+    name: str
+    how: str
+    file: Path
+    line: int
 
 
 @dataclass(frozen=True, order=True)
@@ -25,8 +35,9 @@ class Use:
     name
         Qualified; an inherited member is named in the class through which it is reached.
     how
-        Any of "imports", "overrides", "reads" (an attribute or a method), "assigns", and "names"
-        (in a string: a qualified name, or an environment variable, which is one of `vllm.envs`).
+        Any of "imports", "overrides", "reads" (an attribute or a method), "assigns" (an attribute
+        of an object), "replaces" (one of a module or a class), and "names" (in a string: a
+        qualified name, or an environment variable, which is one of `vllm.envs`).
     where
         File and line of the first use.
     """
@@ -53,15 +64,21 @@ def find_uses(tree: SourceTree, package: str, folder: Path) -> list[Use]:
     """
     places: dict[str, str] = {}
     ways: dict[str, set[str]] = defaultdict(set)
-    for file in sorted(folder.rglob("*.py")):
-        parts = file.relative_to(folder).with_suffix("").parts
-        module = ".".join((package, *parts)).removesuffix(".__init__")
-        reader = _Reader(tree, module)
-        reader.visit(ast.parse(file.read_text()))
-        for name, how, line in reader.uses:
-            places.setdefault(name, f"{file.relative_to(folder)}:{line}")
-            ways[name].add(how)
+    for each in occurrences(tree, package, folder):
+        places.setdefault(each.name, f"{each.file}:{each.line}")
+        ways[each.name].add(each.how)
     return [Use(name, tuple(sorted(ways[name])), places[name]) for name in sorted(places)]
+
+
+def occurrences(tree: SourceTree, package: str, folder: Path) -> Iterator[Occurrence]:
+    """Yield every place where a package uses vLLM, file by file; parameters as in `find_uses`."""
+    for path in sorted(folder.rglob("*.py")):
+        file = path.relative_to(folder)
+        module = ".".join((package, *file.with_suffix("").parts)).removesuffix(".__init__")
+        reader = _Reader(tree, module)
+        reader.visit(ast.parse(path.read_text()))
+        for name, how, line in reader.uses:
+            yield Occurrence(name, how, file, line)
 
 
 @dataclass(frozen=True)
@@ -177,6 +194,8 @@ class _Reader(ast.NodeVisitor):
         owner = self._value(node.value)
         if owner is None:
             return None
+        if how == "assigns" and not owner.is_instance:
+            how = "replaces"
         name = f"{owner.name}.{node.attr}"
         definition = self._tree.find(name)
         if definition is not None and _is_of_vllm(definition.home):
