@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sizes of graphs are checked when the configuration is, and what is left out is said."""
 
-import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,20 +115,18 @@ def test_sizes_become_the_ones_that_are_captured(
     assert kept(config(sizes, mode)) == left
 
 
-def test_what_is_left_out_is_said_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("vllm").propagate = True
+def test_what_is_left_out_is_said_in_one_line(vllm_log: pytest.LogCaptureFixture) -> None:
     kept(config([1, 16, 32], "FULL_DECODE_ONLY"))
-    (record,) = caplog.records
+    (record,) = vllm_log.records
     assert record.getMessage() == (
         "cudagraph_capture_sizes: no graphs of 16, 32 tokens are captured, for no batch is that "
         "large: with FULL_DECODE_ONLY they have at most --max-num-seqs = 8 tokens. Captured: 1"
     )
 
 
-def test_nothing_is_said_of_sizes_that_are_all_captured(caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("vllm").propagate = True
+def test_nothing_is_said_of_sizes_that_are_all_captured(vllm_log: pytest.LogCaptureFixture) -> None:
     kept(config([2, 1, 2]))
-    assert caplog.records == []
+    assert vllm_log.records == []
 
 
 @pytest.mark.parametrize(
@@ -146,9 +143,8 @@ def test_nothing_is_said_of_sizes_that_are_all_captured(caplog: pytest.LogCaptur
     ],
 )
 def test_decode_batches_without_a_graph_of_their_own_are_warned_of(
-    sizes: list[int], mode: str, words: str, caplog: pytest.LogCaptureFixture
+    sizes: list[int], mode: str, words: str, vllm_log: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("vllm").propagate = True
     check_final_sizes(config(sizes, mode))
-    assert bool(caplog.records) == bool(words)
-    assert words in caplog.text
+    assert bool(vllm_log.records) == bool(words)
+    assert words in vllm_log.text

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker's life on a simulated NPU: device, weights, memory that is left for the cache."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from vllm.config import VllmConfig, set_current_vllm_config
+from vllm.distributed import destroy_distributed_environment, destroy_model_parallel
+from vllm.v1.worker.gpu_worker import Worker
+
+from ascend_vllm_plugin.worker import NpuWorker
+
+MakeConfig = Callable[..., VllmConfig]
+MakeWorker = Callable[..., NpuWorker]
+
+
+@pytest.fixture
+def make_worker(make_config: MakeConfig, tmp_path: Path) -> Iterator[MakeWorker]:
+    """Start a worker on the only device, with weights; it is shut down after the test."""
+    workers = []
+
+    def make(**options: object) -> NpuWorker:
+        config = make_config(dtype="float32", gpu_memory_utilization=0.01, **options)
+        meeting = f"file://{tmp_path / 'meeting'}"
+        worker = NpuWorker(config, 0, 0, meeting, is_driver_worker=True)
+        workers.append(worker)
+        with set_current_vllm_config(config):
+            worker.init_device()
+            worker.load_model()
+        return worker
+
+    yield make
+    for worker in workers:
+        worker.shutdown()
+    destroy_model_parallel()
+    destroy_distributed_environment()
+
+
+def test_graphs_are_taken_off_the_memory_for_the_cache(make_worker: MakeWorker) -> None:
+    """Given graphs as large as the largest step, which need all of its activations once more."""
+    sizes = {"cudagraph_capture_sizes": [4]}
+    worker = make_worker(max_num_batched_tokens=4, max_model_len=4, compilation_config=sizes)
+    with set_current_vllm_config(worker.vllm_config):
+        available = worker.determine_available_memory()
+
+    activations = worker.peak_activation_memory
+    assert activations > 0
+    assert available == worker.available_kv_cache_memory_bytes
+    assert available + activations == Worker.determine_available_memory(worker)
+
+
+def test_memory_that_the_user_set_is_left_alone(make_worker: MakeWorker) -> None:
+    worker = make_worker(kv_cache_memory_bytes=1 << 20)
+    with set_current_vllm_config(worker.vllm_config):
+        assert worker.determine_available_memory() == 1 << 20
+
+
+def test_statistics_travel_as_plain_values(make_worker: MakeWorker) -> None:
+    stats = make_worker(enforce_eager=True).graph_stats()
+
+    assert json.loads(json.dumps(stats)) == stats
+    assert stats["backend"] == "eager"
+    assert stats["simulated"] is True
+    assert stats["steps"] == stats["replays"] == 0
+
+
+def test_a_worker_that_did_not_start_can_be_shut_down(make_config: MakeConfig) -> None:
+    NpuWorker(make_config(), 0, 0, "file:///nowhere", is_driver_worker=True).shutdown()
