@@ -4,6 +4,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from ascend_core import OptionError
 
 from ascend_vllm_plugin.attention import NpuAttentionImpl, NpuAttentionMetadata
 
@@ -82,15 +83,17 @@ def test_while_memory_is_measured_the_output_is_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"),
+    ("option", "value", "what"),
     [
-        ("alibi_slopes", [0.5]),
-        ("sliding_window", 64),
-        ("logits_soft_cap", 30.0),
-        ("attn_type", "encoder"),
-        ("kv_cache_dtype", "fp8"),
+        ("alibi_slopes", [0.5], "ALiBi slopes"),
+        ("sliding_window", 64, "a sliding window"),
+        ("logits_soft_cap", 30.0, "a soft cap on logits"),
+        ("attn_type", "encoder", "attention of type 'encoder'"),
+        ("kv_cache_dtype", "fp8", "a KV cache of type 'fp8'"),
     ],
 )
-def test_what_attention_does_not_do_is_refused_by_name(option: str, value: object) -> None:
-    with pytest.raises(NotImplementedError, match="the model needs"):
+def test_what_attention_does_not_do_is_refused_by_name(
+    option: str, value: object, what: str
+) -> None:
+    with pytest.raises(OptionError, match=what):
         NpuAttentionImpl(HEADS, HEAD_SIZE, 1.0, KV_HEADS, **{option: value})
