@@ -2,8 +2,9 @@
 """Errors of capture, replay and update: what happened, why, and what to try."""
 
 from collections.abc import Collection, Hashable
+from typing import Any, Self
 
-from ascend_core.errors import AclError, AscendError
+from ascend_core.errors import AclError, AscendError, class_of
 from ascend_core.options import nearest_key
 
 __all__ = [
@@ -20,6 +21,10 @@ __all__ = [
 class CaptureError(AclError):
     """A capture failed; nothing of it is left, so the next capture can succeed.
 
+    An error with a code of ACL is also of the code's family, as an `OSError` with an errno is a
+    `FileNotFoundError`: `except AclOutOfStreams` and `except AclOutOfMemory` catch captures that
+    failed for that reason, and `except AclCaptureError` those that broke a rule of capture.
+
     Parameters
     ----------
     code
@@ -34,6 +39,11 @@ class CaptureError(AclError):
         What to try, most promising first.
     """
 
+    def __new__(cls, code: int, *_args: object, **_options: object) -> Self:
+        """Make an error of the subclass for its code."""
+        family = _OF_FAMILY.get(class_of(code), cls)
+        return super().__new__(family if cls is CaptureError else cls)
+
     def __init__(
         self,
         code: int,
@@ -46,6 +56,10 @@ class CaptureError(AclError):
         super().__init__(code, call, detail)
         self.label = label
         self.advice = tuple(advice)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class of a family has no name in a module; its code leads there again.
+        return (CaptureError, self.args, self.__dict__)
 
     @property
     def name(self) -> str:
@@ -64,6 +78,16 @@ class CaptureError(AclError):
             lines.append(f"Detail: {self.detail.strip()}")
         lines += [f"Try: {hint}" for hint in self.advice]
         return "\n".join(lines)
+
+
+# Made, not written: nobody needs the names, since one catches either base.
+_OF_FAMILY: dict[type[AclError], type[Any]] = {
+    family: type(
+        f"CaptureError[{family.__name__}]", (CaptureError, family), {"__module__": __name__}
+    )
+    for family in AclError.__subclasses__()
+    if family.family
+}
 
 
 class GraphStateError(AscendError, RuntimeError):

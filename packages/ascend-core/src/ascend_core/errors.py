@@ -33,6 +33,7 @@ __all__ = [
     "AclSymbolNotFoundError",
     "AclTimeout",
     "AscendError",
+    "class_of",
     "from_code",
     "from_torch_error",
 ]
@@ -153,7 +154,11 @@ class AclNotSupported(AclError):
 
 
 class AclCaptureError(AclError):
-    """A rule of graph capture, task groups or graph update was broken."""
+    """A rule of graph capture, task groups or graph update was broken.
+
+    That is a kind of cause. A capture that failed, for whatever cause, is
+    `ascend_aclgraph.CaptureError`.
+    """
 
     family = Family.CAPTURE
 
@@ -215,6 +220,12 @@ class AclInternalError(AclError):
 _CLASS_OF = {cls.family: cls for cls in AclError.__subclasses__()}
 
 
+def class_of(code: int) -> type[AclError]:
+    """Subclass that the family of a code has, or plain `AclError` for an unknown code."""
+    entry = CODES.get(code)
+    return _CLASS_OF[entry.family] if entry else AclError
+
+
 def from_code(code: int, call: str, detail: str = "") -> AclError:
     """Make the error for a code.
 
@@ -230,10 +241,9 @@ def from_code(code: int, call: str, detail: str = "") -> AclError:
     Returns
     -------
     AclError
-        Of the subclass that the code's family has, or plain `AclError` for an unknown code.
+        Of the class that `class_of` gives.
     """
-    entry = CODES.get(code)
-    return (_CLASS_OF[entry.family] if entry else AclError)(code, call, detail)
+    return class_of(code)(code, call, detail)
 
 
 # How torch_npu words a failed call (torch_npu/csrc/core/npu/NPUException.h, OpCommand and HCCL

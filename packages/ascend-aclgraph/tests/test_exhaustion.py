@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Captures that run out of something: the error is of that family, whichever step it was.
+
+Each on a device of its own, which really has only so much.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+CAPTURE = """
+import sys, torch
+from ascend_aclgraph import CaptureError, CaptureOptions, Graph, MemoryPool
+from ascend_core.errors import AclOutOfEvents, AclOutOfMemory, AclOutOfStreams
+
+def capture_until_it_fails(fn, family, **how):
+    graphs = []
+    try:
+        while len(graphs) < 100:
+            graphs.append(Graph.capture(fn, label=len(graphs), **how))
+    except family as error:
+        assert isinstance(error, CaptureError), type(error)
+        assert error.label == len(graphs)
+        print(type(error).__name__, len(graphs))
+    return graphs
+"""
+
+ADD = """
+x = torch.ones(4, device="npu")
+graphs = capture_until_it_fails(lambda: x + 1, AclOutOfStreams)
+"""
+WORKS_AFTERWARDS = """
+del graphs
+with Graph.capture(lambda: x + 2) as graph:
+    assert graph.replay().tolist() == [3.0] * 4
+"""
+
+FORK = """
+x = torch.ones(4, device="npu")
+sides = [torch.npu.Stream() for _ in range(24)]
+
+def fork():
+    main = torch.npu.current_stream()
+    for side in sides:
+        side.wait_stream(main)
+        with torch.npu.stream(side):
+            x + 1
+        main.wait_stream(side)
+
+graphs = capture_until_it_fails(fork, AclOutOfStreams, options=CaptureOptions(warmup=0))
+"""
+
+ALLOCATE = """
+def allocate():
+    return torch.ones(128 << 20, dtype=torch.int8, device="npu")
+
+graphs = capture_until_it_fails(allocate, AclOutOfMemory, options=CaptureOptions(warmup=WARMUP))
+"""
+
+
+@pytest.fixture
+def run() -> Callable[..., str]:
+    program = Path(sys.executable).with_name("ascend-sim")
+
+    def run(code: str, *options: str) -> str:
+        command = [program, "run", *options, "--", sys.executable, "-c", CAPTURE + code]
+        result = subprocess.run(
+            command, env=os.environ, capture_output=True, text=True, timeout=300
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("streams", "captured"),
+    [(24, 0), (34, 0), (38, 4)],
+    ids=["none for the pool", "none for the first graph", "none for one more graph"],
+)
+def test_out_of_streams(run, streams, captured):
+    shown = run(ADD, "--streams", str(streams), "--sq", "hardware")
+    assert shown == f"CaptureError[AclOutOfStreams] {captured}"
+
+
+def test_out_of_streams_in_the_middle_of_a_capture(run):
+    shown = run(FORK, "--streams", "60", "--sq", "hardware")
+    assert shown == "CaptureError[AclOutOfStreams] 1"
+
+
+def test_out_of_streams_is_over_when_graphs_are_closed(run):
+    assert run(ADD + WORKS_AFTERWARDS, "--streams", "38", "--sq", "hardware")
+
+
+@pytest.mark.parametrize("warmup", [0, 1], ids=["in the capture", "in the warm-up"])
+def test_out_of_memory(run, warmup):
+    shown = run(ALLOCATE.replace("WARMUP", str(warmup)), "--hbm", "1GiB")
+    assert shown.startswith("CaptureError[AclOutOfMemory]")
