@@ -21,7 +21,7 @@ def measure(case: Case, model: Path) -> dict[str, Any]:
     """
     import torch
     from _decoder import Decoder
-    from ascend_aclgraph import Graph, MemoryPool
+    from ascend_aclgraph import CaptureOptions, Graph, MemoryPool
     from ascend_aclgraph._keep import KeepAlive
 
     decoder = Decoder(model, case.batch, length=16, device="npu")
@@ -30,7 +30,9 @@ def measure(case: Case, model: Path) -> dict[str, Any]:
 
     def seconds() -> float:
         begin = time.process_time()
-        graph = Graph.capture(lambda: decoder.step(tokens, 8), pool=pool, warmup=0)
+        graph = Graph.capture(
+            lambda: decoder.step(tokens, 8), pool=pool, options=CaptureOptions(warmup=0)
+        )
         taken = time.process_time() - begin
         graph.close()
         return taken

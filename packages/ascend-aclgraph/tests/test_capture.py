@@ -4,7 +4,7 @@
 import pytest
 import torch
 
-from ascend_aclgraph import Graph, MemoryPool
+from ascend_aclgraph import CaptureOptions, Graph, MemoryPool
 
 
 def test_a_capture_runs_the_function_after_its_warm_ups_but_computes_nothing_new():
@@ -15,7 +15,7 @@ def test_a_capture_runs_the_function_after_its_warm_ups_but_computes_nothing_new
         calls.append(torch.npu.is_current_stream_capturing())
         return x.add_(1)
 
-    Graph.capture(add_one, warmup=2)
+    Graph.capture(add_one, options=CaptureOptions(warmup=2))
 
     assert calls == [False, False, True]
     assert x.tolist() == [2.0] * 4, "only the warm-ups may have run on the device"
@@ -46,7 +46,7 @@ def test_inference_mode_and_plain_mode_give_the_same_graph():
 @pytest.mark.parametrize("mode", ["global", "thread_local", "relaxed"])
 def test_every_capture_error_mode_captures(mode):
     x = torch.ones(2, device="npu")
-    graph = Graph.capture(lambda: x + 1, capture_error_mode=mode)
+    graph = Graph.capture(lambda: x + 1, options=CaptureOptions(capture_error_mode=mode))
     assert graph.replay().tolist() == [2.0, 2.0]
 
 
@@ -59,7 +59,7 @@ def test_a_given_stream_is_captured_on():
         seen.append(torch.npu.current_stream())
         return x + 1
 
-    Graph.capture(fn, stream=stream, warmup=0)
+    Graph.capture(fn, options=CaptureOptions(stream=stream, warmup=0))
     assert seen == [stream]
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Captures that fail: which error, with what in it, and that the next capture works."""
 
+import copy
 import gc
 import os
+import pickle
 import subprocess
 import sys
 import traceback
@@ -10,10 +12,16 @@ import traceback
 import ascend_sim
 import pytest
 import torch
-from ascend_core.errors import AclError
-from ascend_core.options import OptionError
+from ascend_core._acl_codes import CODES
+from ascend_core.errors import (
+    AclCaptureError,
+    AclError,
+    AclOutOfEvents,
+    AclOutOfStreams,
+    class_of,
+)
 
-from ascend_aclgraph import CaptureError, Graph, MemoryPool
+from ascend_aclgraph import CaptureError, CaptureOptions, Graph, MemoryPool
 from ascend_aclgraph.errors import DumpError
 
 
@@ -30,7 +38,7 @@ def test_an_error_of_the_function_is_the_cause():
         raise ValueError("bad shape")
 
     with pytest.raises(CaptureError, match=r"graph \('decode', 8\) failed") as caught:
-        Graph.capture(fn, warmup=0, label=("decode", 8))
+        Graph.capture(fn, options=CaptureOptions(warmup=0), label=("decode", 8))
     error = caught.value
     assert isinstance(error, AclError)
     assert (error.code, error.name, error.label) == (0, "NONE", ("decode", 8))
@@ -39,20 +47,50 @@ def test_an_error_of_the_function_is_the_cause():
     assert "Try: " in str(error)
 
 
+@pytest.mark.parametrize("code", CODES)
+def test_a_failed_capture_is_also_an_error_of_its_codes_family(code):
+    error = CaptureError(code, "aclmdlRICaptureBegin", label=8, advice=["capture fewer sizes"])
+    assert isinstance(error, class_of(code))
+    assert error.family is CODES[code].family
+
+
+def test_a_failed_capture_without_a_known_code_is_of_no_family():
+    assert type(CaptureError(0, "the captured function")) is CaptureError
+    assert type(CaptureError(999999, "aclmdlRICaptureBegin")) is CaptureError
+
+
+@pytest.mark.parametrize("copied", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_a_failed_capture_travels_between_processes(copied):
+    error = CaptureError(
+        207008, "aclmdlRICaptureBegin", "1984 are in use", label=8, advice=["less"]
+    )
+    other = copied(error)
+    assert type(other) is type(error)
+    assert str(other) == str(error)
+
+
+def test_a_broken_rule_of_capture_is_both_of_the_errors_that_are_called_so():
+    x = torch.ones(4, device="npu")
+    with pytest.raises(AclCaptureError) as caught:
+        Graph.capture(lambda: (x + 1).cpu(), options=CaptureOptions(warmup=0))
+    assert isinstance(caught.value, CaptureError)
+
+
 @pytest.mark.parametrize(
-    ("fault", "name"),
+    ("fault", "name", "family"),
     [
-        ("fail:aclmdlRICaptureBegin,code=207005", "OUT_OF_QUEUES"),
-        ("fail:aclmdlRICaptureBegin,code=207008", "OUT_OF_STREAM_IDS"),
-        ("fail:aclmdlRICaptureBegin,code=207009", "OUT_OF_NOTIFIES"),
+        ("fail:aclmdlRICaptureBegin,code=207005", "OUT_OF_QUEUES", AclOutOfStreams),
+        ("fail:aclmdlRICaptureBegin,code=207008", "OUT_OF_STREAM_IDS", AclOutOfStreams),
+        ("fail:aclmdlRICaptureBegin,code=207009", "OUT_OF_NOTIFIES", AclOutOfEvents),
     ],
 )
-def test_a_resource_that_is_used_up_is_reported_alone(fault, name):
+def test_a_resource_that_is_used_up_is_reported_alone(fault, name, family):
     """torch_npu remarks "Failed to apply for memory" on all of them."""
     x = torch.ones(2, device="npu")
     with ascend_sim.inject(fault), pytest.raises(CaptureError) as caught:
-        Graph.capture(lambda: x + 1, warmup=0)
+        Graph.capture(lambda: x + 1, options=CaptureOptions(warmup=0))
     assert caught.value.name == name
+    assert isinstance(caught.value, family)
     shown = "".join(traceback.format_exception(caught.value))
     assert "apply for memory" not in shown
     assert shown.count("CaptureError") == 1
@@ -71,7 +109,7 @@ def test_a_keyboard_interrupt_is_not_turned_into_something_else():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Graph.capture(fn, warmup=0)
+        Graph.capture(fn, options=CaptureOptions(warmup=0))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +125,7 @@ def test_a_keyboard_interrupt_is_not_turned_into_something_else():
 def test_waiting_for_the_device_in_a_capture_fails_with_the_code_of_acl(wait):
     x = torch.ones(4, device="npu")
     with pytest.raises(CaptureError) as caught:
-        Graph.capture(lambda: wait(x + 1), warmup=0, label=4)
+        Graph.capture(lambda: wait(x + 1), options=CaptureOptions(warmup=0), label=4)
     assert caught.value.code in (107027, 107030), caught.value
     assert caught.value.entry is not None
     assert caught.value.label == 4
@@ -113,7 +151,7 @@ INVALIDATE = """
 import ascend_sim
 ascend_sim.activate()
 import torch
-from ascend_aclgraph import CaptureError, Graph
+from ascend_aclgraph import CaptureError, CaptureOptions, Graph
 
 pinned, kept = torch.ones(4).pin_memory(), torch.zeros(4, device="npu")
 
@@ -122,7 +160,7 @@ def copy_in_a_task_group():  # a group holds kernels only
     kept.copy_(pinned, non_blocking=True)
 
 try:
-    Graph.capture(copy_in_a_task_group, warmup=0)
+    Graph.capture(copy_in_a_task_group, options=CaptureOptions(warmup=0))
 except CaptureError as error:
     print(error.code)
 with Graph.capture(lambda: kept + 2) as graph:
@@ -150,13 +188,17 @@ def test_an_open_task_group_fails_at_the_end():
         return x + 1
 
     with pytest.raises(CaptureError) as caught:
-        Graph.capture(fn, warmup=0)
+        Graph.capture(fn, options=CaptureOptions(warmup=0))
     assert caught.value.code == 107033
 
 
 def test_captures_do_not_nest():
     with pytest.raises(CaptureError) as caught:
-        Graph.capture(lambda: Graph.capture(lambda: None, label="inner"), label="outer", warmup=0)
+        Graph.capture(
+            lambda: Graph.capture(lambda: None, label="inner"),
+            label="outer",
+            options=CaptureOptions(warmup=0),
+        )
     inner = caught.value.__cause__
     assert isinstance(inner, CaptureError)
     assert (caught.value.label, inner.label) == ("outer", "inner")
@@ -170,7 +212,7 @@ def test_a_stream_that_torch_npu_captures_is_refused():
     x = torch.ones(2, device="npu")
     with torch.npu.graph(native, stream=stream):
         with pytest.raises(CaptureError, match="begun elsewhere") as caught:
-            Graph.capture(lambda: None, stream=stream)
+            Graph.capture(lambda: None, options=CaptureOptions(stream=stream))
         y = x + 1
     assert caught.value.code == 107027
     native.replay()
@@ -179,7 +221,7 @@ def test_a_stream_that_torch_npu_captures_is_refused():
 
 def test_the_default_stream_is_refused():
     with pytest.raises(CaptureError, match="default stream") as caught:
-        Graph.capture(lambda: None, stream=torch.npu.default_stream())
+        Graph.capture(lambda: None, options=CaptureOptions(stream=torch.npu.default_stream()))
     assert caught.value.code == 207000
 
 
@@ -189,11 +231,6 @@ def test_task_queue_level_2_is_refused_with_the_way_out(monkeypatch):
         Graph.capture(lambda: None)
     assert caught.value.code == 207000
     monkeypatch.undo()
-
-
-def test_an_unknown_capture_error_mode_is_refused():
-    with pytest.raises(OptionError, match="global, thread_local, relaxed"):
-        Graph.capture(lambda: None, capture_error_mode="globl")
 
 
 def test_a_capture_that_cannot_begin_leaves_a_pool_that_works():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from ascend_core.options import UnknownKeyError
 
-from ascend_aclgraph import BatchDescriptor, Graph, Ladder, UpdateError, graphed
+from ascend_aclgraph import CaptureOptions, Graph, GraphKey, Ladder, UpdateError, graphed
 from ascend_aclgraph.errors import BatchInputError
 
 SIZES = (1, 2, 4, 8)
@@ -78,7 +78,7 @@ def test_positional_and_keyword_calls_use_the_same_graph():
     x, y = torch.ones(2, 3, device="npu"), torch.zeros(2, 3, device="npu")
     fast(x, y)
     fast(y=y, x=x)
-    assert fast.stats.captures == {BatchDescriptor(2): 1}
+    assert fast.stats.captures == {GraphKey(2): 1}
 
 
 def test_unbatched_tensors_are_read_anew_in_every_call():
@@ -99,7 +99,7 @@ def test_plain_values_and_shapes_and_dtypes_have_graphs_of_their_own():
 
 
 def test_many_combinations_are_warned_about(caplog):
-    fast = graphed(lambda x, factor: x * factor, (1,), warmup=0)
+    fast = graphed(lambda x, factor: x * factor, (1,), options=CaptureOptions(warmup=0))
     x = torch.ones(1, 1, device="npu")
     with caplog.at_level(logging.WARNING, "ascend_aclgraph"):
         for factor in range(9):
@@ -233,4 +233,4 @@ class TestLadder:
 def test_graphs_of_a_graphed_function_are_ordinary_graphs():
     fast = graphed(lambda x: x + 1, (1,))
     fast(torch.zeros(1, 1, device="npu"))
-    assert isinstance(fast.graphs[BatchDescriptor(1)], Graph)
+    assert isinstance(fast.graphs[GraphKey(1)], Graph)

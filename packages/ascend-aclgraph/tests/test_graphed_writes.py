@@ -6,7 +6,7 @@ import logging
 import pytest
 import torch
 
-from ascend_aclgraph import graphed
+from ascend_aclgraph import CaptureOptions, graphed
 from ascend_aclgraph.errors import BatchInputError
 
 WIDTH, SLOTS = 4, 16
@@ -37,14 +37,14 @@ def assert_like_eager(fast, fn, cache, calls, rows=2):
 
 @pytest.mark.parametrize("warmup", [0, 1, 2])
 def test_an_unbatched_cache_is_written_once_per_call(warmup):
-    fast = graphed(decode, (2,), unbatched=["cache"], warmup=warmup)
+    fast = graphed(decode, (2,), unbatched=["cache"], options=CaptureOptions(warmup=warmup))
     cache = torch.zeros(SLOTS, WIDTH, device="npu")
     assert_like_eager(fast, decode, cache, calls=4)
     assert fast.stats.replays == 4
 
 
 def test_an_unbatched_cache_is_not_copied():
-    fast = graphed(decode, (2,), unbatched=["cache"], warmup=0)
+    fast = graphed(decode, (2,), unbatched=["cache"], options=CaptureOptions(warmup=0))
     cache = torch.zeros(2**20, WIDTH, device="npu")
     x, slots = (tensor.npu() for tensor in step_inputs(0, 2))
     fast(x, slots, cache)

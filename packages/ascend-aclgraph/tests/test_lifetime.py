@@ -6,7 +6,7 @@ import weakref
 import pytest
 import torch
 
-from ascend_aclgraph import Graph, GraphStateError
+from ascend_aclgraph import CaptureOptions, Graph, GraphStateError
 
 
 def overwrite_free_memory():
@@ -91,7 +91,7 @@ def test_keep_holds_what_operators_do_not_show():
 
     owner = Owner()
     alive = weakref.ref(owner)
-    graph = Graph.capture(lambda: None, keep=owner)
+    graph = Graph.capture(lambda: None, options=CaptureOptions(keep=owner))
     del owner
     assert alive() is not None
     graph.close()
@@ -131,7 +131,7 @@ def test_close_waits_for_a_replay_that_still_runs():
             y = torch.tanh(y @ x)
         total.add_(y)
 
-    graph = Graph.capture(work, warmup=0)
+    graph = Graph.capture(work, options=CaptureOptions(warmup=0))
     graph.replay()
     graph.close()
     garbage = overwrite_free_memory()

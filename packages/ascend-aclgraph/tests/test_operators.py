@@ -10,7 +10,7 @@ from torch._ops import HigherOrderOperator
 from torch.library import Library
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ascend_aclgraph import Graph
+from ascend_aclgraph import CaptureOptions, Graph
 
 NAMESPACE = "aclgraph_operators"
 SCHEMA = "(Tensor x) -> Tensor"
@@ -174,7 +174,8 @@ def test_an_operator_written_in_c_is_captured():
     positions = torch.tensor([5, 0, 1], device="npu")
     out = torch.zeros(3, dtype=torch.int64, device="npu")
     graph = Graph.capture(
-        lambda: torch.ops.ascend.slot_mapping(positions, starts, table, 4, out), warmup=1
+        lambda: torch.ops.ascend.slot_mapping(positions, starts, table, 4, out),
+        options=CaptureOptions(warmup=1),
     )
     positions.copy_(torch.tensor([9, 2, 3]))
     graph.replay()
@@ -208,7 +209,7 @@ def test_the_scratch_memory_of_an_operator_is_not_kept():
             y = op(y)
         return y
 
-    graph = Graph.capture(layers, warmup=0)
+    graph = Graph.capture(layers, options=CaptureOptions(warmup=0))
     torch.npu.empty_cache()
     assert torch.npu.memory_reserved() - before < 32 * 2**20
     graph.close()

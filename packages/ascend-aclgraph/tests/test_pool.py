@@ -6,7 +6,14 @@ import gc
 import pytest
 import torch
 
-from ascend_aclgraph import CaptureError, Graph, GraphCache, GraphStateError, MemoryPool
+from ascend_aclgraph import (
+    CaptureError,
+    CaptureOptions,
+    Graph,
+    GraphCache,
+    GraphStateError,
+    MemoryPool,
+)
 
 MIB = 2**20
 SIZES = (1, 2, 4, 8, 16, 32)
@@ -74,7 +81,7 @@ def test_graphs_with_pools_of_their_own_cost_the_sum():
 
 def test_held_outputs_are_not_given_to_the_next_graph_until_released():
     pool = MemoryPool()
-    first = Graph.capture(chain(4), pool=pool, hold_outputs=True)
+    first = Graph.capture(chain(4), pool=pool, options=CaptureOptions(hold_outputs=True))
     taken = first.outputs.data_ptr()
     second = Graph.capture(chain(4), pool=pool)
     assert second.outputs.data_ptr() != taken
@@ -88,7 +95,7 @@ def test_a_graph_can_read_the_held_output_of_the_one_before():
     """As the pieces of a piecewise graph do."""
     pool = MemoryPool()
     x = torch.ones(4, 64, device="npu")
-    first = Graph.capture(lambda: x * 2, pool=pool, hold_outputs=True)
+    first = Graph.capture(lambda: x * 2, pool=pool, options=CaptureOptions(hold_outputs=True))
     second = Graph.capture(lambda: torch.tanh(first.outputs - 1) + 1, pool=pool)
     first.release_outputs()
     for value in (1.0, 0.5, 3.0):
@@ -140,7 +147,7 @@ def test_a_failed_capture_in_a_pool_leaves_the_other_graphs_and_no_memory():
         raise ValueError("no")
 
     with pytest.raises(CaptureError):
-        cache.capture(4, fail, warmup=0)
+        cache.capture(4, fail, options=CaptureOptions(warmup=0))
     assert 4 not in cache
     assert reserved() == before
     assert cache.replay(8)[0, 0].item() == 15
@@ -164,6 +171,10 @@ def test_a_pool_returns_all_memory_when_its_last_graph_is_closed():
 def test_a_pool_whose_first_capture_failed_can_be_used():
     pool = MemoryPool()
     with pytest.raises(CaptureError):
-        Graph.capture(lambda: torch.ones(4, device="npu") / (1 // 0), pool=pool, warmup=0)
+        Graph.capture(
+            lambda: torch.ones(4, device="npu") / (1 // 0),
+            pool=pool,
+            options=CaptureOptions(warmup=0),
+        )
     with Graph.capture(chain(2), pool=pool) as graph:
         assert graph.replay()[0, 0].item() == 15

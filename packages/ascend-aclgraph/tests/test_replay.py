@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from ascend_aclgraph import Graph, GraphStateError, MemoryPool
+from ascend_aclgraph import CaptureOptions, Graph, GraphStateError, MemoryPool
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -36,7 +36,7 @@ def test_a_replay_reads_the_values_that_inputs_have_when_it_runs():
 
 def test_replays_in_a_row_run_in_order_though_the_host_is_far_ahead(gate):
     x = torch.zeros(1, device="npu")
-    graph = Graph.capture(lambda: x.mul_(2).add_(1), warmup=0)
+    graph = Graph.capture(lambda: x.mul_(2).add_(1), options=CaptureOptions(warmup=0))
     gate.close()
     for _ in range(20):
         graph.replay()
@@ -47,7 +47,7 @@ def test_replays_in_a_row_run_in_order_though_the_host_is_far_ahead(gate):
 def test_a_replay_on_another_stream_waits_for_the_last_one(gate):
     first, second = torch.npu.Stream(), torch.npu.Stream()
     x = torch.ones(1, device="npu")
-    graph = Graph.capture(lambda: x.mul_(3).add_(1), warmup=0)
+    graph = Graph.capture(lambda: x.mul_(3).add_(1), options=CaptureOptions(warmup=0))
     torch.npu.synchronize()
     gate.close(first)
     with torch.npu.stream(first):

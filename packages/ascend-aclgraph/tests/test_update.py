@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch_npu
 
-from ascend_aclgraph import CaptureError, Graph, GraphStats, UpdateError, updatable
+from ascend_aclgraph import CaptureError, CaptureOptions, Graph, GraphStats, UpdateError, updatable
 from ascend_aclgraph.errors import MissingHostArgError, UnknownHostArgError
 
 ORDERS = pytest.mark.parametrize("order", ["replay_first", "update_first"])
@@ -21,7 +21,7 @@ def assert_attended(outputs, attention, lengths):
 
 @ORDERS
 def test_each_replay_attends_to_the_lengths_that_it_was_given(attention, order):
-    graph = Graph.capture(attention.layers(3, [1, 1]), order=order)
+    graph = Graph.capture(attention.layers(3, [1, 1]), options=CaptureOptions(order=order))
     for lengths in ([1, 1], [5, 17], [33, 2], [64, 64]):
         assert_attended(graph.replay({attention.name: lengths}), attention, lengths)
 
@@ -29,7 +29,7 @@ def test_each_replay_attends_to_the_lengths_that_it_was_given(attention, order):
 @ORDERS
 def test_the_host_may_run_many_steps_ahead(attention, gate, finishes, order):
     # given a device that is held back, so that all steps are issued before the first one runs
-    graph = Graph.capture(attention.layers(3, [1, 1]), order=order)
+    graph = Graph.capture(attention.layers(3, [1, 1]), options=CaptureOptions(order=order))
     steps = [[1 + step, 1 + 2 * step] for step in range(24)]
     kept = torch.zeros(len(steps), 3, *attention.query.shape, device="npu")
     torch.npu.synchronize()
@@ -229,7 +229,7 @@ class TestRefused:
     def test_values_that_the_operator_refuses_leave_a_graph_that_can_go_on(
         self, attention, finishes, order
     ):
-        graph = Graph.capture(attention.layers(2, [1, 1]), order=order)
+        graph = Graph.capture(attention.layers(2, [1, 1]), options=CaptureOptions(order=order))
         with pytest.raises(UpdateError, match="could not be updated") as caught:
             graph.replay({attention.name: "not lengths"})
         assert caught.value.__cause__ is not None

@@ -10,13 +10,13 @@ import threading
 import pytest
 import torch
 
-from ascend_aclgraph import Graph, UpdateError, _order, updatable
+from ascend_aclgraph import CaptureOptions, Graph, UpdateError, _order, updatable
 
 PROGRAM = """
 import ascend_sim
 ascend_sim.activate()
 import torch
-from ascend_aclgraph import Graph, UpdateError, updatable
+from ascend_aclgraph import CaptureOptions, Graph, UpdateError, updatable
 
 total = torch.zeros(2, device="npu")
 
@@ -29,7 +29,7 @@ def layers():
     for _ in range(2):
         updatable(add_ones, host_args=["count"], out=total, count=2)
 
-graph = Graph.capture(layers, warmup=0)
+graph = Graph.capture(layers, options=CaptureOptions(warmup=0))
 """
 
 
@@ -61,7 +61,7 @@ def two_layers(total):
         for _ in range(2):
             updatable(add_ones, host_args=["count"], out=total, count=2)
 
-    return Graph.capture(layers, warmup=0)
+    return Graph.capture(layers, options=CaptureOptions(warmup=0))
 
 
 def test_launches_that_block_replay_after_their_updates_and_say_so_once():
@@ -100,7 +100,7 @@ def test_an_update_of_fewer_kernels_is_an_error_and_the_next_replay_works(
 
 @pytest.mark.parametrize("order", ["replay_first", "update_first"])
 def test_an_interrupt_within_an_update_leaves_a_graph_that_can_go_on(attention, finishes, order):
-    graph = Graph.capture(attention.layers(3, [1, 1]), order=order)
+    graph = Graph.capture(attention.layers(3, [1, 1]), options=CaptureOptions(order=order))
     record = graph.records[1]
     op = record.op
 
@@ -211,5 +211,5 @@ class TestSoftPartition:
         assert str(partition) in caplog.text
 
     def test_what_was_asked_for_needs_no_warning(self, attention, caplog):
-        Graph.capture(attention.layers(1, [1, 1]), order="update_first")
+        Graph.capture(attention.layers(1, [1, 1]), options=CaptureOptions(order="update_first"))
         assert not caplog.records

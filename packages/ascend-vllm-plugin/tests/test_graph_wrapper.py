@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from ascend_aclgraph import CaptureError
+from ascend_core import AclCaptureError
 from vllm.compilation.monitor import set_cudagraph_capturing_enabled
 from vllm.config import CompilationConfig, CUDAGraphMode, VllmConfig
 from vllm.forward_context import BatchDescriptor, set_forward_context
@@ -112,6 +113,7 @@ def test_a_capture_that_fails_names_cause_size_and_flags(mode: str, other: str) 
         wrapper(torch.ones(4).npu())
     text = str(caught.value)
     assert caught.value.code != 0
+    assert isinstance(caught.value, AclCaptureError)
     assert f"{caught.value.code} {caught.value.name}" in text
     assert f"{mode}, 4 tokens" in text
     assert f'"cudagraph_mode": {other}' in text  # what failed is not advised

@@ -3,8 +3,9 @@
 
 from ascend_aclgraph._cache import GraphCache
 from ascend_aclgraph._graph import Graph
-from ascend_aclgraph._graphed import BatchDescriptor, Graphed, graphed
+from ascend_aclgraph._graphed import Graphed, GraphKey, graphed
 from ascend_aclgraph._ladder import Ladder
+from ascend_aclgraph._options import CaptureErrorMode, CaptureOptions
 from ascend_aclgraph._order import UpdateOrder
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._stats import DescriptorStats, GraphStats
@@ -13,11 +14,13 @@ from ascend_aclgraph._version import __version__
 from ascend_aclgraph.errors import CaptureError, GraphStateError, UpdateError
 
 __all__ = [
-    "BatchDescriptor",
     "CaptureError",
+    "CaptureErrorMode",
+    "CaptureOptions",
     "DescriptorStats",
     "Graph",
     "GraphCache",
+    "GraphKey",
     "GraphStateError",
     "GraphStats",
     "Graphed",

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ascend_aclgraph._graph import Graph
+from ascend_aclgraph._options import CaptureOptions
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._stats import GraphStats
 from ascend_aclgraph._update import Update
@@ -31,14 +32,20 @@ class GraphCache:
         self.stats = stats or GraphStats()
         self._graphs: dict[Hashable, Graph] = {}
 
-    def capture(self, descriptor: Hashable, fn: Callable[[], Any], **options: Any) -> Graph:
+    def capture(
+        self,
+        descriptor: Hashable,
+        fn: Callable[[], Any],
+        *,
+        options: CaptureOptions | None = None,
+    ) -> Graph:
         """Capture a graph and keep it.
 
         Parameters
         ----------
         descriptor
             What the graph is for: a size, a tuple, a frozen dataclass. Must not have a graph yet.
-        fn, **options
+        fn, options
             As for `Graph.capture`.
 
         Returns
@@ -58,7 +65,7 @@ class GraphCache:
                 f"{descriptor!r} already has a graph. Remove it with discard({descriptor!r}) first."
             )
         counts = self.stats.of(descriptor)
-        graph = Graph.capture(fn, pool=self.pool, label=descriptor, counts=counts, **options)
+        graph = Graph.capture(fn, options=options, pool=self.pool, label=descriptor, counts=counts)
         self._graphs[descriptor] = graph
         return graph
 
@@ -66,7 +73,8 @@ class GraphCache:
         self,
         sizes: Iterable[int],
         make_fn: Callable[[int], Callable[[], Any]],
-        **options: Any,
+        *,
+        options: CaptureOptions | None = None,
     ) -> None:
         """Capture a graph per size, largest first.
 
@@ -76,11 +84,11 @@ class GraphCache:
             Descriptors of the graphs.
         make_fn
             Gives the function to capture for a size.
-        **options
+        options
             As for `Graph.capture`.
         """
         for size in sorted(sizes, reverse=True):
-            self.capture(size, make_fn(size), **options)
+            self.capture(size, make_fn(size), options=options)
 
     def get(self, descriptor: Hashable) -> Graph | None:
         """Graph of a descriptor, or None."""

@@ -2,7 +2,8 @@
 """One capture, from the checks before it to the clean-up after it."""
 
 import threading
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,20 +16,18 @@ from ascend_core.errors import (
     AclOutOfStreams,
     from_torch_error,
 )
-from ascend_core.options import OptionError
 
 from ascend_aclgraph import _native
 from ascend_aclgraph._keep import KeepAlive
 from ascend_aclgraph._native import NativeGraph, npu
+from ascend_aclgraph._options import CaptureErrorMode, CaptureOptions
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph.errors import CaptureError
 
 if TYPE_CHECKING:
     from ascend_aclgraph._update import UpdateRecord
 
-__all__ = ["CAPTURE_ERROR_MODES", "Capture", "active_capture", "run_capture"]
-
-CAPTURE_ERROR_MODES = ("global", "thread_local", "relaxed")
+__all__ = ["Capture", "active_capture", "run_capture"]
 
 _NOT_SUPPORTED = 207000
 _STREAM_CAPTURED = 107027
@@ -74,40 +73,40 @@ def active_capture() -> Capture | None:
 
 
 def run_capture(
-    fn: Callable[[], Any],
-    *,
-    label: Hashable,
-    pool: MemoryPool,
-    stream: Any,
-    warmup: int,
-    mode: str,
+    fn: Callable[[], Any], *, label: Hashable, pool: MemoryPool | None, options: CaptureOptions
 ) -> Capture:
-    """Capture what `fn` issues on `stream`.
+    """Capture what `fn` issues on the stream of the options, or else of the pool.
+
+    Without a pool, one is made.
 
     Raises
     ------
     CaptureError
         If it fails, for whatever reason; a later capture can succeed.
     """
-    _check_before(label, stream, mode)
-    stream.wait_stream(_native.current_stream())
+    with _failing_as("the preparation of the capture", label):
+        pool = pool or MemoryPool()
+        stream = options.stream or pool.stream
+    _check_before(label, stream)
+    with _failing_as("the preparation of the capture", label):
+        stream.wait_stream(_native.current_stream())
     with npu.stream(stream), torch.no_grad():
-        _warm_up(fn, warmup, label)
-        npu.synchronize()
+        with _failing_as("the warm-up of the captured function", label):
+            for _ in range(options.warmup):
+                fn()
+            npu.synchronize()
         capture = Capture(label, pool, KeepAlive(pool), native=NativeGraph())
         pool.enter()
         try:
-            _record(fn, capture, mode)
+            _record(fn, capture, options.capture_error_mode)
         except BaseException:
             pool.leave()
             raise
     return capture
 
 
-def _check_before(label: Hashable, stream: Any, mode: str) -> None:
+def _check_before(label: Hashable, stream: Any) -> None:
     """Refuse what is known to fail, before ACL or the allocator change state."""
-    if mode not in CAPTURE_ERROR_MODES:
-        raise OptionError("capture_error_mode", mode, "unknown mode", CAPTURE_ERROR_MODES)
     if _native.task_queue_level() == "2":
         raise CaptureError(
             _NOT_SUPPORTED,
@@ -131,7 +130,7 @@ def _check_before(label: Hashable, stream: Any, mode: str) -> None:
             _BEGIN,
             "the default stream cannot be captured.",
             label=label,
-            advice=["leave out `stream`, or pass a `torch.npu.Stream()`"],
+            advice=["leave out `CaptureOptions.stream`, or pass a `torch.npu.Stream()`"],
         )
     with npu.stream(stream):
         if npu.is_current_stream_capturing():
@@ -144,15 +143,16 @@ def _check_before(label: Hashable, stream: Any, mode: str) -> None:
             )
 
 
-def _warm_up(fn: Callable[[], Any], times: int, label: Hashable) -> None:
+@contextmanager
+def _failing_as(step: str, label: Hashable) -> Iterator[None]:
+    """Report whatever fails in a step before the capture as a failed capture."""
     try:
-        for _ in range(times):
-            fn()
+        yield
     except Exception as error:
-        raise _failure(error, "the warm-up of the captured function", label) from error
+        raise _failure(error, step, label) from _cause(error)
 
 
-def _record(fn: Callable[[], Any], capture: Capture, mode: str) -> None:
+def _record(fn: Callable[[], Any], capture: Capture, mode: CaptureErrorMode) -> None:
     device = npu.current_device()
     try:
         capture.native.capture_begin(pool=capture.pool.token, capture_error_mode=mode)

@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 
 from ascend_aclgraph import _dump, _native
 from ascend_aclgraph._capture import Capture, run_capture
-from ascend_aclgraph._order import UpdateOrder
+from ascend_aclgraph._options import CaptureOptions
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._stats import DescriptorStats
 from ascend_aclgraph._update import Update, UpdateRecord
@@ -57,46 +57,27 @@ class Graph:
         cls,
         fn: Callable[[], Any],
         *,
+        options: CaptureOptions | None = None,
         pool: MemoryPool | None = None,
-        stream: Any = None,
-        warmup: int = 1,
         label: Hashable = None,
-        order: UpdateOrder = "replay_first",
-        capture_error_mode: str = "global",
-        hold_outputs: bool = False,
-        keep: object = None,
         counts: DescriptorStats | None = None,
     ) -> Self:
         """Capture the device work that a function issues.
 
-        The function runs `warmup` times eagerly and then once in capture, without autograd. What it
-        does on the host happens only then, not at replay.
+        The function runs eagerly first, `CaptureOptions.warmup` times, and then once in capture,
+        without autograd. What it does on the host happens only then, not at replay.
 
         Parameters
         ----------
         fn
             Called without arguments; what it returns is the graph's output (tensors in any nesting
             of tuples, lists and dicts).
+        options
+            How it is captured; by default `CaptureOptions()`.
         pool
             Where the capture allocates; by default memory of its own.
-        stream
-            Where the capture runs, not the default stream; by default the pool's stream.
-        warmup
-            Eager calls before the capture, so that what happens once (compilation, workspaces) is
-            not captured.
         label
             What is captured: a size, a descriptor. For messages and statistics.
-        order
-            Whether a replay or its updates are issued first. "replay_first" overlaps the two. Where
-            that would wait for ever (ASCEND_LAUNCH_BLOCKING=1, a soft-partitioned NPU),
-            "update_first" is chosen, with a warning.
-        capture_error_mode
-            What other threads may do meanwhile: "global", "thread_local" or "relaxed", as in
-            PyTorch.
-        hold_outputs
-            Keep the memory of the outputs from other graphs of the pool until `release_outputs()`.
-        keep
-            Anything that shall live as long as the graph.
         counts
             Where to count captures, replays and updates.
 
@@ -110,27 +91,21 @@ class Graph:
         CaptureError
             If it fails; the next capture can succeed.
         OptionError
-            If `capture_error_mode` is unknown.
+            If `options` is no `CaptureOptions`.
         """
         began = time.perf_counter()
-        pool = pool or MemoryPool()
-        capture = run_capture(
-            fn,
-            label=label,
-            pool=pool,
-            stream=stream or pool.stream,
-            warmup=warmup,
-            mode=capture_error_mode,
-        )
+        options = CaptureOptions.of(options)
+        capture = run_capture(fn, label=label, pool=pool, options=options)
         graph = cls.__new__(cls)
         graph._label = label
         graph._capture = capture
-        graph._pool = pool
+        graph._pool = capture.pool
         graph._outputs, capture.result = capture.result, None
-        graph._kept = (capture.keep_alive, keep)
-        graph._updater = Updater(capture.records, order, label) if capture.records else None
+        graph._kept = (capture.keep_alive, options.keep)
+        records = capture.records
+        graph._updater = Updater(records, options.order, label) if records else None
         graph._busy = threading.Lock()
-        if not hold_outputs:
+        if not options.hold_outputs:
             graph.release_outputs()
         graph._counts = counts or DescriptorStats()
         graph._counts.captures += 1
@@ -240,7 +215,7 @@ class Graph:
         return self._require_open().keep_alive.wrote(tensor)
 
     def release_outputs(self) -> None:
-        """Let other graphs of the pool use the memory of the outputs (see `hold_outputs`)."""
+        """Let other graphs of the pool use the memory of outputs that the options hold."""
         self._outputs = pytree.tree_map_only(torch.Tensor, self._pool.weak, self._outputs)
 
     def dump(self, path: str | os.PathLike[str]) -> Path:

@@ -19,11 +19,12 @@ from ascend_aclgraph._batch import Batch, StaticInputs
 from ascend_aclgraph._cache import GraphCache
 from ascend_aclgraph._graph import Graph
 from ascend_aclgraph._ladder import Ladder
+from ascend_aclgraph._options import CaptureOptions
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._stats import GraphStats
 from ascend_aclgraph.errors import BatchInputError, UpdateError
 
-__all__ = ["BatchDescriptor", "Graphed", "graphed"]
+__all__ = ["GraphKey", "Graphed", "graphed"]
 
 _logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ _MANY_SIGNATURES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class BatchDescriptor:
+class GraphKey:
     """What a graph of a graphed function is for.
 
     Attributes
@@ -57,7 +58,7 @@ def graphed(
     example_inputs: tuple[Any, ...] | None = None,
     copy_outputs: bool = True,
     pool: MemoryPool | None = None,
-    **capture_options: Any,
+    options: CaptureOptions | None = None,
 ) -> "Graphed":
     """Make a function or module run through graphs, for inference.
 
@@ -88,17 +89,24 @@ def graphed(
         Return copies. Without them, results are views that the next call overwrites.
     pool
         Memory of the graphs; by default a new pool.
-    **capture_options
-        For `Graph.capture`.
+    options
+        How each size is captured; by default `CaptureOptions()`.
 
     Returns
     -------
     Graphed
         Called like `fn`; results carry no gradient.
+
+    Raises
+    ------
+    OptionError
+        If `batch_sizes` or `options` cannot be used.
+    UnknownKeyError
+        If `unbatched` names no argument of the function.
     """
-    result = Graphed(
-        fn, Ladder(batch_sizes), unbatched, copy_outputs, GraphCache(pool=pool), capture_options
-    )
+    options = CaptureOptions.of(options)
+    cache = GraphCache(pool=pool)
+    result = Graphed(fn, Ladder(batch_sizes), unbatched, copy_outputs, cache, options)
     if example_inputs is not None:
         result.capture(*example_inputs)
     return result
@@ -117,7 +125,7 @@ class Graphed:
         unbatched: Collection[str],
         copy_outputs: bool,
         cache: GraphCache,
-        capture_options: dict[str, Any],
+        options: CaptureOptions,
     ) -> None:
         self.ladder = ladder
         self._fn = fn
@@ -130,10 +138,10 @@ class Graphed:
         self._unbatched = frozenset(unbatched)
         self._copy_outputs = copy_outputs
         self._cache = cache
-        self._capture_options = capture_options
+        self._options = options
         self._inputs: dict[Hashable, StaticInputs] = {}
         self._numbers = itertools.count()
-        self._written: dict[BatchDescriptor, frozenset[int]] = {}
+        self._written: dict[GraphKey, frozenset[int]] = {}
         self._warned: set[str] = set()
 
     @property
@@ -143,7 +151,7 @@ class Graphed:
 
     @property
     def graphs(self) -> GraphCache:
-        """The graphs by `BatchDescriptor`."""
+        """The graphs by `GraphKey`."""
         return self._cache
 
     @torch.no_grad()
@@ -236,7 +244,7 @@ class Graphed:
 
     def _discard(self, inputs: "StaticInputs") -> None:
         for size in self.ladder:
-            descriptor = BatchDescriptor(size, inputs.number)
+            descriptor = GraphKey(size, inputs.number)
             self._cache.discard(descriptor)
             self._written.pop(descriptor, None)
 
@@ -244,12 +252,12 @@ class Graphed:
         self, inputs: "StaticInputs", size: int, batch: "Batch"
     ) -> tuple[Graph, frozenset[int]]:
         """Graph of a size, and which arguments it writes into."""
-        descriptor = BatchDescriptor(size, inputs.number)
+        descriptor = GraphKey(size, inputs.number)
         graph = self._cache.get(descriptor)
         if graph is None:
             inputs.fill(batch, min(batch.rows, size), size)
             fn = partial(inputs.call, self._fn, size)
-            graph = self._cache.capture(descriptor, fn, **self._capture_options)
+            graph = self._cache.capture(descriptor, fn, options=self._options)
             try:
                 _check_captured(graph, size)
             except Exception:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from ascend_aclgraph import CaptureError, GraphCache, GraphStats
+from ascend_aclgraph import CaptureError, CaptureOptions, GraphCache, GraphStats
 from ascend_core import Device, Feature
 from vllm.compilation.counter import compilation_counter
 from vllm.compilation.cuda_graph import CUDAGraphOptions, CUDAGraphWrapper
@@ -71,9 +71,13 @@ class NpuGraphWrapper(CUDAGraphWrapper):
         cudagraph_options: CUDAGraphOptions | None = None,
     ) -> None:
         super().__init__(runnable, vllm_config, runtime_mode, cudagraph_options)
-        options = PluginConfig.of(vllm_config)
-        self._order = options.graph_update_order
-        self._check_inputs = options.check_graph_inputs or self.is_debugging_mode
+        config = PluginConfig.of(vllm_config)
+        self._check_inputs = config.check_graph_inputs or self.is_debugging_mode
+        self._options = CaptureOptions(
+            warmup=0,  # vLLM has run each size eagerly just before
+            order=config.graph_update_order,
+            hold_outputs=not self.cudagraph_options.weak_ref_output,
+        )
         self._addresses: dict[BatchDescriptor, list[int]] = {}
         # The platform's "pool handle" is a MemoryPool, which all wrappers share.
         self._graphs = GraphCache(pool=self.graph_pool)
@@ -118,11 +122,7 @@ class NpuGraphWrapper(CUDAGraphWrapper):
         self._addresses[descriptor] = _addresses(args, kwargs)
         try:
             graph = self._graphs.capture(
-                descriptor,
-                lambda: self.runnable(*args, **kwargs),
-                warmup=0,  # vLLM has run this size eagerly just before
-                order=self._order,
-                hold_outputs=not self.cudagraph_options.weak_ref_output,
+                descriptor, lambda: self.runnable(*args, **kwargs), options=self._options
             )
         except CaptureError as error:
             raise self._explained(error, descriptor) from error.__cause__
