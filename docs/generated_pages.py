@@ -9,9 +9,11 @@ from sphinx.application import Sphinx
 
 __all__ = ["PAGES", "setup"]
 
+PACKAGES = sorted(path.parent.name for path in Path(__file__).parents[1].glob("packages/*/src"))
 PAGES = {
     "operators.md": "packages/ascend-sim/generator/operators_page.py",
     "options.md": "tests-integration/support/options.py",
+    **{f"api/{package}.md": "docs/api_page.py" for package in PACKAGES},
 }
 """Page -> the program that writes it, to the file that is its argument. `.gitignore` has them."""
 
