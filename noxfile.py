@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nox
 
-sys.path.append(str(Path(__file__).parent))  # the command `nox` does not look beside this file
+sys.path.append(str(Path(__file__).parent))  # the command `nox` does not look in this folder
 import torch_build
 from support_matrix import DEFAULT as ROW
 from support_matrix import ROWS, SIMULATED, Row
@@ -115,7 +115,7 @@ def matrix(session: nox.Session, row: Row) -> None:
 
 @nox.session(python=PYTHONS, requires=["wheels"])
 def unit(session: nox.Session) -> None:
-    """Run what needs no vLLM on every Python, without torch where it has none: `-p 3.12`."""
+    """Run what needs no vLLM on every Python; without torch, if it has none: `-p 3.12`."""
     ours = [str(wheel) for wheel in DIST.glob("*.whl") if "vllm" not in wheel.name]
     if _has_torch(session):
         _install(session, *ROW.product, *ours, *TEST_TOOLS)
@@ -163,7 +163,7 @@ def hardware(session: nox.Session) -> None:
 
 @nox.session(requires=["wheels"])
 def mutate(session: nox.Session) -> None:
-    """Break rules of the runtime, or with `-- operators` arguments, and see the tests fail."""
+    """Break rules of the runtime (or `-- operators`) and see the tests fail."""
     what, *rest = session.posargs or [""]
     folder = "packages/ascend-sim/conformance"
     if what == "operators":
@@ -176,7 +176,7 @@ def mutate(session: nox.Session) -> None:
 
 @nox.session(requires=["wheels"])
 def fuzz(session: nox.Session) -> None:
-    """Call operators with anything at all: none may end the process; `-- --minutes 120`."""
+    """Call operators with anything: none may end the process; `-- --minutes 120`."""
     _install_product(session, *TEST_TOOLS)
     session.run("python", "packages/ascend-sim/fuzz", *session.posargs)
 
@@ -245,14 +245,14 @@ def sanitize(session: nox.Session) -> None:
             # Without randomised addresses, which ThreadSanitizer of GCC 12 cannot always cope with.
             command = ("setarch", "-R", "python", "-m", "pytest", str(source / suite))
             shown = "--capture=sys"  # the descriptor that a sanitizer reports to is left alone
-            # It measures memory, of which a sanitizer keeps what is freed.
+            # It measures memory, and a sanitizer keeps what is freed.
             without = ("--ignore", f"{source}/tests/runtime/test_runtime_leaks.py")
             session.run(*command, shown, *without, env=environment, external=True)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and layout; `-- --fix` mends what can be mended."""
+    """Check style and layout; `-- --fix` repairs what it can."""
     session.install("ruff>=0.14", "clang-format>=20")
     fix = "--fix" in session.posargs
     sources = [source for source in PYTHON_SOURCES if (ROOT / source).exists()]
@@ -280,7 +280,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def generate(session: nox.Session) -> None:
-    """Write a spec of ascend-sim anew from checkouts of its sources: `-- limits PATH ...`."""
+    """Write a spec of ascend-sim from checkouts of its sources: `-- limits PATH ...`."""
     spec, *checkouts = session.posargs or [""]
     if spec not in SPECS or tuple(Path(path).name for path in checkouts) != SPECS[spec][1]:
         made = [f"  {name} {' '.join(f'PATH/{s}' for s in SPECS[name][1])}" for name in SPECS]
@@ -355,7 +355,7 @@ def _suites() -> list[str]:
     """
     packages = [f"packages/{package}" for package in PACKAGES if package != "ascend-sim"]
     sim = [f"packages/ascend-sim/tests/{suite}" for suite in SIM_SUITES]
-    # The longest one first: the others run beside it.
+    # The longest one first: the others run at the same time.
     return ["tests-integration", *packages, *sim, "packages/ascend-sim/conformance"]
 
 
@@ -387,7 +387,7 @@ def _faults(session: nox.Session, suite: str) -> list[str]:
 
 
 def _install(session: nox.Session, *requirements: str) -> None:
-    """Install requirements of which one is torch; torch goes first, and by itself."""
+    """Install requirements, one of which is torch; torch comes first, on its own."""
     _install_torch(session, f"{session.bin}/python", requirements)
     session.install(*requirements)
 
@@ -403,7 +403,7 @@ def _has_torch(session: nox.Session) -> bool:
 
 
 def _install_torch(session: nox.Session, python: str, requirements: Iterable[str]) -> None:
-    """Install the pinned torch among them from PyTorch's index, unless pip finds it by itself."""
+    """Install the pinned torch from PyTorch's index, unless pip, as configured, finds it."""
     (torch,) = (r for r in requirements if r.startswith("torch=="))
     installed = f"lib/*/site-packages/{torch.replace('==', '-')}.dist-info"
     if any(Path(python).parents[1].glob(installed)):

@@ -40,12 +40,12 @@ class Row:
 
     @property
     def torch_requirement(self) -> str:
-        """The build of torch for the CPU: torch_npu cannot be loaded beside one for CUDA."""
+        """The build of torch for the CPU: torch_npu cannot be loaded next to one for CUDA."""
         return f"torch=={self.torch}+cpu"
 
     @property
     def product(self) -> tuple[str, str]:
-        """What pip is asked for beside our wheels and vLLM's."""
+        """What pip is asked for, besides our wheels and vLLM's."""
         return self.torch_requirement, f"torch_npu=={self.torch_npu}"
 
 

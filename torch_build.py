@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where pip gets torch's build for the CPU; `noxfile.py` asks.
 
-PyPI's torch for Linux is built for CUDA, and torch_npu cannot be loaded beside that.
+PyPI's torch for Linux is built for CUDA, and torch_npu cannot be loaded next to it.
 """
 
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Capture time per graph, beside one eager forward of the same model.
+"""Capture time per graph, compared with one eager forward of the same model.
 
 A capture runs the model's Python code once, so it cannot be faster than the host part of an eager
 forward; what it takes beyond that is the price of a graph. compute=off: host time only.

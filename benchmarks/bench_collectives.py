@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All-reduce between two processes: microseconds, beside memcpy of the same size and gloo.
+"""All-reduce between two processes: microseconds, compared with memcpy of the same size and gloo.
 
 The simulator's libhccl is called through ctypes, so that nothing but it is measured: "one" is a
 call and the wait for its end, "in a row" one of ten that are waited for together. memcpy is

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A decode step through vLLM, torch_npu and the simulator, beside plain PyTorch on the CPU.
+"""A decode step through vLLM, torch_npu and the simulator, compared with plain PyTorch on the CPU.
 
 The same model, batch and number of threads, and the same greedy tokens. The baseline is the bare
 model in ATen ops; the step of vLLM also schedules, prepares inputs, samples and makes outputs.

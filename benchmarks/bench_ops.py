@@ -2,7 +2,7 @@
 """Microseconds per op: torch on the CPU, and torch_npu on the simulator.
 
 The tensors are tiny, so this is the cost of getting an op done. "host" is what the calling thread
-spends until it may go on; "done" includes the wait for the last of them, divided by their number.
+spends before it continues; "done" includes the wait for the last of them, divided by their number.
 """
 
 import time

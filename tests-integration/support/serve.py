@@ -68,7 +68,7 @@ def running(
     environment
         Of the processes.
     *options
-        Of `vllm serve`, beside those that all servers here have.
+        Of `vllm serve`, besides those that all servers here have.
     simulator
         Options of ``ascend-sim run``.
     """

@@ -244,7 +244,7 @@ class TestRefused:
                 **attention.arguments([1, 1]),
             )
 
-        with pytest.raises(CaptureError, match="allocates its results by itself") as caught:
+        with pytest.raises(CaptureError, match="allocates its results itself") as caught:
             Graph.capture(fn)
         assert isinstance(caught.value.__cause__, UpdateError)
 

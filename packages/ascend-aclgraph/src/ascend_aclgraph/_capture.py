@@ -180,7 +180,7 @@ def _record(fn: Callable[[], Any], capture: Capture, mode: CaptureErrorMode) -> 
     if inner is None:
         assert outer is not None
         raise _failure(outer, _END, capture.label) from _cause(outer)
-    # An error of torch_npu's task queue may tell no code; the end of the capture then has one.
+    # An error of torch_npu's task queue may have no code; the end of the capture then has one.
     inner.__context__ = inner.__context__ or outer
     raise _failure(inner, "the captured function", capture.label) from _cause(inner)
 

@@ -26,7 +26,7 @@ class CaptureOptions:
         captured. 0 or more.
     order
         Whether a replay or its updates are issued first. "replay_first" overlaps the two. Where
-        that would wait for ever (ASCEND_LAUNCH_BLOCKING=1, a soft-partitioned NPU), "update_first"
+        that would wait forever (ASCEND_LAUNCH_BLOCKING=1, a soft-partitioned NPU), "update_first"
         is chosen, with a warning.
     capture_error_mode
         What other threads may do meanwhile: "global", "thread_local" or "relaxed", as in PyTorch.
@@ -36,7 +36,7 @@ class CaptureOptions:
     stream
         Where the capture runs, not the default stream; None for the stream of the pool.
     keep
-        Anything that shall live as long as the graph.
+        Anything that must live as long as the graph.
 
     Raises
     ------

@@ -2,8 +2,8 @@
 """Whether a replay or its updates are issued first.
 
 "replay_first" overlaps the two: the graph starts, and runs up to the first task whose update is not
-there yet. It needs a host that goes on while the graph waits, and a device that serves the update
-stream meanwhile. Where either is missing, such a graph would wait for ever.
+there yet. It needs a host that continues while the graph waits, and a device that serves the update
+stream meanwhile. Where either is missing, such a graph would wait forever.
 """
 
 import logging
@@ -23,7 +23,7 @@ UpdateOrder = Literal["replay_first", "update_first"]
 
 
 def order_that_works(wanted: UpdateOrder, device: int) -> UpdateOrder:
-    """Choose "update_first" where "replay_first" is known to wait for ever.
+    """Choose "update_first" where "replay_first" is known to wait forever.
 
     Parameters
     ----------

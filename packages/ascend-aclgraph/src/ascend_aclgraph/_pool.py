@@ -26,7 +26,7 @@ class MemoryPool:
         until the last graph here is closed.
     stream
         Where captures of this pool run; by default one of torch_npu's streams. The allocator reuses
-        memory within one stream only, so graphs that shall share memory share this too.
+        memory within one stream only, so graphs that share memory must share this too.
     """
 
     def __init__(self, token: PoolToken | None = None, stream: Any = None) -> None:

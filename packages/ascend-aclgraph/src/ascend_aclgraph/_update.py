@@ -142,8 +142,8 @@ def _check_task(
     takes_workspace = schema and any(argument.name == "workspace" for argument in schema.arguments)
     if takes_workspace and kwargs.get("workspace") is None:
         raise UpdateError(
-            f"{name} needs workspace=: scratch memory that the operator allocates by itself is "
-            "gone when the graph is replayed. torch_npu has a ..._get_max_workspace() beside it."
+            f"{name} needs workspace=: scratch memory that the operator allocates itself is "
+            "gone when the graph is replayed. torch_npu has a matching ..._get_max_workspace()."
         )
 
 
@@ -152,7 +152,7 @@ def _check_result(name: str, result: Any, kwargs: dict[str, Any]) -> None:
     given = {tensor.data_ptr() for tensor in _leaves(kwargs.values())}
     if any(tensor.data_ptr() not in given for tensor in _leaves((result,))):
         raise UpdateError(
-            f"{name} allocates its results by itself, so an updated task would write somewhere "
+            f"{name} allocates its results itself, so an updated task would write somewhere "
             "else. Use the operator's .out overload and pass the results with out=."
         )
 

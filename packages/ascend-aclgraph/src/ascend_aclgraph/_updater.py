@@ -7,7 +7,7 @@ The order on the device is kept by events, without the host waiting for the devi
 - on the update stream, the end of the previous replay of the graph holds back the next updates, so
   that they neither change a task that is still to run, nor let it go twice.
 
-A graph that was started must be let go whatever happens on the host, or it waits for ever, and with
+A graph that was started must be let go whatever happens on the host, or it waits forever, and with
 it all that is issued after it.
 """
 
@@ -140,7 +140,7 @@ class Updater:
     def _let_go(self, main: Any) -> None:
         """Let all tasks of a replay go that failed or was interrupted between any two steps.
 
-        On a stream beside torch_npu's task queue: once a task in the queue has failed, it drops
+        On a stream outside torch_npu's task queue: once a task in the queue has failed, it drops
         all that follows without a word.
         """
         self._stream.synchronize()  # so the replays before this one have ended

@@ -89,7 +89,7 @@ class Device:
         Raises
         ------
         AclSymbolNotFoundError
-            If CANN is too old to tell.
+            If CANN is too old to report it.
         """
         count = ctypes.c_uint32()
         with self.active():

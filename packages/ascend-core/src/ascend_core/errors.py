@@ -63,7 +63,7 @@ class AclLibraryNotFoundError(AscendError, ImportError):
 
     def __str__(self) -> str:
         return (
-            f"libascendcl.so cannot be loaded ({self.reason}). There are two ways to go on:\n"
+            f"libascendcl.so cannot be loaded ({self.reason}). There are two solutions:\n"
             "  with an NPU:    install CANN and `source <CANN folder>/set_env.sh` in this shell;\n"
             "  without an NPU: `pip install ascend-sim` and `ascend-sim run -- <your command>`."
         )

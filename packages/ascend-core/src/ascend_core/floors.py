@@ -45,7 +45,7 @@ class VersionError(AscendError, ImportError):
     problems
         One sentence per distribution that is missing or out of bounds.
     command
-        The command that mends all of them.
+        The command that fixes all of them.
     """
 
     def __init__(self, problems: tuple[str, ...], command: str) -> None:
@@ -54,7 +54,7 @@ class VersionError(AscendError, ImportError):
         self.command = command
 
     def __str__(self) -> str:
-        return "; ".join(self.problems) + f".\nThis command mends it:\n  {self.command}"
+        return "; ".join(self.problems) + f".\nThis command fixes it:\n  {self.command}"
 
 
 class ConflictError(AscendError, ImportError):
@@ -80,9 +80,9 @@ def installed(distribution: str) -> str | None:
 def is_built_for_cuda() -> bool:
     """Whether the installed torch is a build for CUDA; nothing is imported.
 
-    torch_npu cannot be loaded beside one: both register the same settings of torch's allocator, and
-    the second to do so aborts the process (issue 13). The version does not say it: PyPI's builds
-    for CUDA have no local part. The library that registers the settings does.
+    torch_npu cannot be loaded next to one: both register the same settings of torch's allocator,
+    and the second to do so aborts the process (issue 13). The version does not show it, because
+    PyPI's builds for CUDA have no local part. The library that registers the settings does.
     """
     spec = PathFinder.find_spec("torch")
     folders = (spec and spec.submodule_search_locations) or ()
@@ -118,7 +118,7 @@ def check(*distributions: str) -> None:
 def check_pair() -> None:
     """Check that torch_npu can be loaded into the torch that is installed.
 
-    A torch_npu of another minor version cannot be, nor one beside a build of torch for CUDA.
+    A torch_npu of another minor version cannot be loaded, nor one next to a torch built for CUDA.
     Versions that agree pass, whatever they are: `check` is the one that knows what the packages
     support.
 
@@ -136,7 +136,7 @@ def check_pair() -> None:
 
 
 def check_conflicts() -> None:
-    """Check that no other vLLM platform for Ascend NPUs stands beside ours.
+    """Check that no other vLLM platform for Ascend NPUs is installed.
 
     Raises
     ------

@@ -83,7 +83,7 @@ class SeveralOptionsError(AscendError, ValueError):
 
 
 def raise_problems(problems: Iterable[OptionError]) -> None:
-    """Raise all that is wrong with some options at once, so that nobody has to find it one by one.
+    """Raise everything that is wrong with some options in one error.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ _KEYS_OF_AN_NPU = re.compile("PrivateUse1|Composite|Autograd$")
 def touched_memory() -> Any:
     """Make an observer of the memory that the operators of this thread touch.
 
-    It looks on (``at::RecordFunction``) and takes no part in the dispatch of any operator, whatever
+    It observes (``at::RecordFunction``) and takes no part in the dispatch of any operator, whatever
     keys that is registered under. It keeps alive what existed before `start`; of what an operator
     reaches for beyond its arguments, what is still there at `stop`. Kernels of torch and torch_npu
     themselves reach for nothing, and run unobserved inside.

@@ -156,7 +156,7 @@ def _torch_libraries() -> Path | None:
 
 
 def _refuse_torch_for_cuda() -> None:
-    """Refuse what would abort the process: torch_npu beside the allocator of torch for CUDA.
+    """Reject what would abort the process: torch_npu next to the allocator of torch for CUDA.
 
     Both register the same settings of torch's allocator (issue 13). PyPI's builds for CUDA do not
     say in their version what they are, so this looks for the library that registers them.
@@ -167,7 +167,7 @@ def _refuse_torch_for_cuda() -> None:
     if (folder / "libc10_cuda.so").exists():
         version = metadata.version("torch").partition("+")[0]
         raise ActivationError(
-            f"torch {version} is built for CUDA, and a process that loads torch_npu beside it "
+            f"torch {version} is built for CUDA, and a process that loads torch_npu next to it "
             f"aborts. Install its build for the CPU: {_PIP_INSTALL} 'torch=={version}+cpu'"
         )
 

@@ -89,7 +89,7 @@ class SimConfig:
         Other users of the devices, as containers next to this one are: each text is what one takes
         of each device and when, such as ``"streams=700,after=2s,steps=7,every=1s"``. Takes:
         streams, stream_ids, events, notifies, models, hbm. The time runs from the first use of a
-        device. What a tenant takes, it keeps; what is not there, it does not get.
+        device. A tenant keeps what it takes, and does not get what is exhausted.
     partition : str, optional
         A soft partition of the first device, as the vCANN runtime makes one for a container, such
         as ``"aicore=50,memory=4GiB,policy=elastic"`` (more keys: physical, virtual, shm). The

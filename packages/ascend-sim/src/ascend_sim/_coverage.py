@@ -124,7 +124,7 @@ def summary(selected: Sequence[Function]) -> list[str]:
 def listing(selected: Sequence[Function]) -> list[str]:
     """Return one line per function: name, library, status, what a capture does, and notes.
 
-    The notes of an operator that is not there are the functions of torch that lead to it.
+    The notes of an absent operator are the functions of torch that lead to it.
     """
     return [
         f"{f.name:<44} {f.library:<20} {f.status:<12} {f.capture or '':<9} {_notes(f)}".rstrip()

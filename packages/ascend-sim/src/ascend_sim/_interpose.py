@@ -35,7 +35,7 @@ class Injection:
         return hits.value
 
     def remove(self) -> None:
-        """End the fault; what hangs in it goes on, and a lost device answers again."""
+        """End the fault; hung work continues, and a lost device answers again."""
         if self._hits is None:
             hits = ctypes.c_uint64()
             _call("ascendSimRemoveFault", self._id, ctypes.byref(hits))
@@ -92,7 +92,7 @@ def hook(
     Parameters
     ----------
     function : str, optional
-        Name of the function. Default: all, except for those that tell of errors
+        Name of the function. Default: all, except for those that report errors
         (``aclGetRecentErrMsg``).
     before : callable
         Gets the name.
@@ -149,7 +149,7 @@ def _call(name: str, *arguments: Any) -> None:
 
 
 def reseed(seed: int) -> None:
-    """Start the chaos schedule of this process anew with another seed.
+    """Restart the chaos schedule of this process with another seed.
 
     Parameters
     ----------

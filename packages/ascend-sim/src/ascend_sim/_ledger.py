@@ -71,7 +71,7 @@ class LedgerUsage:
     tenants: tuple[Usage, ...]
 
     def free(self, resource: str, device: int = 0) -> int:
-        """Return how much of a resource of a device nobody holds."""
+        """Return how much of a resource of a device is free."""
         holders = (*self.processes, *self.tenants)
         return self.limits[resource] - sum(holder.used[device][resource] for holder in holders)
 

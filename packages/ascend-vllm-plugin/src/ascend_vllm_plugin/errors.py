@@ -15,7 +15,7 @@ class NoDeviceError(AscendError, RuntimeError):
 
     def __str__(self) -> str:
         return (
-            "no NPU is visible to this process. There are two ways to go on:\n"
+            "no NPU is visible to this process. There are two solutions:\n"
             "  with an NPU:    check `npu-smi info` and, in a container, the devices it "
             "was given;\n"
             "  without an NPU: `pip install ascend-sim` and `ascend-sim run -- <your command>`."

@@ -22,13 +22,13 @@ def graph_wrappers(vllm_config: VllmConfig) -> list[Any]:
 
 
 def release_compiled_code(model: Any) -> None:
-    """Take a model's compiled code out of Dynamo's registries, which would keep it for ever.
+    """Take a model's compiled code out of Dynamo's registries, which would keep it forever.
 
     Reason: what is compiled stays referred to from two places, and it has the model, hence weights
     and graphs. One is Dynamo's list of backends (`eval_frame.cached_backends`). The other is vLLM's
     bytecode hook: a class that is compiled and whose base class is too (Qwen3Model is a Qwen2Model)
     registers two hooks per object and keeps the handle of the last one only.
-    Other compiled functions of the process are compiled anew at their next call. Other engines are
+    Other compiled functions of the process are compiled again at their next call. Other engines are
     not: vLLM calls their bytecode itself.
     Goes when: an engine of vLLM leaves nothing behind when it is shut down.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`torch.cuda`, where vLLM means the device at hand."""
+"""`torch.cuda`, where vLLM means the current device."""
 
 import functools
 from typing import Any

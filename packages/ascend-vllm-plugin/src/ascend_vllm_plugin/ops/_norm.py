@@ -44,7 +44,7 @@ class NpuRMSNorm(RMSNorm):
         Returns
         -------
         torch.Tensor or tuple of two
-            The normalised tensor and, with a residual, the sum that goes on as the residual.
+            The normalised tensor and, with a residual, the sum that becomes the next residual.
         """
         if not self._fits_the_kernel:
             return self.forward_native(x, residual)

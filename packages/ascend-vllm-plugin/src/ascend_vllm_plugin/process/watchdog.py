@@ -24,7 +24,7 @@ def end_engine_with_server() -> None:
     """End an engine's process soon after the server that started it has ended, however that was.
 
     Reason: vLLM's workers watch their engine, but its engine does not watch its server: after a
-    kill -9 of the server, engine and workers stay for ever, with their devices and shared memory.
+    kill -9 of the server, engine and workers stay forever, with their devices and shared memory.
     Does nothing in any other process.
     Goes when: vLLM's engine watches its server.
     """
