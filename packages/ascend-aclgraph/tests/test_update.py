@@ -2,6 +2,7 @@
 """Tasks with host arguments: what an update changes, in which order, and what it refuses."""
 
 import gc
+from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
@@ -66,7 +67,7 @@ def test_without_the_order_on_the_device_a_step_sees_the_lengths_of_a_later_one(
 
     # then the second wake-up is lost ...
     assert not finishes(seconds=0.5)
-    graph.records[0].event.record(torch.npu.Stream())
+    graph._updater._tasks[0].event.record(torch.npu.Stream())
     assert finishes()
     # ... and the first step has attended to the lengths of the second
     assert_attended([kept[0]], attention, [60, 60])
@@ -163,6 +164,23 @@ def test_a_record_holds_what_the_update_needs(attention):
     assert record.host_args == (attention.name,)
     assert record.op is torch_npu.npu_fused_infer_attention_score.out
     assert record.kwargs["key"].data_ptr() == attention.key.data_ptr()
+
+
+def test_a_record_shows_the_arguments_of_the_last_update(attention):
+    graph = Graph.capture(attention.layers(1, [1, 1]))
+    graph.replay({attention.name: [5, 6]})
+    assert graph.records[0].kwargs[attention.name] == [5, 6]
+
+
+def test_a_record_cannot_be_changed(attention):
+    """What a user changed there would be replayed without the checks of an update."""
+    record = Graph.capture(attention.layers(1, [1, 1])).records[0]
+    with pytest.raises(FrozenInstanceError):
+        record.host_args = ()
+    with pytest.raises(TypeError):
+        record.kwargs[attention.name] = [5, 6]
+    with pytest.raises(AttributeError):
+        record.kwargs.update({attention.name: [5, 6]})
 
 
 def test_records_leave_temporary_tensors_to_the_pool(attention):

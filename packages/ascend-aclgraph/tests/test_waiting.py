@@ -101,16 +101,16 @@ def test_an_update_of_fewer_kernels_is_an_error_and_the_next_replay_works(
 @pytest.mark.parametrize("order", ["replay_first", "update_first"])
 def test_an_interrupt_within_an_update_leaves_a_graph_that_can_go_on(attention, finishes, order):
     graph = Graph.capture(attention.layers(3, [1, 1]), options=CaptureOptions(order=order))
-    record = graph.records[1]
-    op = record.op
+    task = graph._updater._tasks[1]
+    op = task.op
 
     def interrupted(**_):
         raise KeyboardInterrupt
 
-    record.op = interrupted
+    task.op = interrupted
     with pytest.raises(KeyboardInterrupt):
         graph.replay({attention.name: [5, 6]})
-    record.op = op
+    task.op = op
 
     assert finishes()
     for lengths in ([7, 9], [3, 30]):

@@ -9,7 +9,8 @@ from ascend_aclgraph._options import CaptureErrorMode, CaptureOptions
 from ascend_aclgraph._order import UpdateOrder
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._stats import DescriptorStats, GraphStats
-from ascend_aclgraph._update import HostArgs, Update, UpdateRecord, updatable
+from ascend_aclgraph._task import HostArgs, Update, UpdateRecord
+from ascend_aclgraph._updatable import updatable
 from ascend_aclgraph._version import __version__
 from ascend_aclgraph.errors import CaptureError, GraphStateError, UpdateError
 

@@ -9,7 +9,7 @@ from ascend_aclgraph._graph import Graph
 from ascend_aclgraph._options import CaptureOptions
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._stats import GraphStats
-from ascend_aclgraph._update import Update
+from ascend_aclgraph._task import Update
 from ascend_aclgraph.errors import GraphStateError
 
 __all__ = ["GraphCache"]

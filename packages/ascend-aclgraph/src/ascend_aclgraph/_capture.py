@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from ascend_core.errors import (
@@ -22,10 +22,8 @@ from ascend_aclgraph._keep import KeepAlive
 from ascend_aclgraph._native import NativeGraph, npu
 from ascend_aclgraph._options import CaptureErrorMode, CaptureOptions
 from ascend_aclgraph._pool import MemoryPool
+from ascend_aclgraph._task import Task
 from ascend_aclgraph.errors import CaptureError
-
-if TYPE_CHECKING:
-    from ascend_aclgraph._update import UpdateRecord
 
 __all__ = ["Capture", "active_capture", "run_capture"]
 
@@ -51,8 +49,8 @@ class Capture:
         Where it allocates.
     keep_alive
         Keeps the memory that the captured work touches.
-    records
-        Tasks with host arguments, in the order of their capture.
+    tasks
+        Those with host arguments, in the order of their capture.
     native
         torch_npu's graph.
     result
@@ -62,7 +60,7 @@ class Capture:
     label: Hashable
     pool: MemoryPool
     keep_alive: KeepAlive
-    records: list["UpdateRecord"] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
     native: Any = None
     result: Any = None
 
@@ -171,9 +169,9 @@ def _record(fn: Callable[[], Any], capture: Capture, mode: CaptureErrorMode) -> 
     outer = _end(capture, device)
     if inner is None and outer is None:
         return
-    # The graph keeps nothing; its records hold task handles and must go after it.
+    # The graph keeps nothing; its tasks hold handles and must go after it.
     capture.native.reset()
-    capture.records.clear()
+    capture.tasks.clear()
     capture.result = None
     if inner is not None and not isinstance(inner, Exception):
         raise inner

@@ -19,7 +19,7 @@ from ascend_aclgraph._capture import Capture, run_capture
 from ascend_aclgraph._options import CaptureOptions
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._stats import DescriptorStats
-from ascend_aclgraph._update import Update, UpdateRecord
+from ascend_aclgraph._task import Update, UpdateRecord
 from ascend_aclgraph._updater import Updater
 from ascend_aclgraph.errors import GraphStateError, UpdateError
 
@@ -102,8 +102,8 @@ class Graph:
         graph._pool = capture.pool
         graph._outputs, capture.result = capture.result, None
         graph._kept = (capture.keep_alive, options.keep)
-        records = capture.records
-        graph._updater = Updater(records, options.order, label) if records else None
+        tasks = capture.tasks
+        graph._updater = Updater(tasks, options.order, label) if tasks else None
         graph._busy = threading.Lock()
         if not options.hold_outputs:
             graph.release_outputs()

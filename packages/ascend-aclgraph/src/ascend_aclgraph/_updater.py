@@ -21,18 +21,18 @@ from typing import Any
 from ascend_aclgraph import _native
 from ascend_aclgraph._native import npu
 from ascend_aclgraph._order import UpdateOrder, order_that_works
-from ascend_aclgraph._update import HostArgs, Update, UpdateRecord
+from ascend_aclgraph._task import HostArgs, Task, Update
 from ascend_aclgraph.errors import MissingHostArgError, UnknownHostArgError, UpdateError
 
 __all__ = ["Updater"]
 
 
 class Updater:
-    """The update records of one graph, and how a replay serves them.
+    """The tasks of one graph that have host arguments, and how a replay serves them.
 
     Parameters
     ----------
-    records
+    tasks
         In the order of their capture, which is the order in which the graph reaches them.
     order
         "replay_first": the graph starts, and runs up to the first task whose update is not there
@@ -41,11 +41,9 @@ class Updater:
         Of the graph, for messages.
     """
 
-    def __init__(
-        self, records: Iterable[UpdateRecord], order: UpdateOrder, label: Hashable
-    ) -> None:
-        self.records = tuple(records)
-        self._by_name = {record.name: record for record in self.records}
+    def __init__(self, tasks: Iterable[Task], order: UpdateOrder, label: Hashable) -> None:
+        self._tasks = tuple(tasks)
+        self.records = tuple(task.record for task in self._tasks)
         device = npu.current_device()
         self._order = order_that_works(order, device)
         self._where = "the graph" if label is None else f"the graph {label!r}"
@@ -65,8 +63,8 @@ class Updater:
         MissingHostArgError
             If it leaves out a host argument or a record.
         """
-        for record, values in self._resolved(update):
-            record.kwargs.update(values)
+        for task, values in zip(self._tasks, self._resolved(update), strict=True):
+            task.kwargs.update(values)
         self._pending = True
 
     def replay(self, execute: Callable[[], None]) -> bool:
@@ -116,19 +114,19 @@ class Updater:
         """
         _native.set_stream(self._stream)
         try:
-            for record in self.records:
+            for task in self._tasks:
                 if self._pending:
-                    self._rewrite(record)
-                record.event.record(self._stream)
+                    self._rewrite(task)
+                task.event.record(self._stream)
         finally:
             _native.set_stream(main)
         self._pending = False
 
-    def _rewrite(self, record: UpdateRecord) -> None:
+    def _rewrite(self, task: Task) -> None:
         try:
-            _native.update_begin(self._stream, record.handle)
+            _native.update_begin(self._stream, task.handle)
             try:
-                record.op(**record.kwargs)
+                task.op(**task.kwargs)
             except BaseException:
                 with suppress(RuntimeError):  # an update without its task is refused: that ends it
                     _native.update_end(self._stream)
@@ -145,11 +143,11 @@ class Updater:
         """
         self._stream.synchronize()  # so the replays before this one have ended
         beside = npu.SyncLaunchStream()
-        for record in self.records:
-            record.event.record(beside)
+        for task in self._tasks:
+            task.event.record(beside)
         self._replayed.record(main)
         self._replayed.wait(self._stream)
-        for event in (record.event for record in self.records):
+        for event in (task.event for task in self._tasks):
             # Recorded twice perhaps. torch_npu's reset alone does nothing: its wait clears.
             event.record(self._stream)
             event.wait(self._stream)
@@ -157,34 +155,34 @@ class Updater:
         self._written.record(self._stream)
         self._written.wait(main)
 
-    def _resolved(self, update: Update) -> list[tuple[UpdateRecord, HostArgs]]:
+    def _resolved(self, update: Update) -> list[HostArgs]:
+        """Host arguments of each task, in order."""
         if callable(update):
-            pairs = [(record, update(record)) for record in self.records]
+            given = [update(record) for record in self.records]
         elif any(isinstance(value, Mapping) for value in update.values()):
-            pairs = self._by_record(update)
+            given = self._by_record(update)
         else:
             return self._broadcast(update)
-        for record, values in pairs:
+        for record, values in zip(self.records, given, strict=True):
             _check_values(values, record.host_args, f"the record {record.name!r}")
-        return pairs
+        return given
 
-    def _by_record(self, update: Mapping[str, Any]) -> list[tuple[UpdateRecord, HostArgs]]:
+    def _by_record(self, update: Mapping[str, Any]) -> list[HostArgs]:
+        names = dict.fromkeys(record.name for record in self.records)
         for name in update:
-            if name not in self._by_name:
-                raise UnknownHostArgError(name, tuple(self._by_name), self._where)
-        missing = [name for name in self._by_name if name not in update]
+            if name not in names:
+                raise UnknownHostArgError(name, tuple(names), self._where)
+        missing = [name for name in names if name not in update]
         if missing:
             raise MissingHostArgError(missing, self._where)
-        return [(record, update[record.name]) for record in self.records]
+        return [update[name] for name in names]
 
-    def _broadcast(self, values: HostArgs) -> list[tuple[UpdateRecord, HostArgs]]:
+    def _broadcast(self, values: HostArgs) -> list[HostArgs]:
         names = {name: None for record in self.records for name in record.host_args}
         _check_values(values, tuple(names), self._where)
         if all(len(record.host_args) == len(names) for record in self.records):
-            return [(record, values) for record in self.records]
-        return [
-            (record, {name: values[name] for name in record.host_args}) for record in self.records
-        ]
+            return [values] * len(self.records)
+        return [{name: values[name] for name in record.host_args} for record in self.records]
 
 
 def _check_values(values: HostArgs, host_args: Collection[str], where: str) -> None:

@@ -1,14 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Captured tasks whose arguments live on the host.
+"""Capturing an operator so that replays can give it new host arguments."""
 
-Some operators read lengths and the like from host memory when they are launched: a captured task of
-theirs repeats the values of its capture. ACL can rewrite such a task between replays if it was
-captured as a task group; in the graph, an external event before the task holds it back until that
-is done. `ascend_aclgraph._updater` has the other side of it.
-"""
-
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import torch
@@ -17,44 +10,10 @@ from ascend_aclgraph import _native
 from ascend_aclgraph._capture import Capture, active_capture
 from ascend_aclgraph._native import npu
 from ascend_aclgraph._pool import MemoryPool
+from ascend_aclgraph._task import Task
 from ascend_aclgraph.errors import UnknownHostArgError, UpdateError
 
-__all__ = ["HostArgs", "Update", "UpdateRecord", "updatable"]
-
-HostArgs = Mapping[str, Any]
-"""Host arguments of one task, by name."""
-
-
-@dataclass(slots=True, eq=False)
-class UpdateRecord:
-    """One captured task with host arguments.
-
-    Attributes
-    ----------
-    name
-        Unique in its graph.
-    op
-        The operator; writes into tensors among `kwargs`.
-    kwargs
-        Its arguments; tensors of the graph's pool as weak references.
-    host_args
-        Those of `kwargs` that an update gives.
-    event
-        External event that the task waits for and resets.
-    handle
-        Of the task group.
-    """
-
-    name: str
-    op: Callable[..., Any]
-    kwargs: dict[str, Any]
-    host_args: tuple[str, ...]
-    event: Any
-    handle: Any
-
-
-Update = HostArgs | Mapping[str, HostArgs] | Callable[[UpdateRecord], HostArgs]
-"""New host arguments: for all records alike, or by record name, or computed per record."""
+__all__ = ["updatable"]
 
 
 def updatable(
@@ -108,7 +67,7 @@ def _capture_task(
     name: str | None,
     kwargs: dict[str, Any],
 ) -> Any:
-    name = name or f"{_op_name(op)}.{len(capture.records)}"
+    name = name or f"{_op_name(op)}.{len(capture.tasks)}"
     _check_task(capture, op, host_args, name, kwargs)
     stream = _native.current_stream()
     event = npu.ExternalEvent()
@@ -120,7 +79,7 @@ def _capture_task(
     _check_result(name, result, kwargs)
     capture.keep_alive.update_pool()
     weak_kwargs = {key: _weak(value, capture.pool) for key, value in kwargs.items()}
-    capture.records.append(UpdateRecord(name, op, weak_kwargs, host_args, event, handle))
+    capture.tasks.append(Task(name, op, weak_kwargs, host_args, event, handle))
     return result
 
 
@@ -134,7 +93,7 @@ def _check_task(
     for host_arg in host_args:
         if host_arg not in kwargs:
             raise UnknownHostArgError(host_arg, tuple(kwargs), f"the call of {name}")
-    if any(record.name == name for record in capture.records):
+    if any(task.record.name == name for task in capture.tasks):
         raise UpdateError(
             f"the graph already has an update record named {name!r}; names are unique."
         )
