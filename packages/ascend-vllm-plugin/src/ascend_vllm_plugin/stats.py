@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What graph mode did in this worker: counted as it runs, put together on request."""
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,9 +11,6 @@ from vllm.config import CUDAGraphMode
 from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
 
 __all__ = ["StepStats", "graph_counts"]
-
-# A child of vLLM's logger, so that its handlers and levels hold for us too.
-logger = logging.getLogger(f"vllm.{__name__}")
 
 
 @dataclass(slots=True)
@@ -48,7 +44,7 @@ class StepStats:
         mode
             How it ran.
         real, computed
-            Rows with and without padding.
+            Rows without and with padding.
         decode
             Whether every request had one token.
         """
