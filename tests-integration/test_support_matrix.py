@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ascend_core._floors import BOUNDS, PYTHON_FLOOR
+from ascend_core._bounds import BOUNDS, PYTHON_FLOOR
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ascend_core import ConflictError, VersionError, floors
-from ascend_core._floors import TESTED
+from ascend_core._bounds import TESTED
 
 CPU_INDEX = "--extra-index-url https://download.pytorch.org/whl/cpu"
 MATRIX = Path(__file__).parents[3] / "support-matrix.toml"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from ascend_core import VisibleDevicesError
-from ascend_core._visible import check_visible_devices, parse_visible_devices
+from ascend_core._visible_devices import check_visible_devices, parse_visible_devices
 
 MALFORMED = [
     ("", "hides every device"),

@@ -7,7 +7,7 @@ from ascend_core._device import Device, MemoryInfo
 from ascend_core._partition import Partition, PartitionError, SchedulingPolicy
 from ascend_core._probe import Probe, Versions, probe
 from ascend_core._version import __version__
-from ascend_core._visible import (
+from ascend_core._visible_devices import (
     VisibleDevicesError,
     check_visible_devices,
     parse_visible_devices,

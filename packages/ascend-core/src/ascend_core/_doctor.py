@@ -13,7 +13,7 @@ from ascend_core import floors
 from ascend_core._partition import Partition
 from ascend_core._probe import Probe, probe
 from ascend_core._version import __version__
-from ascend_core._visible import VisibleDevicesError, check_visible_devices
+from ascend_core._visible_devices import VisibleDevicesError, check_visible_devices
 from ascend_core.errors import AclLibraryNotFoundError, AscendError
 
 __all__ = ["main"]

@@ -12,7 +12,7 @@ from importlib import metadata
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from ascend_core._floors import BOUNDS, PYTHON_FLOOR, Bound
+from ascend_core._bounds import BOUNDS, PYTHON_FLOOR, Bound
 from ascend_core.errors import AscendError
 
 __all__ = [
