@@ -5,6 +5,7 @@
 set(ascendcl_sources
   csrc/acl/base/claim.cpp
   csrc/acl/base/config.cpp
+  csrc/acl/base/device_limits.cpp
   csrc/acl/base/error.cpp
   csrc/acl/base/process.cpp
   csrc/acl/base/resources.cpp

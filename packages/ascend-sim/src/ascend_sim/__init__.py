@@ -17,7 +17,7 @@ from ascend_sim._errors import (
     TimelineError,
 )
 from ascend_sim._fault import Fault
-from ascend_sim._interpose import Injection, hook, inject, reseed
+from ascend_sim._interpose import Injection, device_limits, hook, inject, reseed
 from ascend_sim._ledger import LedgerUsage, Usage, ledger
 from ascend_sim._library import library_path
 from ascend_sim._size import parse_size
@@ -41,6 +41,7 @@ __all__ = [
     "__version__",
     "activate",
     "counters",
+    "device_limits",
     "hook",
     "inject",
     "ledger",

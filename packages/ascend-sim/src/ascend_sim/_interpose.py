@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults and hooks of this process, while it runs."""
+"""What a process changes of its simulator while it runs: faults, hooks, limits, the chaos seed."""
 
 import ctypes
 from collections.abc import Callable, Iterator
@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from ascend_sim._config import Limits, SimConfig
 from ascend_sim._errors import ConfigError
 from ascend_sim._fault import Fault
 from ascend_sim._library import library_path
 
-__all__ = ["Injection", "hook", "inject", "reseed"]
+__all__ = ["Injection", "device_limits", "hook", "inject", "reseed"]
 
 _HOOK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p)
 _BEFORE, _INSTEAD, _AFTER = range(3)
@@ -162,3 +163,29 @@ def reseed(seed: int) -> None:
         If the schedule of this process is not chaos.
     """
     _call("ascendSimReseed", ctypes.c_uint64(seed))
+
+
+@contextmanager
+def device_limits(limits: Limits) -> Iterator[None]:
+    """Choose the limits of operators while the block runs, in all threads of this process.
+
+    Parameters
+    ----------
+    limits : {"device", "off"}
+        As ``limits`` of :class:`ascend_sim.SimConfig`.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+
+    Notes
+    -----
+    torch_npu calls operators in the background: synchronise before the block and at its end.
+    """
+    on = ctypes.c_bool(SimConfig(limits=limits).limits == "device")
+    _call("ascendSimExchangeDeviceLimits", ctypes.byref(on))
+    try:
+        yield
+    finally:
+        _call("ascendSimExchangeDeviceLimits", ctypes.byref(on))

@@ -222,14 +222,6 @@ bool ComputeEnabled() noexcept {
   }
 }
 
-bool DeviceLimits() noexcept {
-  try {
-    return GetConfig().device_limits;
-  } catch (...) {
-    return true;
-  }
-}
-
 bool NpuNumerics() noexcept {
   try {
     return GetConfig().npu_numerics;

@@ -78,8 +78,8 @@ ASCEND_SIM_EXPORT int Fail(int code, const char* call, const std::string& why) n
 // here.
 ASCEND_SIM_EXPORT bool ComputeEnabled() noexcept;
 
-// True with limits=device: operators refuse what they compute but a device does not, such as a
-// dtype. What would need another computation is refused always.
+// True with limits=device, unless the program lifted them since: operators refuse what they compute
+// but a device does not, such as a dtype. What would need another computation is refused always.
 ASCEND_SIM_EXPORT bool DeviceLimits() noexcept;
 
 // True with numerics=npu: where a device is known to round differently from ATen, so does the
