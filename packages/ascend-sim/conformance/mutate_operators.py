@@ -31,6 +31,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mutate import Workshop
 
@@ -38,7 +39,7 @@ __all__ = ["main"]
 
 HERE = Path(__file__).parent
 TESTS = HERE.parent / "tests"
-SUITES = {"ops": "device", "unlimited": "off", "models": "off"}  # their limits
+SUITES: dict[str, Literal["device", "off"]] = {"ops": "device", "models": "off"}  # their limits
 PATIENCE = 120  # seconds until a run that hangs counts as one that fails
 WHOLE_SUITE = 1800  # the same, for all tests
 

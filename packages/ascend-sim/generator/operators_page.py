@@ -17,7 +17,7 @@ __all__ = ["SUITES", "TESTS", "Record", "read_records", "record_path", "render"]
 _PACKAGE = Path(__file__).parents[1]
 _SPEC = _PACKAGE / "spec" / "operators.toml"
 TESTS = _PACKAGE / "tests"
-SUITES = ("ops", "unlimited", "models")
+SUITES = ("ops", "models")
 """Folders of `TESTS` that keep a record."""
 
 Record = dict[str, dict[str, list[str]]]

@@ -53,7 +53,7 @@ SUITES = {
     "operators": Suite(
         "operators against PyTorch on the CPU",
         f"{SIM}/tests/ops",
-        f"{SIM}/tests/ops/test_activation.py",
+        f"{SIM}/tests/ops/nn/test_activation.py",
     ),
     "torch_npu": Suite(
         "streams, memory, graphs and processes of torch_npu",

@@ -9,7 +9,22 @@ import ascend_sim
 ascend_sim.activate(ascend_sim.SimConfig(limits="off"))  # before torch is imported
 
 import pytest  # noqa: E402
-from _recording import *  # noqa: E402, F403
+from support.recording import (  # noqa: E402
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_runtest_call,
+    pytest_sessionfinish,
+    pytest_sessionstart,
+)
+
+__all__ = [
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_runtest_call",
+    "pytest_sessionfinish",
+    "pytest_sessionstart",
+]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -119,7 +119,7 @@ def test_no_call_with_bad_input_ends_the_process(process: Callable[..., str], se
     printed = process(
         f"""
         sys.path.insert(0, {str(Path(__file__).parent)!r})
-        import test_runtime_bad_input as bad
+        import test_bad_input as bad
         tried = bad.try_all(acl, {seed})
         print(tried)
         """

@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 import torch_npu
-from _record import declared_operators
 
-__all__ = ["call", "refusal"]
+__all__ = ["call", "declared_operators", "refusal"]
 
 ACL_TYPES = {
     torch.float32: 0, torch.float16: 1, torch.int8: 2, torch.int32: 3, torch.uint8: 4,
@@ -20,6 +19,14 @@ PLAIN = {
     "int64": ctypes.c_int64, "int32": ctypes.c_int32, "int8": ctypes.c_int8, "bool": ctypes.c_bool,
     "double": ctypes.c_double, "float": ctypes.c_float, "text": ctypes.c_char_p,
 }  # fmt: skip
+
+
+def declared_operators() -> dict[str, list[str]]:
+    """Return the kinds of the arguments of every operator of the simulator."""
+    library = ctypes.CDLL("libopapi.so")
+    library.ascendSimDescribeOperators.restype = ctypes.c_char_p
+    lines = library.ascendSimDescribeOperators().decode().splitlines()
+    return {name: kinds for name, *kinds in (line.split() for line in lines)}
 
 
 def _ints(values: Any) -> ctypes.Array[ctypes.c_int64]:

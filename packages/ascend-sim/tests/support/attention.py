@@ -3,7 +3,8 @@
 
 import torch
 import torch_npu
-from _oracle import to_npu, values
+
+from support.oracle import to_npu, values
 
 __all__ = [
     "ARRANGE",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from operators_page import Record, record_path
 
-__all__ = ["Recorder", "declared_operators"]
+__all__ = ["Recorder"]
 
 # Of these files tests call operators without looking at what they compute.
 NOT_NUMERIC = {"test_errors.py", "test_signatures.py", "test_record.py"}
@@ -26,14 +26,6 @@ DTYPES = {
 }  # fmt: skip
 FORMATS = {-1: "ND", 0: "ND", 1: "ND", 2: "ND", 27: "ND", 29: "NZ", 30: "ND", 47: "ND"}
 LAYOUTS = {"c": "dense", "s": "strided"}
-
-
-def declared_operators() -> dict[str, list[str]]:
-    """Return the kinds of the arguments of every operator of the simulator."""
-    library = ctypes.CDLL("libopapi.so")
-    library.ascendSimDescribeOperators.restype = ctypes.c_char_p
-    lines = library.ascendSimDescribeOperators().decode().splitlines()
-    return {name: kinds for name, *kinds in (line.split() for line in lines)}
 
 
 class Recorder:
@@ -52,7 +44,7 @@ class Recorder:
 
     def passed(self, test: str) -> None:
         """Note what was recorded as the doing of a test that passed, "FILE::NAME"."""
-        self._calls[f"{self._suite}/{test}"].update(self.take())
+        self._calls[test].update(self.take())
 
     def result(self) -> Record:
         """Return the content of `operators.json`."""

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The option --record-operators, for the conftest of suites that compare operators' results."""
 
+import hypothesis
 import pytest
 import torch
-from _record import Recorder
+from operators_page import TESTS
+
+from support.record import Recorder
 
 __all__ = [
     "pytest_addoption",
     "pytest_collection_modifyitems",
     "pytest_runtest_call",
     "pytest_sessionfinish",
+    "pytest_sessionstart",
 ]
 
 RECORDER = pytest.StashKey[Recorder]()
@@ -19,9 +23,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record-operators", action="store_true", help="write the operators' table")
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if session.config.getoption("--record-operators"):
+        # The same examples each time, so that the record changes with the tests alone.
+        hypothesis.settings.register_profile("record", derandomize=True)
+        hypothesis.settings.load_profile("record")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--record-operators") and items:
-        config.stash[RECORDER] = Recorder(items[0].path.parent.name)
+        config.stash[RECORDER] = Recorder(items[0].path.relative_to(TESTS).parts[0])
         # The record is not yet what is to be checked.
         items[:] = [item for item in items if item.path.name != "test_record.py"]
 
@@ -34,7 +45,8 @@ def pytest_runtest_call(item: pytest.Item):
     result = yield
     if recorder is not None:
         torch.npu.synchronize()
-        recorder.passed(item.nodeid.rpartition("/")[2])
+        _, _, name = item.nodeid.partition("::")
+        recorder.passed(f"{item.path.relative_to(TESTS)}::{name}")
     return result
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from _oracle import values
+from support.oracle import values
 
 CONSTANTS = torch.tensor([0, 2, 1, 2]), values(6, 3, 3, seed=7)
 

@@ -6,7 +6,7 @@ import ctypes
 import pytest
 import torch
 import torch_npu
-from _oracle import values
+from support.oracle import values
 
 NULL_POINTER, INVALID = 161001, 161002
 FLOAT, ND = 0, 2

@@ -16,9 +16,8 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from _aclnn import ACL_TYPES, refusal
-from _oracle import run_and_wait, values
-from _record import declared_operators
+from support.aclnn import ACL_TYPES, declared_operators, refusal
+from support.oracle import run_and_wait, values
 
 INVALID = 161002
 BF16 = torch.bfloat16
@@ -30,7 +29,7 @@ SCALAR_TYPES = {
 }  # fmt: skip
 """Those of ATen."""
 MOST_DIMS = 8  # of any tensor
-SPEC = Path(__file__).parents[2] / "spec" / "limits.toml"
+SPEC = Path(__file__).parents[3] / "spec" / "limits.toml"
 PAGES = tomllib.loads(SPEC.read_text(encoding="utf-8"))
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from _oracle import run_and_wait
+from support.oracle import run_and_wait
 
 
 def a(*sizes: int) -> torch.Tensor:

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from _oracle import DTYPES, FLOATS, assert_same, values, with_gradients
+from support.oracle import DTYPES, FLOATS, assert_same, values, with_gradients
 
 NZ, ND = 29, 2
 

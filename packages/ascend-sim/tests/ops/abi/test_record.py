@@ -4,8 +4,8 @@
 import re
 
 import pytest
-from _record import declared_operators
 from operators_page import TESTS, read_records, render
+from support.aclnn import declared_operators
 
 AGAIN = "run: pytest packages/ascend-sim/tests/SUITE --record-operators"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 import torch_npu  # noqa: F401  loads libopapi.so
-from _oracle import run_and_wait
+from support.oracle import run_and_wait
 
-SPEC = Path(__file__).parents[2] / "spec" / "operators.toml"
+SPEC = Path(__file__).parents[3] / "spec" / "operators.toml"
 FACTS = tomllib.loads(SPEC.read_text(encoding="utf-8"))
 
 

@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch_npu
-from _oracle import values
+from support.oracle import values
 
 HALVES = [torch.float16, torch.bfloat16]
 BLOCK = 16

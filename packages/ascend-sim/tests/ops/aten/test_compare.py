@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from _oracle import DTYPES, STRIDES, assert_same, strided, values
+from support.oracle import DTYPES, STRIDES, assert_same, strided, values
 
 COMPARISONS = ["eq", "ne", "lt", "le", "gt", "ge"]
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from _oracle import FLOATS, INTS, STRIDES, assert_same, strided, values
+from support.oracle import FLOATS, INTS, STRIDES, assert_same, strided, values
 
 UNARY = [
     "abs",

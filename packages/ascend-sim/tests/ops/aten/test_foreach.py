@@ -3,8 +3,8 @@
 
 import pytest
 import torch
-from _aclnn import call
-from _oracle import FLOATS, assert_same, strided, values
+from support.aclnn import call
+from support.oracle import FLOATS, assert_same, strided, values
 
 UNARY = """
     abs acos asin atan cos cosh erf erfc exp expm1 log log10 log1p log2 neg reciprocal sigmoid sign

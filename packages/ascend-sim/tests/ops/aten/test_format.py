@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from _aclnn import call
-from _oracle import run_and_wait, values
+from support.aclnn import call
+from support.oracle import run_and_wait, values
 
 NCHW, ND, NZ = 0, 2, 29
 HALVES = [torch.float16, torch.bfloat16]

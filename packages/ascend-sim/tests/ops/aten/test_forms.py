@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from _aclnn import call
-from _oracle import FLOATS, assert_same, strided, values
+from support.aclnn import call
+from support.oracle import FLOATS, assert_same, strided, values
 
 
 @pytest.mark.parametrize("name", ["acos", "gcd", "logaddexp2", "complex", "polar", "isin"])

@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from _oracle import assert_same, strided, values
+from support.oracle import assert_same, strided, values
 
 UNARY = [
     "acos_", "asin_", "asinh_", "atan_", "atanh_", "cosh_", "erf_", "erfc_", "erfinv_", "exp2_",

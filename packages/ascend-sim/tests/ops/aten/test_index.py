@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from _oracle import FLOATS, assert_same, values
+from support.oracle import FLOATS, assert_same, values
 
 ROWS = torch.tensor([2, 0, 4])
 COLUMNS = torch.tensor([1, 3, 3])

@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from _oracle import assert_same, values, with_gradients
+from support.oracle import assert_same, values, with_gradients
 
 MATRIX = values(4, 4)
 POSITIVE = MATRIX @ MATRIX.t() + 4 * torch.eye(4)

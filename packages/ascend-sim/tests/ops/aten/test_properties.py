@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from _oracle import FLOATS, INTS, assert_same
-from _strategies import broadcastable, shapes, tensors
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from support.oracle import FLOATS, INTS, assert_same
+from support.strategies import broadcastable, shapes, tensors
 
 NUMBERS = [*FLOATS, torch.int64, torch.int32]
 WITH_PLACES = [*FLOATS, torch.int64]  # of which a device also says where the extreme is

@@ -3,8 +3,8 @@
 
 import pytest
 import torch
-from _aclnn import call, refusal
-from _oracle import FLOATS
+from support.aclnn import call, refusal
+from support.oracle import FLOATS
 
 SIZE = 20000
 

@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from _oracle import DTYPES, STRIDES, assert_same, strided, to_npu, values
+from support.oracle import DTYPES, STRIDES, assert_same, strided, to_npu, values
 
 
 @pytest.mark.parametrize("strides", STRIDES)

@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from _oracle import FLOATS, STRIDES, assert_same, strided, values
+from support.oracle import FLOATS, STRIDES, assert_same, strided, values
 
 
 @pytest.mark.parametrize("strides", STRIDES)

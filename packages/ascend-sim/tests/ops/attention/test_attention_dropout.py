@@ -4,9 +4,9 @@
 import pytest
 import torch
 import torch_npu
-from _aclnn import call, refusal
-from _attention import TRIANGLE, assert_near
-from _oracle import FLOATS, values
+from support.aclnn import call, refusal
+from support.attention import TRIANGLE, assert_near
+from support.oracle import FLOATS, values
 from torch import nn
 
 KEEP, SCALE = 0.75, 0.25

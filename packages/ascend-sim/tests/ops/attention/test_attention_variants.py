@@ -4,8 +4,10 @@
 import pytest
 import torch
 import torch_npu
-from _attention import TRIANGLE, assert_near, attend, hidden, over_pages, paged, rows_of
-from _oracle import values
+from support.attention import TRIANGLE, assert_near, attend, hidden, over_pages, paged, rows_of
+from support.oracle import values
+
+pytestmark = pytest.mark.device_limits("off")  # fp32, small sizes
 
 BLOCK = 16
 SCALE = 0.125

@@ -5,9 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from _aclnn import refusal
-from _attention import TRIANGLE, assert_near, attend, hidden
-from _oracle import FLOATS, assert_same, values, with_gradients
+from support.aclnn import refusal
+from support.attention import TRIANGLE, assert_near, attend, hidden
+from support.oracle import FLOATS, assert_same, values, with_gradients
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)

@@ -4,9 +4,11 @@
 import pytest
 import torch
 import torch_npu
-from _aclnn import call
-from _attention import TRIANGLE, assert_near, attend, hidden, over_pages, paged, rows_of
-from _oracle import FLOATS, values
+from support.aclnn import call
+from support.attention import TRIANGLE, assert_near, attend, hidden, over_pages, paged, rows_of
+from support.oracle import FLOATS, values
+
+pytestmark = pytest.mark.device_limits("off")  # fp32, small sizes
 
 BLOCK = 16
 SCALE = 0.125

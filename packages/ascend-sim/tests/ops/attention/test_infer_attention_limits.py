@@ -4,9 +4,11 @@
 import pytest
 import torch
 import torch_npu
-from _attention import TRIANGLE, assert_near, attend, hidden, over_pages, paged, rows_of
-from _infer_limits import REFUSED, TAKEN
-from _oracle import to_npu, values
+from support.attention import TRIANGLE, assert_near, attend, hidden, over_pages, paged, rows_of
+from support.infer_calls import REFUSED, TAKEN
+from support.oracle import to_npu, values
+
+import ascend_sim
 
 
 @pytest.mark.parametrize("call", TAKEN, ids=lambda call: call.name)
@@ -19,6 +21,27 @@ def test_what_a_device_refuses_is_refused(call):
     with pytest.raises(RuntimeError, match=call.text) as error:
         call.run()
     assert "`--limits off` lifts it" in str(error.value)
+
+
+@pytest.mark.device_limits("off")
+@pytest.mark.parametrize(
+    "call", [call for call in REFUSED if call.widened], ids=lambda call: call.name
+)
+def test_without_limits_it_is_computed(call):
+    call.run()
+
+
+def test_limits_are_lifted_for_a_block_and_then_in_force_again():
+    widened = next(call for call in REFUSED if call.widened)
+    with ascend_sim.device_limits("off"):
+        widened.run()
+    with pytest.raises(RuntimeError, match=widened.text):
+        widened.run()
+
+
+def test_limits_that_there_are_not_are_an_error():
+    with pytest.raises(ascend_sim.ConfigError, match="limits"), ascend_sim.device_limits("none"):
+        pass
 
 
 def _apart(pages):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What comes before multi-head latent attention, at the sizes that a device takes.
 
-Its numbers are tested in `unlimited/test_mla_prolog.py`, at small sizes.
+Its numbers are tested in `test_mla_prolog_numbers.py`, at small sizes.
 """
 
 import pytest

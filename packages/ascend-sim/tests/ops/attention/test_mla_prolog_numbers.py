@@ -8,9 +8,9 @@ for one rounding of each.
 import pytest
 import torch
 import torch_npu
-from _oracle import run_and_wait, values
+from support.oracle import run_and_wait, values
 
-pytestmark = pytest.mark.usefixtures("internal_formats")
+pytestmark = [pytest.mark.usefixtures("internal_formats"), pytest.mark.device_limits("off")]
 
 HIDDEN, QUERY, HEADS, SIZE, LATENT, ROPE = 48, 32, 2, 16, 32, 32
 BLOCK, BLOCKS = 16, 3

@@ -4,9 +4,9 @@
 import pytest
 import torch
 import torch_npu
-from _attention import ARRANGE, TRIANGLE, attend, hidden, paged, rows_of
-from _integers import int8
-from _oracle import run_and_wait, values
+from support.attention import ARRANGE, TRIANGLE, attend, hidden, paged, rows_of
+from support.integers import int8
+from support.oracle import run_and_wait, values
 
 BLOCK, HEADS, LATENT, ROPE = 16, 4, 512, 64
 KEYS = [20, 50]

@@ -4,8 +4,8 @@
 import pytest
 import torch
 import torch_npu
-from _aclnn import call
-from _oracle import FLOATS, values
+from support.aclnn import call
+from support.oracle import FLOATS, values
 
 
 @pytest.mark.parametrize("slot_dtype", [torch.int32, torch.int64], ids=str)

@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch_npu
-from _oracle import values
+from support.oracle import values
 
 LATENT, ROPE, BLOCK = 512, 64, 16
 BATCH, TOKENS = 3, 5

@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch_npu
-from _oracle import run_and_wait, values
+from support.oracle import run_and_wait, values
 
 BLOCKS, BLOCK, SIZE = 4, 32, 128
 QUERIES, KEYS = 4, 2

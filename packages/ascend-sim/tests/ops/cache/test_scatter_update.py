@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch_npu
-from _oracle import FLOATS, run_and_wait, values
+from support.oracle import FLOATS, run_and_wait, values
 
 
 @pytest.mark.parametrize("dtype", [*FLOATS, torch.int8, torch.int32, torch.uint8], ids=str)

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 import torch_npu
-from _oracle import FLOATS, run_and_wait, values
+from support.oracle import FLOATS, run_and_wait, values
 
 
 def _gate_logits(*shape, dtype=torch.float32, seed=0):

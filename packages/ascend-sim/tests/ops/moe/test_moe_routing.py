@@ -4,8 +4,8 @@
 import pytest
 import torch
 import torch_npu
-from _aclnn import call
-from _oracle import FLOATS, run_and_wait, values
+from support.aclnn import call
+from support.oracle import FLOATS, run_and_wait, values
 
 TOKENS, HIDDEN, EXPERTS, K = 7, 16, 8, 3
 

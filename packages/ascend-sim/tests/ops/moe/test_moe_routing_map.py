@@ -7,7 +7,7 @@ The reference is written with indices of pairs, and differentiated by torch on t
 import pytest
 import torch
 import torch_npu
-from _oracle import FLOATS, run_and_wait, values
+from support.oracle import FLOATS, run_and_wait, values
 
 TOKENS, HIDDEN, EXPERTS, K = 6, 8, 4, 2
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 3e-3}

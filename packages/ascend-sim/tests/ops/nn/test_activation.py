@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from _aclnn import call
-from _oracle import FLOATS, STRIDES, assert_same, strided, values, with_gradients
+from support.aclnn import call
+from support.oracle import FLOATS, STRIDES, assert_same, strided, values, with_gradients
 
 ACTIVATIONS = {
     "silu": F.silu,

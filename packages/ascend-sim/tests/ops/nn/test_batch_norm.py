@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from _oracle import FLOATS, assert_same, values, with_gradients
+from support.oracle import FLOATS, assert_same, values, with_gradients
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 5), (2, 6, 4, 3)], ids=str)

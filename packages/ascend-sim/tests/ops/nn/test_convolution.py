@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from _oracle import FLOATS, assert_same, values, with_gradients
+from support.oracle import FLOATS, assert_same, values, with_gradients
 
 CONVOLUTIONS = {
     "1d": (F.conv1d, (2, 4, 9), (6, 4, 3), {}),

@@ -4,8 +4,8 @@
 import pytest
 import torch
 import torch_npu
-from _aclnn import refusal
-from _oracle import FLOATS, run_and_wait, values
+from support.aclnn import refusal
+from support.oracle import FLOATS, run_and_wait, values
 
 REDUCTIONS = ["mean", "sum", "none"]
 _LIMIT = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 3e-3}

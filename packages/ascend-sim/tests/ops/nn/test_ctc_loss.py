@@ -6,8 +6,8 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from _aclnn import call
-from _oracle import run_and_wait, values
+from support.aclnn import call
+from support.oracle import run_and_wait, values
 
 _LIMIT = {torch.float32: 1e-5, torch.bfloat16: 5e-2, torch.float16: 5e-3}
 

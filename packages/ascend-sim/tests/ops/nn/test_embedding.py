@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from _oracle import assert_same, values, with_gradients
+from support.oracle import assert_same, values, with_gradients
 
 TOKENS = torch.tensor([[1, 4, 1], [0, 5, 4]])
 

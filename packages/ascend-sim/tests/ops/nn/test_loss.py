@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from _oracle import FLOATS, assert_same, values, with_gradients
+from support.oracle import FLOATS, assert_same, values, with_gradients
 
 REDUCTIONS = ["none", "mean", "sum"]
 LOSSES = {

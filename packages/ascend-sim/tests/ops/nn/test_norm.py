@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from _aclnn import call
-from _oracle import FLOATS, assert_same, values
+from support.aclnn import call
+from support.oracle import FLOATS, assert_same, values
 
 _LIMIT = {torch.float32: 1e-5, torch.bfloat16: 1.6e-2, torch.float16: 2e-3}
 

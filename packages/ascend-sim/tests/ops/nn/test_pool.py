@@ -4,8 +4,8 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from _aclnn import call
-from _oracle import FLOATS, assert_same, values, with_gradients
+from support.aclnn import call
+from support.oracle import FLOATS, assert_same, values, with_gradients
 
 PLANES = {
     "average": lambda t: F.avg_pool2d(t, 3),
@@ -115,3 +115,18 @@ def test_maxima_and_their_places_and_the_gradient_by_them(window, channels_last,
         *(grad.npu(), x.npu(), places.int().npu(), *window, actual),
     )
     torch.testing.assert_close(actual.cpu(), leaf.grad.to(dtype))
+
+
+@pytest.mark.device_limits("off")  # windows with gaps
+class TestDilatedWindows:
+    @pytest.mark.parametrize("dtype", FLOATS, ids=str)
+    def test_maxima_and_their_gradient(self, dtype):
+        dilated = with_gradients(lambda t: F.max_pool2d(t, 2, stride=1, dilation=(2, 3)))
+        assert_same(dilated, values(2, 3, 7, 8, dtype=dtype), scale=2)
+
+    @pytest.mark.parametrize("dtype", FLOATS, ids=str)
+    def test_maxima_of_volumes(self, dtype):
+        def dilated(t):
+            return F.max_pool3d(t, 2, stride=1, dilation=(1, 2, 3))
+
+        assert_same(dilated, values(2, 3, 5, 6, 7, dtype=dtype))

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 import torch
-from _oracle import run_and_wait, values
+from support.oracle import run_and_wait, values
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 

@@ -4,8 +4,8 @@
 import pytest
 import torch
 import torch_npu
-from _aclnn import call
-from _oracle import FLOATS, run_and_wait, values
+from support.aclnn import call
+from support.oracle import FLOATS, run_and_wait, values
 
 _LIMIT = {torch.float32: 1e-5, torch.bfloat16: 3e-2, torch.float16: 4e-3}
 

@@ -4,8 +4,8 @@
 import pytest
 import torch
 import torch_npu
-from _aclnn import call
-from _oracle import FLOATS, assert_same, values
+from support.aclnn import call
+from support.oracle import FLOATS, assert_same, values
 
 
 def _top_k_top_p(logits, p, k):

@@ -4,8 +4,8 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from _aclnn import call
-from _oracle import FLOATS, assert_same, values, with_gradients
+from support.aclnn import call
+from support.oracle import FLOATS, assert_same, values, with_gradients
 
 SHAPES = {1: (2, 3, 7), 2: (2, 3, 7, 5), 3: (1, 2, 3, 4, 5)}
 MODES = [

@@ -4,9 +4,9 @@
 import pytest
 import torch
 import torch_npu
-from _aclnn import call
-from _integers import dynamic, fp19, int4, int8, packed_int4, product
-from _oracle import FLOATS, run_and_wait, values
+from support.aclnn import call
+from support.integers import dynamic, fp19, int4, int8, packed_int4, product
+from support.oracle import FLOATS, run_and_wait, values
 
 K, N = 16, 24
 SIZES = [3, 0, 4, 1]

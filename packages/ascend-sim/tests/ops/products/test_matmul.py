@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from _oracle import FLOATS, STRIDES, assert_same, run_and_wait, strided, values
+from support.oracle import FLOATS, STRIDES, assert_same, run_and_wait, strided, values
 
 
 @pytest.mark.parametrize("strides", STRIDES)

@@ -4,9 +4,9 @@
 import pytest
 import torch
 import torch_npu
-from _aclnn import refusal
-from _integers import fp19, int4, int8, packed_int4, product
-from _oracle import run_and_wait, values
+from support.aclnn import refusal
+from support.integers import fp19, int4, int8, packed_int4, product
+from support.oracle import run_and_wait, values
 
 X1, X2 = int8(5, 48), int8(48, 24, seed=1)
 PER_TENSOR, PER_CHANNEL = torch.tensor([0.013]), values(24, seed=2).abs() / 100

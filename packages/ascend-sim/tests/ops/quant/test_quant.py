@@ -5,9 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from _aclnn import call
-from _integers import dynamic, int4, int8, packed_int4, rounded
-from _oracle import run_and_wait, values
+from support.aclnn import call
+from support.integers import dynamic, int4, int8, packed_int4, rounded
+from support.oracle import run_and_wait, values
 
 HALVES = [torch.float16, torch.bfloat16]
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from _integers import dynamic, product
-from _oracle import values
+from support.integers import dynamic, product
+from support.oracle import values
 
 TOKENS, HIDDEN, INNER, EXPERTS, K = 9, 64, 48, 8, 2
 
