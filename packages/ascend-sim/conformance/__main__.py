@@ -53,12 +53,13 @@ def main(options: list[str]) -> int:
     """Return 0 when every rule holds in every mode."""
     named = any(option.startswith("--libascendcl") for option in options)
     modes = ("as it is",) if named or "ASCEND_SIM_LIBRARY" in os.environ else MODES
-    reports, failed = {}, False
+    reports: dict[str, dict[str, Any]] = {}
+    failed = False
     with tempfile.TemporaryDirectory() as folder:
         for mode in modes:
             report = Path(folder) / "report.json"
             failed |= _run(mode, report, options) != 0
-            empty = {"concepts": {}, "cases": {}}
+            empty: dict[str, Any] = {"concepts": {}, "cases": {}}
             reports[mode] = json.loads(report.read_text()) if report.exists() else empty
             report.unlink(missing_ok=True)
     _print_table(reports)

@@ -17,6 +17,7 @@ __all__ = [
     "SYNC",
     "THREAD_LOCAL",
     "TIMED",
+    "TIME_LINE",
     "Acl",
     "CondTaskParams",
     "Gate",
@@ -156,7 +157,7 @@ class Acl:
         self._alive: list[Any] = []  # callbacks that streams may still call
         self._gates: list[Gate] = []
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._library, name)
 
     @property
@@ -261,7 +262,8 @@ class Acl:
 
         wrapped = _HOST_TASK(run)
         self._alive.append(wrapped)
-        return self.ascendSimLaunchHostTask(stream, wrapped, None, KERNEL)
+        code: int = self.ascendSimLaunchHostTask(stream, wrapped, None, KERNEL)
+        return code
 
     def sync(self, stream: c_void_p | None) -> None:
         self.ok("aclrtSynchronizeStream", stream)

@@ -35,7 +35,8 @@ def library() -> Path:
     ascend_sim = pytest.importorskip(
         "ascend_sim", reason="no simulator is installed: name a library with --libascendcl"
     )
-    return ascend_sim.library_path("libascendcl.so")
+    path: Path = ascend_sim.library_path("libascendcl.so")
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +129,7 @@ def process(program: Program) -> Callable[..., str]:
 def hardware_queues() -> bool:
     """Whether this run is told that graphs take their queues at capture (sq=hardware)."""
     config = json.loads(os.environ.get("ASCEND_SIM_CONFIG") or "{}")
-    return config.get("sq") == "hardware"
+    return bool(config.get("sq") == "hardware")
 
 
 def _merged(config: str) -> str:

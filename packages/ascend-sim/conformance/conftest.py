@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from acl_abi import NoKernelLauncherError
@@ -68,7 +69,8 @@ class _Report:
         rules = self._concepts.setdefault(concept, {})
         test = name.partition("[")[0]
         rules[test] = self._worse(rules.get(test), report.outcome)
-        for case in dict(report.user_properties).get("cases", []):
+        properties: dict[str, Any] = dict(report.user_properties)
+        for case in properties.get("cases", []):
             self._cases[case] = self._worse(self._cases.get(case), report.outcome)
 
     def _worse(self, before: str | None, now: str) -> str:

@@ -39,7 +39,8 @@ def test_a_capturing_stream_cannot_be_destroyed(acl: Acl) -> None:
 
 def copy(acl: Acl, buffer: c_void_p) -> int:
     """Copy synchronously, the operation that capture modes guard."""
-    return acl.aclrtMemcpy(buffer, 8, ctypes.create_string_buffer(8), 8, 1)
+    code: int = acl.aclrtMemcpy(buffer, 8, ctypes.create_string_buffer(8), 8, 1)
+    return code
 
 
 @rule("case 21", "api_impl.cc, context_aclgraph.cc")

@@ -136,7 +136,12 @@ def test_a_join_waits_for_the_slower_branch(acl: Acl) -> None:
     origin, branch, trace = acl.stream(), acl.stream(), list[str]()
     acl.begin(origin)
     acl.fork(origin, branch)
-    assert acl.kernel(branch, lambda: (time.sleep(0.05), trace.append("slow"))) == 0
+
+    def slow() -> None:
+        time.sleep(0.05)
+        trace.append("slow")
+
+    assert acl.kernel(branch, slow) == 0
     acl.join(branch, origin)
     assert acl.kernel(origin, lambda: trace.append("joined")) == 0
     graph = acl.end(origin)

@@ -86,11 +86,13 @@ def test_a_graph_may_wait_for_an_external_event_and_reset_it_at_each_replay(acl:
 
 
 def record_externally(acl: Acl, event: c_void_p, stream: c_void_p) -> int:
-    return acl.aclrtRecordEventWithFlag(event, stream, EXTERNAL)
+    code: int = acl.aclrtRecordEventWithFlag(event, stream, EXTERNAL)
+    return code
 
 
 def wait_externally(acl: Acl, stream: c_void_p, event: c_void_p) -> int:
-    return acl.aclrtStreamWaitEventWithFlag(stream, event, 0, EXTERNAL)
+    code: int = acl.aclrtStreamWaitEventWithFlag(stream, event, 0, EXTERNAL)
+    return code
 
 
 @rule("case 51", "api_error.cc, api_impl.cc; rtEventRecordWithFlagApiValidation")
@@ -153,11 +155,10 @@ def test_a_graph_uses_an_event_externally_once(acl: Acl, second: str) -> None:
     stream, event = acl.stream(), acl.event(SYNC)
     acl.begin(stream)
     assert record_externally(acl, event, stream) == 0
-    again = {
-        "record": lambda: record_externally(acl, event, stream),
-        "wait": lambda: wait_externally(acl, stream, event),
-    }[second]
-    assert again() == 107000
+    if second == "record":
+        assert record_externally(acl, event, stream) == 107000
+    else:
+        assert wait_externally(acl, stream, event) == 107000
     acl.end(stream)
 
 

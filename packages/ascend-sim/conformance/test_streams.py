@@ -3,6 +3,7 @@
 
 import time
 from ctypes import byref, c_int, c_int32, c_uint64, c_void_p
+from functools import partial
 
 import pytest
 from acl_abi import Acl
@@ -24,7 +25,7 @@ def test_work_is_asynchronous_and_a_forgotten_synchronization_shows_stale_data(a
 def test_a_stream_keeps_the_order_of_its_work(acl: Acl) -> None:
     stream, trace = acl.stream(), list[int]()
     for number in range(200):
-        assert acl.kernel(stream, lambda number=number: trace.append(number)) == 0
+        assert acl.kernel(stream, partial(trace.append, number)) == 0
     acl.sync(stream)
     assert trace == list(range(200))
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Task groups and their updates."""
 
-from collections.abc import Callable
 from ctypes import byref, c_void_p
+from functools import partial
 
 from acl_abi import Acl
+from own_process import own_process
 from rules import rule
 
 
@@ -65,10 +66,7 @@ class Grouped:
         acl.begin(self.stream)
         acl.begin_group(self.stream)
         for number in range(kernels):
-            assert (
-                acl.kernel(self.stream, lambda number=number: self.trace.append(f"old{number}"))
-                == 0
-            )
+            assert acl.kernel(self.stream, partial(self.trace.append, f"old{number}")) == 0
         self.group = acl.end_group(self.stream)
         self.graph = acl.end(self.stream)
 
@@ -196,7 +194,7 @@ def test_a_running_replay_that_waits_for_a_value_sees_the_update_made_meanwhile(
     for step in ("first", "second"):
         acl.execute(graph, stream)
         acl.ok("aclmdlRICaptureTaskUpdateBegin", updates, group)
-        assert acl.kernel(updates, lambda step=step: trace.append(step)) == 0
+        assert acl.kernel(updates, partial(trace.append, step)) == 0
         acl.ok("aclmdlRICaptureTaskUpdateEnd", updates)
         acl.ok("aclrtValueWrite", flag, 1, 0, updates)
         acl.sync(stream)
@@ -204,24 +202,17 @@ def test_a_running_replay_that_waits_for_a_value_sees_the_update_made_meanwhile(
 
 
 @rule("case 34", "task_group_capture_invalid")
-def test_a_task_that_finds_no_room_invalidates_the_group_and_the_capture(
-    process: Callable[..., str],
-) -> None:
+@own_process(sq="hardware", streams=2)
+def test_a_task_that_finds_no_room_invalidates_the_group_and_the_capture(acl: Acl) -> None:
     """With hardware queues: the capture's first queue is full, and there is no second one."""
-    process(
-        """
-        from ctypes import byref, c_void_p
-        stream, handle = acl.stream(), c_void_p()
-        acl.begin(stream)
-        acl.begin_group(stream)
-        code, launched = 0, 0
-        while code == 0 and launched < 3000:
-            code, launched = acl.kernel(stream), launched + 1
-        assert code == 207005
-        assert acl.aclmdlRICaptureTaskGrpEnd(stream, byref(handle)) == 507903
-        assert handle.value is None
-        code, graph = acl.try_end(stream)
-        assert (code, graph.value) == (507903, None)
-        """,
-        '{"sq": "hardware", "streams": 2}',
-    )
+    stream, handle = acl.stream(), c_void_p()
+    acl.begin(stream)
+    acl.begin_group(stream)
+    code, launched = 0, 0
+    while code == 0 and launched < 3000:
+        code, launched = acl.kernel(stream), launched + 1
+    assert code == 207005
+    assert acl.aclmdlRICaptureTaskGrpEnd(stream, byref(handle)) == 507903
+    assert handle.value is None
+    code, graph = acl.try_end(stream)
+    assert (code, graph.value) == (507903, None)
