@@ -11,8 +11,8 @@ CASES = frozenset(range(1, 61))
 """The numbered cases that the suite must hold."""
 
 rule = pytest.mark.rule
-"""`@rule(WHERE, SOURCE)`: "case 6", "cases 52, 53" or "section 1.2" of the collected facts, and the
-file or unit test of CANN's runtime (hicann/runtime) or of torch_npu in which it was read."""
+"""`@rule(WHERE, SOURCE)`: "case 6", "cases 52, 53" or "section 1.2" of docs/runtime-rules.md, and
+the file or unit test of CANN's runtime (hicann/runtime) or of torch_npu in which it was read."""
 
 
 def cases(where: str) -> list[int]:
