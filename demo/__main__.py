@@ -71,8 +71,10 @@ def _measure(console: Console, server: Server, folder: Path) -> dict[str, object
     chat = any((folder / name).exists() for name in ("chat_template.jinja", "chat_template.json"))
     traffic = send(server.url, list(QUESTIONS)[:_QUESTIONS], chat=chat)
     show_answers(console, traffic.answers)
-    verdict = judge(folder, traffic.answers)
-    for answer, expected in verdict.wrong:
+    answers = traffic.answers
+    verdict = judge(folder, [a.prompt_ids for a in answers], [a.token_ids for a in answers])
+    for number in sorted({number for number, _ in verdict.wrong}):
+        answer, expected = answers[number], verdict.preferred[number]
         console.print(f"[red]tokens differ for {answer.kind} {answer.question!r}[/]")
         console.print(f"  served    {answer.token_ids}\n  reference {expected}", highlight=False)
     result = summary(

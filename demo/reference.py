@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The independent answer: Hugging Face transformers on the CPU, one request at a time.
+"""The independent answer: the tokens that Hugging Face transformers allows in bf16.
 
-The server computes in bf16, where the best two tokens can be closer than its rounding. How far
-logits move is measured on transformers itself, in bf16 and in fp32: the root mean square of the
-differences is the deviation of one logit, √2 times it that of a difference of two, and a token is
-wrong if its logit is more than six of these below the best. Each token is judged behind those that
-the server chose before it.
+Another order of the same operations rounds otherwise, and may choose another token where two are
+nearly equal. How far logits move is measured on transformers itself: it computes them in bf16 and
+in fp32, and the root mean square of the differences, over the vocabulary, is the deviation of one
+logit. That of a difference of two is √2 times as large; six of these deviations are the bound.
+What is compared is one position at a time, behind the tokens that the engine chose before, so that
+one legitimate difference does not change what is expected of the rest.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM
-
-from demo.traffic import Answer
 
 __all__ = ["Verdict", "judge"]
 
@@ -24,39 +24,54 @@ _DEVIATIONS = 6.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the reference says of the answers.
+    """What the reference says of the tokens of some answers.
 
     Attributes
     ----------
     wrong
-        Each answer with a wrong token, and the tokens that the reference puts in their places.
+        ``(answer, position)`` of each token whose logit is further below the best one than the
+        bound.
     decided
-        Share of the tokens for which bf16 leaves no choice.
+        Share of the positions where only one token is allowed.
+    preferred
+        The tokens that the reference puts in the places of each answer's.
     """
 
-    wrong: list[tuple[Answer, list[int]]]
+    wrong: list[tuple[int, int]]
     decided: float
+    preferred: list[list[int]]
 
 
-@torch.inference_mode()
-def judge(model: Path, answers: Sequence[Answer]) -> Verdict:
-    """Compare the tokens of answers with those of the reference."""
+def judge(
+    model: Path, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
+) -> Verdict:
+    """Compare greedy answers in bf16 with transformers on the CPU, position by position."""
+    exact, rounded = _networks(model)
+    wrong, preferred, decided, positions = [], [], 0, 0
+    for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+        logits, noisy = (_logits(network, prompt, answer) for network in (exact, rounded))
+        bound = _DEVIATIONS * 2**0.5 * (noisy - logits).square().mean(-1).sqrt()
+        best, second = logits.topk(2, dim=-1).values.unbind(-1)
+        chosen = logits.gather(-1, torch.tensor(answer).unsqueeze(-1)).squeeze(-1)
+        wrong += [(number, int(at)) for at in torch.nonzero(best - chosen > bound)]
+        preferred.append(logits.argmax(-1).tolist())
+        decided += int((best - second > bound).sum())
+        positions += len(answer)
+    return Verdict(wrong, decided / positions, preferred)
+
+
+@cache
+def _networks(model: Path) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """Load a model in fp32 and in bf16."""
     exact, rounded = (
         AutoModelForCausalLM.from_pretrained(model, dtype=dtype).eval()
         for dtype in (torch.float32, torch.bfloat16)
     )
-    wrong, decided, tokens = [], 0, 0
-    for answer in answers:
-        ids = torch.tensor([[*answer.prompt_ids, *answer.token_ids[:-1]]])
-        first = len(answer.prompt_ids) - 1
-        logits, noisy = (
-            network(ids, use_cache=False).logits[0, first:].float() for network in (exact, rounded)
-        )
-        bound = _DEVIATIONS * 2**0.5 * (noisy - logits).square().mean(-1).sqrt()
-        best, second = logits.topk(2, dim=-1).values.unbind(-1)
-        chosen = logits.gather(-1, torch.tensor(answer.token_ids).unsqueeze(-1)).squeeze(-1)
-        if (best - chosen > bound).any():
-            wrong.append((answer, logits.argmax(-1).tolist()))
-        decided += int((best - second > bound).sum())
-        tokens += len(answer.token_ids)
-    return Verdict(wrong, decided / tokens)
+    return exact, rounded
+
+
+@torch.no_grad()
+def _logits(network: torch.nn.Module, prompt: Sequence[int], answer: Sequence[int]) -> torch.Tensor:
+    """Logits of each token of the answer, given all before it, ``[tokens, vocabulary]``."""
+    tokens = torch.tensor([[*prompt, *answer[:-1]]])
+    return network(tokens, use_cache=False).logits[0, len(prompt) - 1 :].float()

@@ -8,8 +8,9 @@ import torch
 from support.engine import Batch, EngineResult, EngineRun, EngineRuns, succeeded
 from support.models import FAMILIES, make_device_model
 from support.reference import make_reference
-from support.rounding import judge
 from support.runs import FRESH, MODES, PROMPTS, VARIED_FAMILY, engine_options
+
+from demo.reference import judge
 
 NEW_TOKENS = 16
 TOLERANCE = 2e-2  # of the norm of the logits; transformers in bf16 is 1.2e-2 away
