@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the documents list is what there is: sessions, layers, variables, modules."""
+"""What the documents list is what there is: sessions, variables, packages, links."""
 
 import ast
 import re
@@ -15,7 +15,6 @@ SOURCES = {
     module.parents[2].name: module.parent
     for module in sorted(ROOT.glob("packages/*/src/ascend_*/__init__.py"))
 }
-OURS = {source.name: package for package, source in SOURCES.items()}
 
 VARIABLE = re.compile(r"(ASCEND|ENPU|HCCL|TORCH|VLLM)_[A-Z0-9_]+|ASCEND_SIM|TASK_QUEUE_ENABLE")
 OF_TESTS = re.compile(r"ASCEND_(SIM|TEST)(_[A-Z0-9_]+)?")
@@ -36,27 +35,6 @@ def test_contributing_lists_every_session_of_nox() -> None:
     sessions = re.findall(r"^[*-] ([a-z_-]+?)(?:-\d\.\d+|\(\S+\))? -> ", listed, re.M)
 
     assert set(cells_of(ROOT / "CONTRIBUTING.md", 1)) == set(sessions)
-
-
-def packages_imported_by(package: str) -> set[str]:
-    names: set[str] = set()
-    for module in SOURCES[package].rglob("*.py"):
-        for node in ast.walk(ast.parse(module.read_text())):
-            if isinstance(node, ast.Import):
-                names |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names.add(node.module)
-    imported = {OURS[name.partition(".")[0]] for name in names if name.partition(".")[0] in OURS}
-    return imported - {package}
-
-
-@pytest.mark.parametrize("package", SOURCES)
-def test_the_picture_of_the_layers_has_the_imports_of(package: str) -> None:
-    arrows = re.findall(r"^ +(\S+) --> ([a-z-]+)", (ROOT / "README.md").read_text(), re.M)
-
-    drawn = {to for source, to in arrows if source == package and to in SOURCES}
-
-    assert drawn == packages_imported_by(package)
 
 
 def strings_of(path: Path) -> Iterator[str]:
