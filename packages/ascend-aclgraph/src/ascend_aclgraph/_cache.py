@@ -2,9 +2,9 @@
 """Graphs by descriptor, in one pool of memory."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from ascend_aclgraph._closing import Closing
 from ascend_aclgraph._graph import Graph
 from ascend_aclgraph._options import CaptureOptions
 from ascend_aclgraph._pool import MemoryPool
@@ -15,7 +15,7 @@ from ascend_aclgraph.errors import GraphStateError
 __all__ = ["GraphCache"]
 
 
-class GraphCache:
+class GraphCache(Closing):
     """Graphs by descriptor; all share one pool of memory and one set of statistics.
 
     Parameters
@@ -124,14 +124,3 @@ class GraphCache:
 
     def __len__(self) -> int:
         return len(self._graphs)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -8,7 +8,6 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import torch
@@ -16,6 +15,7 @@ from torch.utils import _pytree as pytree
 
 from ascend_aclgraph import _dump, _native
 from ascend_aclgraph._capture import Capture, run_capture
+from ascend_aclgraph._closing import Closing
 from ascend_aclgraph._options import CaptureOptions
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._stats import DescriptorStats
@@ -26,7 +26,7 @@ from ascend_aclgraph.errors import GraphStateError, UpdateError
 __all__ = ["Graph"]
 
 
-class Graph:
+class Graph(Closing):
     """Device work captured once and replayed with one call. Made by `Graph.capture`.
 
     Lifetime: a graph owns all that its replay touches. It holds the tensors that existed before
@@ -249,17 +249,6 @@ class Graph:
         if self._capture is None:
             raise GraphStateError(f"{self!r} is closed: its memory is gone. Capture it again.")
         return self._capture
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         with suppress(Exception):  # also at interpreter exit, when the device may be gone

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 from typing import Any, Self
 
 import torch
@@ -17,6 +16,7 @@ from torch.utils import _pytree as pytree
 from ascend_aclgraph import _native
 from ascend_aclgraph._batch import Batch, StaticInputs
 from ascend_aclgraph._cache import GraphCache
+from ascend_aclgraph._closing import Closing
 from ascend_aclgraph._graph import Graph
 from ascend_aclgraph._ladder import Ladder
 from ascend_aclgraph._options import CaptureOptions
@@ -112,7 +112,7 @@ def graphed(
     return result
 
 
-class Graphed:
+class Graphed(Closing):
     """A function of batches, run through graphs. Made by `graphed`.
 
     Not for use by several threads at once: the inputs of its graphs are shared.
@@ -269,17 +269,6 @@ class Graphed:
     def _cut(self, output: torch.Tensor, rows: int) -> torch.Tensor:
         view = output[:rows]
         return view.clone() if self._copy_outputs else view
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _check_captured(graph: Graph, size: int) -> None:
