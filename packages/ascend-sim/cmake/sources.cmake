@@ -51,6 +51,7 @@ set(ascendcl_sources
   csrc/acl/runtime/value.cpp
   csrc/acl/runtime/virtual_memory.cpp
   csrc/acl/runtime/wait.cpp
+  csrc/acl/runtime/wait_limit.cpp
   csrc/log/app_log.cpp)
 
 set(opapi_sources

@@ -3,6 +3,7 @@
 
 import ctypes
 import time
+from collections.abc import Callable, Iterator
 from ctypes import byref, c_int, c_void_p
 
 import pytest
@@ -115,3 +116,30 @@ def test_elapsed_time_needs_records_and_the_timing_flag(acl: Acl) -> None:
 @pytest.mark.parametrize("flags", [0, 0x10, 0x20, 0x41, 0x80])
 def test_ex_events_refuse_flags_that_are_not_theirs(acl: Acl, flags: int) -> None:
     assert acl.aclrtCreateEventExWithFlag(byref(c_void_p()), flags) == 107000
+
+
+@pytest.fixture
+def wait_limit(acl: Acl) -> Iterator[Callable[[int], None]]:
+    """Set the limit of waits in seconds, for this test."""
+    yield lambda seconds: acl.ok("aclrtSetOpWaitTimeout", seconds)
+    acl.ok("aclrtSetOpWaitTimeout", 0)
+
+
+@rule("section 3", "aclrtSetOpWaitTimeout: waits issued after the call")
+def test_a_wait_that_runs_out_of_time_fails_its_stream(acl: Acl, wait_limit) -> None:
+    stream, event = acl.stream(), acl.external_event()
+    wait_limit(1)
+    acl.wait(stream, event)
+    assert acl.aclrtSynchronizeStream(stream) == 107020
+
+
+@rule("section 3", "aclrtSetOpWaitTimeout: waits issued after the call")
+def test_a_wait_in_a_graph_has_the_limit_of_its_capture(acl: Acl, wait_limit) -> None:
+    stream, event = acl.stream(), acl.external_event()
+    wait_limit(1)
+    acl.begin(stream)
+    acl.wait(stream, event)
+    graph = acl.end(stream)
+    wait_limit(0)
+    acl.execute(graph, stream)
+    assert acl.aclrtSynchronizeStream(stream) == 107020

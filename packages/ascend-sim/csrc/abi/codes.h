@@ -28,6 +28,7 @@ namespace ascend_sim {
   X(107015, kStreamNoCallback, "ACL_ERROR_RT_STREAM_NO_CB_REG") \
   X(107017, kInvalidHandle, "ACL_ERROR_RT_INVALID_HANDLE") \
   X(107019, kWaitTimeout, "ACL_ERROR_RT_WAIT_TIMEOUT") \
+  X(107020, kTaskTimeout, "ACL_ERROR_RT_TASK_TIMEOUT") \
   X(107022, kDeviceTaskAbort, "ACL_ERROR_RT_DEVICE_TASK_ABORT") \
   X(107023, kStreamAbort, "ACL_ERROR_RT_STREAM_ABORT") \
   X(107024, kCaptureDependency, "ACL_ERROR_RT_CAPTURE_DEPENDENCY") \

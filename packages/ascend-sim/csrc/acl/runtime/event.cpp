@@ -10,6 +10,7 @@
 #include "acl/instruments/counters.h"
 #include "acl/machine/ipc_event.h"
 #include "acl/runtime/stream.h"
+#include "acl/runtime/wait_limit.h"
 
 namespace ascend_sim {
 namespace {
@@ -121,10 +122,11 @@ void EventFlag::Set(bool value) {
   if (value) changed_.notify_all();
 }
 
-void EventFlag::AwaitSet() {
+bool EventFlag::AwaitSet(const Deadline& deadline) {
   std::unique_lock lock(mutex_);
-  WaitUntil(lock, changed_, std::nullopt, [this] { return set_; });
+  if (!WaitUntil(lock, changed_, deadline, [this] { return set_; })) return false;
   if (Hazards* hazards = Hazards::Get()) hazards->Learn(knowledge_);
+  return true;
 }
 
 bool EventFlag::IsSet() const {
@@ -209,7 +211,9 @@ void Event::WaitIpc(Stream& stream) {
   const uint64_t version = ipc_->Latest();
   if (ipc_->Reached(version)) return;
   Task wait{"aclrtStreamWaitEvent", TaskKind::kEventWait,
-            [ipc = ipc_, version] { ipc->Await(version); }};
+            [ipc = ipc_, version, limit = WaitLimit::Current()] {
+              limit.Apply([&](const Deadline& deadline) { return ipc->Await(version, deadline); });
+            }};
   wait.waits = true;
   stream.Launch(std::move(wait), /*may_block=*/true);
 }
@@ -240,7 +244,10 @@ void Event::Wait(Stream& stream) {
   if (ipc_) return WaitIpc(stream);
   if (flag_) {
     stream.Launch(
-        {"aclrtStreamWaitEvent", TaskKind::kEventWait, [flag = flag_] { flag->AwaitSet(); }},
+        {"aclrtStreamWaitEvent", TaskKind::kEventWait,
+         [flag = flag_, limit = WaitLimit::Current()] {
+           limit.Apply([&](const Deadline& deadline) { return flag->AwaitSet(deadline); });
+         }},
         /*may_block=*/true, Detail());
     return;
   }
@@ -256,7 +263,10 @@ void Event::Wait(Stream& stream) {
     if (latest_->Done() && Hazards::Get() == nullptr) return;
     version = latest_;
   }
-  stream.Launch({"aclrtStreamWaitEvent", TaskKind::kEventWait, [version] { version->Wait(); }},
+  stream.Launch({"aclrtStreamWaitEvent", TaskKind::kEventWait,
+                 [version, limit = WaitLimit::Current()] {
+                   limit.Apply([&](const Deadline& deadline) { return version->Wait(deadline); });
+                 }},
                 /*may_block=*/true);
 }
 

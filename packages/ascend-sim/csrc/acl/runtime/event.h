@@ -27,7 +27,8 @@ class Stream;
 class EventFlag {
  public:
   void Set(bool value);
-  void AwaitSet();
+  // False at the deadline.
+  bool AwaitSet(const Deadline& deadline);
   bool IsSet() const;
 
  private:

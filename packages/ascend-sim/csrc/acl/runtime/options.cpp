@@ -20,10 +20,7 @@ ASCEND_SIM_ABI aclError aclrtSetDeviceSatMode(int mode) {
   });
 }
 
-// Nothing on a simulated device runs into a hardware time limit.
-ASCEND_SIM_ABI aclError aclrtSetOpWaitTimeout(uint32_t) {
-  return Abi("aclrtSetOpWaitTimeout", [] {});
-}
+// Nothing on a simulated device runs into the time limit of kernels.
 ASCEND_SIM_ABI aclError aclrtSetOpExecuteTimeOut(uint32_t) {
   return Abi("aclrtSetOpExecuteTimeOut", [] {});
 }
