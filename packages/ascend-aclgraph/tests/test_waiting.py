@@ -75,6 +75,36 @@ def test_launches_that_block_replay_after_their_updates_and_say_so_once():
     assert "ASCEND_LAUNCH_BLOCKING=1" in result.stderr
 
 
+STUCK = """
+import time
+never, begun = torch.npu.ExternalEvent(), time.monotonic()
+never.wait(graph._updater._stream)  # given updates that never run
+graph.replay({'count': 2})
+try: torch.npu.synchronize()
+except RuntimeError as error: print('FORCE STOP' in str(error), time.monotonic() - begun < 60)
+"""
+
+
+def test_a_replay_whose_updates_never_run_is_an_error_within_the_limit():
+    result = run(STUCK, ASCEND_ACLGRAPH_REPLAY_LIMIT="1")
+    assert result.stdout.splitlines()[-1:] == ["True True"], result.stderr
+    assert "a replay of the graph has not ended within 1 s" in result.stderr
+
+
+def test_replays_that_end_in_time_are_left_alone(two_layers):
+    watch = two_layers._updater._watch
+    two_layers.replay({"count": 2})
+    torch.npu.synchronize()
+    assert not watch.overdue(0)
+
+
+@pytest.mark.parametrize("wrong", ["-1", "soon", "nan"])
+def test_a_limit_that_is_no_number_of_seconds_is_an_error(wrong):
+    result = run("", ASCEND_ACLGRAPH_REPLAY_LIMIT=wrong)
+    assert f"ASCEND_ACLGRAPH_REPLAY_LIMIT = '{wrong}'" in result.stderr
+    assert result.returncode == 1
+
+
 def test_an_update_that_stops_the_task_queue_is_an_error_and_the_graph_ends():
     # given an update of more kernels than were captured, which fails in torch_npu's queue
     result = run(

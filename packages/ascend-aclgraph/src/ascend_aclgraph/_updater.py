@@ -22,6 +22,7 @@ from ascend_aclgraph import _native
 from ascend_aclgraph._native import npu
 from ascend_aclgraph._order import UpdateOrder, order_that_works
 from ascend_aclgraph._task import HostArgs, Task, Update
+from ascend_aclgraph._watchdog import ReplayWatch, watchdog
 from ascend_aclgraph.errors import MissingHostArgError, UnknownHostArgError, UpdateError
 
 __all__ = ["Updater"]
@@ -52,6 +53,8 @@ class Updater:
         self._replayed = npu.Event()
         self._written = npu.Event()
         self._pending = False
+        self._watch = ReplayWatch(self._where, device, self._replayed)
+        watchdog().add(self._watch)
 
     def stage(self, update: Update) -> None:
         """Check an update and keep it for the next replay.
@@ -91,6 +94,7 @@ class Updater:
         # torch_npu hands its streams out in turn, so the caller's may be the update stream.
         update_first = self._order == "update_first" or main == self._stream
         with self._turn:
+            self._watch.begin()
             try:
                 self._replayed.wait(self._stream)  # does nothing before the first replay
                 if update_first:
@@ -102,8 +106,10 @@ class Updater:
                     execute()
                     self._serve(main)
                 self._replayed.record(main)
+                self._watch.issued()
             except BaseException:
                 self._let_go(main)
+                self._watch.forget()
                 raise
         return updated
 
