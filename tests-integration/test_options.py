@@ -96,7 +96,7 @@ def test_what_runs_gives_the_tokens_of_transformers(
 def test_every_option_that_the_plugin_refuses_is_in_the_documentation() -> None:
     options = {
         node.value
-        for module in ("graph_sizes", "limits", "missing")
+        for module in ("graph_sizes", "refusals", "missing")
         for node in ast.walk(ast.parse((PLUGIN / f"{module}.py").read_text()))
         if isinstance(node, ast.Constant) and OPTION.fullmatch(str(node.value))
     }
@@ -107,8 +107,8 @@ def test_every_option_that_the_plugin_refuses_is_in_the_documentation() -> None:
 
 
 def section(text: str) -> str:
-    """What a page has under "What is refused"."""
-    return text.partition("## What is refused")[2].partition("\n## ")[0]
+    """What a page has under "What is rejected"."""
+    return text.partition("## What is rejected")[2].partition("\n## ")[0]
 
 
 def test_the_page_of_the_documentation_has_every_verdict() -> None:

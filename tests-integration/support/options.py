@@ -24,9 +24,9 @@ _INTRODUCTION = """\
 
 Every option of vLLM's command line (`vllm serve`, `LLM(...)`), and the fields of
 `--compilation-config` and `--attention-config`. This page is made from
-`tests-integration/options.toml`, which tests hold against the parser of the installed vLLM: no
-option is without a verdict; what is refused is refused with the configuration, in these words; what
-runs was run, and gave the tokens of transformers.
+`tests-integration/options.toml`. Tests compare that file with the parser of the installed vLLM, so
+every option has a verdict. They also check that each rejected option is rejected with these words,
+and that each option that was run gives the tokens of transformers.
 """
 
 
@@ -45,7 +45,7 @@ class Refusal:
     others
         Further options of ``EngineArgs`` that the value needs.
     by_vllm
-        Whether vLLM refuses it itself, in words of its own.
+        Whether vLLM refuses it itself, in its own words.
     """
 
     name: str
@@ -138,8 +138,8 @@ def page(verdicts: Verdicts) -> str:
 
 
 def _refused(verdicts: Verdicts) -> Iterator[str]:
-    yield "## What is refused\n"
-    yield "With the configuration, before anything is loaded; several problems are one error.\n"
+    yield "## What is rejected\n"
+    yield "With the configuration, before anything is loaded. One error has all the problems.\n"
     yield "| option | for example | because |"
     yield "|---|---|---|"
     for refusal in (*verdicts.refusals, *verdicts.variables):
@@ -148,7 +148,7 @@ def _refused(verdicts: Verdicts) -> Iterator[str]:
 
 
 def _run(verdicts: Verdicts) -> Iterator[str]:
-    yield "## What was run\n"
+    yield "## What has been run\n"
     yield "| option | with |"
     yield "|---|---|"
     values: dict[str, list[str]] = {}
@@ -165,18 +165,18 @@ def _run(verdicts: Verdicts) -> Iterator[str]:
 def _quiet(verdicts: Verdicts) -> Iterator[str]:
     for title, introduction, groups in (
         (
-            "What touches no device code",
-            "vLLM's own work on the host, the same here.",
+            "What runs on the host only",
+            "vLLM's own work, the same on every platform.",
             verdicts.host,
         ),
         (
-            "What was not tried",
-            "Nothing speaks against these options; they are let through with a warning.",
+            "What has not been tried",
+            "These options are accepted, with a warning.",
             verdicts.untested,
         ),
         (
-            "What has nothing to act on",
-            "What these options configure is refused, or no model that is served has it.",
+            "What has no effect",
+            "What these options configure is rejected, or no supported model has it.",
             verdicts.idle,
         ),
     ):
