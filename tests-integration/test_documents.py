@@ -72,6 +72,7 @@ def test_the_api_reference_lists_every_package() -> None:
     assert sorted(listed) == sorted(SOURCES)
 
 
+QUOTE = re.compile(r"`([^`]+)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 LINKING = sorted([*ROOT.glob("*.md"), *ROOT.glob("packages/*/*.md"), *ROOT.glob("benchmarks/*.md")])
 
@@ -82,3 +83,14 @@ def test_links_lead_to_a_file(page: Path) -> None:
     missing = [to for to in LINK.findall(page.read_text()) if not (page.parent / to).exists()]
 
     assert missing == []
+
+
+def test_the_symptoms_in_troubleshooting_are_texts_of_the_sources() -> None:
+    rows = (ROOT / "docs" / "troubleshooting.md").read_text().splitlines()
+    symptoms = [quote for row in rows if "|" in row for quote in QUOTE.findall(row.split("|")[1])]
+    suffixes = ("py", "cpp", "h")
+    sources = [path for suffix in suffixes for path in ROOT.glob(f"packages/*/*src/**/*.{suffix}")]
+
+    texts = "\n".join(path.read_text() for path in (*sources, ROOT / "torch_build.py"))
+
+    assert [symptom for symptom in symptoms if symptom not in texts] == []
