@@ -51,7 +51,15 @@ def fork():
             x + 1
         main.wait_stream(side)
 
-graphs = capture_until_it_fails(fork, AclOutOfStreams, options=CaptureOptions(warmup=0))
+once = CaptureOptions(warmup=0)
+"""
+CAPTURE_FORKS = "graphs = capture_until_it_fails(fork, AclOutOfStreams, options=once)"
+REPLAY_A_FORK = """
+graph = Graph.capture(fork, options=once)
+try:
+    graph.replay()
+except AclOutOfStreams as error:
+    print(error.call, error.name)
 """
 
 ALLOCATE = """
@@ -88,12 +96,18 @@ def test_out_of_streams(run, streams, captured):
 
 
 def test_out_of_streams_in_the_middle_of_a_capture(run):
-    shown = run(FORK, "--streams", "60", "--sq", "hardware")
+    shown = run(FORK + CAPTURE_FORKS, "--streams", "60", "--sq", "hardware")
     assert shown == "CaptureError[AclOutOfStreams] 1"
 
 
 def test_out_of_streams_is_over_when_graphs_are_closed(run):
     assert run(ADD + WORKS_AFTERWARDS, "--streams", "38", "--sq", "hardware")
+
+
+def test_out_of_streams_at_the_first_replay(run):
+    """With queues in software, a graph takes its streams when it runs, not at its capture."""
+    shown = run(FORK + REPLAY_A_FORK, "--streams", "40", "--sq", "software")
+    assert shown == "aclmdlRIExecuteAsync OUT_OF_QUEUES"
 
 
 @pytest.mark.parametrize("warmup", [0, 1], ids=["in the capture", "in the warm-up"])

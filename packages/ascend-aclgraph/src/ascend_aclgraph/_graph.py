@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from ascend_core.errors import AscendError, from_torch_error
 from torch.utils import _pytree as pytree
 
 from ascend_aclgraph import _dump, _native
@@ -160,6 +161,9 @@ class Graph(Closing):
             If the graph is closed, or another thread is replaying it.
         UpdateError
             If the update does not fit; nothing was replayed if it is about names.
+        AclError
+            If ACL refuses the replay: `AclOutOfStreams`, for one, where graphs take their streams
+            at the first replay, as they do on CANN 8.5 and newer.
         """
         native = self._require_open().native
         if not self._busy.acquire(blocking=False):
@@ -177,6 +181,11 @@ class Graph(Closing):
             else:
                 execute = partial(_native.replay, native)
                 self._counts.updates += self._updater.replay(execute)
+        except RuntimeError as error:
+            refused = None if isinstance(error, AscendError) else from_torch_error(error)
+            if refused is None:
+                raise
+            raise refused from error
         finally:
             self._busy.release()
         return self._outputs
