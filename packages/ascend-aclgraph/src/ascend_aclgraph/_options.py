@@ -56,7 +56,7 @@ class CaptureOptions:
 
     def _problems(self) -> Iterator[OptionError]:
         if not _is_count(self.warmup):
-            yield OptionError("warmup", self.warmup, "no number of calls", "0, 1, 2, ...")
+            yield OptionError("warmup", self.warmup, "not a number of calls", "0, 1, 2, ...")
         if self.order not in get_args(UpdateOrder):
             yield OptionError("order", self.order, "unknown order", get_args(UpdateOrder))
         modes = get_args(CaptureErrorMode)
