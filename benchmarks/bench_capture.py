@@ -5,7 +5,8 @@ A capture runs the model's Python code once, so it cannot be faster than the hos
 forward; what it takes beyond that is the price of a graph. compute=off: host time only.
 
 The second table says how much of it goes into noting which memory the graph must keep alive: the
-same capture with and without it, in turn. Goal: less than a tenth.
+same capture with and without it, in turn. Goal: less than a tenth. `--json FILE.json` writes it to
+FILE-noting.json.
 """
 
 from _case import Case
@@ -44,7 +45,8 @@ def main() -> None:
     for layers in args.layers:
         case = Case(layers=layers, hidden=64, compute="off", rounds=40)
         rows.append({"layers": layers, **case.run("_collecting.py")})
-    report("Noting the touched memory, in processor time of a capture", rows, args.json)
+    noting = args.json and args.json.with_stem(f"{args.json.stem}-noting")
+    report("Noting the touched memory, in processor time of a capture", rows, noting)
 
 
 if __name__ == "__main__":

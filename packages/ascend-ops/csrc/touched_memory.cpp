@@ -10,7 +10,24 @@
 #include <utility>
 
 namespace ascend_ops {
+
+/// What the schema of an operator says, for to copy the schema costs more than to run many an
+/// operator; and what was seen of its kernel.
+struct Operator {
+  std::string name;
+  std::string overload;
+  std::size_t arguments = 0;
+  /// Per argument, whether it is written.
+  std::vector<bool> writes;
+  bool of_torch = false;
+  /// Whether its kernel calls so many operators that they run cheaper unobserved.
+  bool calls_many = false;
+};
+
 namespace {
+
+/// To turn RecordFunction off and on costs as much as to observe this many operators.
+constexpr int64_t kOperatorsPerSwitch = 4;
 
 /// The observer of this thread: callbacks of at::RecordFunction carry no state of their own.
 thread_local TouchedMemory* observer = nullptr;
@@ -41,17 +58,7 @@ bool is_of_torch(std::string_view name) {
                      [&](std::string_view library) { return name.starts_with(library); });
 }
 
-/// What the schema of an operator says; to copy the schema costs more than to run many an operator.
-struct Operator {
-  std::string name;
-  std::string overload;
-  std::size_t arguments;
-  /// Per argument, whether it is written.
-  std::vector<bool> writes;
-  bool of_torch;
-};
-
-const Operator& operator_of(const at::RecordFunction& operation) {
+Operator& operator_of(const at::RecordFunction& operation) {
   // By the address of the name, which is that of the schema.
   thread_local ska::flat_hash_map<const char*, Operator> operators;
   const char* name = operation.name();
@@ -63,7 +70,7 @@ const Operator& operator_of(const at::RecordFunction& operation) {
       found->second.name == name && found->second.overload == overload) {
     return found->second;
   }
-  Operator op{name, overload, arguments, {}, false};
+  Operator op{.name = name, .overload = overload, .arguments = arguments};
   if (const auto schema = operation.operator_schema()) {
     for (const auto& argument : schema->arguments()) {
       const auto* alias = argument.alias_info();
@@ -97,6 +104,7 @@ void TouchedMemory::start() {
               "at::RecordFunction is turned off in this thread, so its operators cannot be seen");
   observer = this;
   depth_ = 0;
+  kernel_ = nullptr;
   callback_ = at::addThreadLocalCallback(at::RecordFunctionCallback(begin_operator, end_operator)
                                              .needsInputs(true)
                                              .needsOutputs(true)
@@ -134,7 +142,28 @@ bool TouchedMemory::wrote(const at::Tensor& tensor) const {
 }
 
 void TouchedMemory::begin(const at::RecordFunction& operation) {
-  const auto& op = operator_of(operation);
+  if (kernel_ == nullptr) note_operator(operation);
+  ++depth_;
+}
+
+void TouchedMemory::end(const at::RecordFunction& operation) {
+  if (depth_ > 0) --depth_;
+  if (kernel_ != nullptr) {
+    if (depth_ > depth_of_kernel_) {
+      ++operators_in_kernel_;
+      return;
+    }
+    if (kernel_->calls_many) at::enableRecordFunction(true);
+    kernel_->calls_many = kernel_->calls_many || operators_in_kernel_ > kOperatorsPerSwitch;
+    kernel_ = nullptr;
+  }
+  for (const auto& output : operation.outputs()) {
+    for_each_tensor(output, [&](const at::Tensor& tensor) { note_output(tensor); });
+  }
+}
+
+void TouchedMemory::note_operator(const at::RecordFunction& operation) {
+  auto& op = operator_of(operation);
   bool in_python = kernels_in_python_ || c10::impl::TorchDispatchModeTLS::any_modes_set();
   std::size_t position = 0;
   for (const auto& input : operation.inputs()) {
@@ -145,17 +174,12 @@ void TouchedMemory::begin(const at::RecordFunction& operation) {
       note_input(tensor, written);
     });
   }
-  ++depth_;
   // Kernels of torch touch nothing but their arguments and memory of their own.
-  if (op.of_torch && !in_python) at::enableRecordFunction(false);
-}
-
-void TouchedMemory::end(const at::RecordFunction& operation) {
-  at::enableRecordFunction(true);
-  if (depth_ > 0) --depth_;
-  for (const auto& output : operation.outputs()) {
-    for_each_tensor(output, [&](const at::Tensor& tensor) { note_output(tensor); });
-  }
+  if (!op.of_torch || in_python) return;
+  kernel_ = &op;
+  depth_of_kernel_ = depth_;
+  operators_in_kernel_ = 0;
+  if (op.calls_many) at::enableRecordFunction(false);
 }
 
 void TouchedMemory::note_input(const at::Tensor& tensor, bool written) {

@@ -12,6 +12,8 @@
 
 namespace ascend_ops {
 
+struct Operator;
+
 /// The memory that the operators of one thread touch between start() and stop().
 ///
 /// It looks on (at::RecordFunction) and takes no part in the dispatch of any operator. It owns what
@@ -19,7 +21,7 @@ namespace ascend_ops {
 class TouchedMemory final : public torch::CustomClassHolder {
  public:
   /// `kernels_in_python`: whether operators of torch's own libraries have kernels in Python, which
-  /// may touch anything. If not, such operators run unobserved inside.
+  /// may touch anything. If not, nothing inside of such operators is noted.
   explicit TouchedMemory(bool kernels_in_python) : kernels_in_python_(kernels_in_python) {}
   ~TouchedMemory() override;
 
@@ -47,12 +49,18 @@ class TouchedMemory final : public torch::CustomClassHolder {
 
   void begin(const at::RecordFunction& operation);
   void end(const at::RecordFunction& operation);
+  void note_operator(const at::RecordFunction& operation);
   void note_input(const at::Tensor& tensor, bool written);
   void note_output(const at::Tensor& tensor);
 
   at::CallbackHandle callback_ = at::INVALID_CALLBACK_HANDLE;
   /// Operators under way: those that operators call are deeper.
   int64_t depth_ = 0;
+  /// The kernel of torch that is running, within which nothing is noted; null if there is none.
+  /// Points into a table of operators that does not grow meanwhile.
+  Operator* kernel_ = nullptr;
+  int64_t depth_of_kernel_ = 0;
+  int64_t operators_in_kernel_ = 0;
   bool kernels_in_python_;
   ska::flat_hash_map<const void*, c10::Storage> kept_;
   ska::flat_hash_map<const void*, c10::weak_intrusive_ptr<c10::StorageImpl>> seen_inside_;

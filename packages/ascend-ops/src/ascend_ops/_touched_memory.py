@@ -20,7 +20,7 @@ def touched_memory() -> Any:
     It observes (``at::RecordFunction``) and takes no part in the dispatch of any operator, whatever
     keys that is registered under. It keeps alive what existed before `start`; of what an operator
     reaches for beyond its arguments, what is still there at `stop`. Kernels of torch and torch_npu
-    themselves reach for nothing, and run unobserved inside.
+    themselves reach for nothing, so what they call is not noted.
 
     Returns
     -------
