@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Grouped-query attention on torch_npu's fused kernels, over a paged KV cache."""
+
+from ascend_vllm_plugin.attention.backend import NpuAttentionBackend
+from ascend_vllm_plugin.attention.builder import NpuAttentionMetadataBuilder
+from ascend_vllm_plugin.attention.cache import BLOCK_SIZE
+from ascend_vllm_plugin.attention.impl import NpuAttentionImpl
+from ascend_vllm_plugin.attention.metadata import NpuAttentionMetadata
+from ascend_vllm_plugin.attention.probe import try_kernel
+
+__all__ = [
+    "BLOCK_SIZE",
+    "NpuAttentionBackend",
+    "NpuAttentionImpl",
+    "NpuAttentionMetadata",
+    "NpuAttentionMetadataBuilder",
+    "try_kernel",
+]

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the kernels of the device take a model's attention: they are tried."""
+
+import torch
+import torch_npu
+
+from ascend_vllm_plugin.attention.cache import BLOCK_SIZE
+from ascend_vllm_plugin.attention.impl import NpuAttentionImpl
+from ascend_vllm_plugin.attention.metadata import NpuAttentionMetadata
+
+__all__ = ["try_kernel"]
+
+
+def try_kernel(num_heads: int, num_kv_heads: int, head_size: int, dtype: torch.dtype) -> None:
+    """Attend to one token on the current device and wait for it.
+
+    Raises
+    ------
+    RuntimeError
+        If the kernel refuses these sizes or this type.
+    """
+    device = torch.device("npu", torch_npu.npu.current_device())
+    query = torch.zeros(1, num_heads, head_size, dtype=dtype, device=device)
+    kv_cache = query.new_zeros(1, num_kv_heads, BLOCK_SIZE, 2 * head_size)
+    table = torch.zeros(1, 1, dtype=torch.int32, device=device)
+    attention = NpuAttentionImpl(num_heads, head_size, head_size**-0.5, num_kv_heads)
+    attention._attend(
+        query, kv_cache, NpuAttentionMetadata([1], [1], table, 1, 1), torch.empty_like(query)
+    )
+    torch_npu.npu.synchronize()
