@@ -15,9 +15,11 @@ set(ascendcl_sources
   csrc/acl/graph/build.cpp
   csrc/acl/graph/capture.cpp
   csrc/acl/graph/capture_queue.cpp
+  csrc/acl/graph/capture_state.cpp
   csrc/acl/graph/condition.cpp
   csrc/acl/graph/graph.cpp
   csrc/acl/graph/lane_pool.cpp
+  csrc/acl/graph/layer.cpp
   csrc/acl/graph/model.cpp
   csrc/acl/graph/task_group.cpp
   csrc/acl/graph/task_parameters.cpp
@@ -40,6 +42,7 @@ set(ascendcl_sources
   csrc/acl/runtime/copy.cpp
   csrc/acl/runtime/device.cpp
   csrc/acl/runtime/event.cpp
+  csrc/acl/runtime/graph_layer.cpp
   csrc/acl/runtime/hooks.cpp
   csrc/acl/runtime/limits.cpp
   csrc/acl/runtime/memory.cpp

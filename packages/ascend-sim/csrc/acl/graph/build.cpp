@@ -6,6 +6,7 @@
 
 #include "abi/acl.h"
 #include "acl/graph/capture.h"
+#include "acl/graph/capture_state.h"
 #include "acl/graph/graph.h"
 #include "acl/runtime/stream.h"
 
@@ -35,36 +36,35 @@ void Bind(const std::shared_ptr<Graph>& graph, const std::shared_ptr<Stream>& st
           uint32_t flag) {
   Require(flag == abi::kModelStreamHead || flag == abi::kModelStreamDefault, kRtParamInvalid,
           "the flag must be 0 (head) or 0x7fffffff (default)");
-  RequireNotCapturing(*stream);
+  stream->RequireNotCapturing();
   RequireBindable(*stream);
   const std::lock_guard lock(CaptureMutex());
   Require(graph->status.load() == Graph::Status::kBuilding, kRtParamInvalid,
           "the model is complete");
-  Require(stream->bound.expired(), kStreamModel, "the stream is bound to a model already");
+  CaptureState& state = CaptureState::Of(*stream);
+  Require(state.Model() == nullptr, kStreamModel, "the stream is bound to a model already");
   Lane lane;
   lane.stream = stream;
   graph->lanes.push_back(std::move(lane));
-  stream->bound = graph;
-  stream->bound_lane = graph->lanes.size() - 1;
-  stream->RefreshSpecial();
+  state.Bind(graph, graph->lanes.size() - 1);
 }
 
 // The capture mutex must be held.
 Lane& LaneOf(const std::shared_ptr<Graph>& graph, const Stream& stream) {
-  Require(stream.bound.lock() == graph, kStreamModel, "the stream is not bound to this model");
-  return graph->lanes[stream.bound_lane];
+  const CaptureState& state = CaptureState::Of(stream);
+  Require(state.Model() == graph, kStreamModel, "the stream is not bound to this model");
+  return graph->lanes[state.ModelLane()];
 }
 
 // What was launched on the stream goes with it.
 void Unbind(const std::shared_ptr<Graph>& graph, Stream& stream) {
-  RequireNotCapturing(stream);
+  stream.RequireNotCapturing();
   const std::lock_guard lock(CaptureMutex());
   Lane& lane = LaneOf(graph, stream);
   Require(graph->Running() == 0, kModelRunning, "the model is running");
   lane.nodes.clear();
   lane.stream.reset();
-  stream.bound.reset();
-  stream.RefreshSpecial();
+  CaptureState::Of(stream).Unbind();
 }
 
 // Runs on a queue of the model's own: unordered with the default stream.
@@ -103,7 +103,7 @@ ASCEND_SIM_ABI aclError aclmdlRIEndTask(aclmdlRI model, aclrtStream handle) {
   return Abi("aclmdlRIEndTask", [&] {
     const auto graph = Built(model);
     const auto stream = StreamArg(handle);
-    RequireNotCapturing(*stream);
+    stream->RequireNotCapturing();
     const std::lock_guard lock(CaptureMutex());
     LaneOf(graph, *stream);
     graph->ended = true;

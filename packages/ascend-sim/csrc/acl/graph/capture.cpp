@@ -5,6 +5,7 @@
 
 #include "acl/base/soc.h"
 #include "acl/graph/binding.h"
+#include "acl/graph/capture_state.h"
 #include "acl/graph/condition.h"
 #include "acl/graph/task_group.h"
 #include "acl/instruments/counters.h"
@@ -26,10 +27,7 @@ void Leave(Graph& graph) {
   if (!std::exchange(graph.recording, false)) return;
   for (const Lane& lane : graph.lanes) {
     graph.In()->capturing_streams->fetch_sub(1);
-    const auto stream = lane.stream.lock();
-    if (!stream) continue;
-    stream->graph = nullptr;
-    stream->RefreshSpecial();
+    if (const auto stream = lane.stream.lock()) CaptureState::Of(*stream).EndCapture();
   }
   for (const auto& weak : graph.events) {
     if (const auto event = weak.lock()) event->captured = {};
@@ -72,18 +70,6 @@ void TakeEventId(Graph& graph) {
   graph.event_ids.emplace_back(events);
 }
 
-void AppendNode(Graph& graph, size_t lane, GraphNode node) {
-  if (Invalid(graph)) return;  // swallowed: the end of the capture will fail
-  if (Hazards::Get() != nullptr) node.blocks = Hazards::SerialsOf(node.task);
-  AdmitToGroup(graph, lane, node);
-  OrInvalidate(graph, [&] {
-    graph.lanes[lane].queue->Add();
-    if (node.type == GraphNode::Type::kRecord) TakeEventId(graph);
-  });
-  graph.lanes[lane].nodes.push_back(std::move(node));
-  Add(Count().tasks_captured);
-}
-
 void Conflict(Graph& one, Graph& other) {
   Invalidate(one);
   Invalidate(other);
@@ -113,34 +99,31 @@ bool ChildrenReady(const Graph& graph) {
   return true;
 }
 
-// A launch on a stream that is bound to a model: a task of it, as long as it is being built.
-void AppendToModel(Graph& graph, Stream& stream, GraphNode node) {
-  Require(graph.status.load() == Graph::Status::kBuilding, kStreamModel,
-          "the stream belongs to a model that is complete");
-  auto& nodes = graph.lanes[stream.bound_lane].nodes;
-  if (const int64_t limit = ThisSoc().family->sink_tasks;
-      static_cast<int64_t>(nodes.size()) >= limit) {
-    Raise(kStreamFull, "a stream of a built model holds " + std::to_string(limit) + " tasks");
-  }
-  nodes.push_back(std::move(node));
-}
-
 }  // namespace
+
+void AppendNode(Graph& graph, size_t lane, GraphNode node) {
+  if (Invalid(graph)) return;  // swallowed: the end of the capture will fail
+  if (Hazards::Get() != nullptr) node.blocks = Hazards::SerialsOf(node.task);
+  AdmitToGroup(graph, lane, node);
+  OrInvalidate(graph, [&] {
+    graph.lanes[lane].queue->Add();
+    if (node.type == GraphNode::Type::kRecord) TakeEventId(graph);
+  });
+  graph.lanes[lane].nodes.push_back(std::move(node));
+  Add(Count().tasks_captured);
+}
 
 size_t Join(Graph& graph, Stream& stream) {
   Lane lane;
   lane.stream = stream.weak_from_this();
   lane.queue.emplace(*graph.In());
   lane.captured = Stream::Make(graph.In(), stream.Flags(), Stream::Kind::kCaptured);
-  lane.captured->bound = graph.weak_from_this();
-  lane.captured->bound_lane = graph.lanes.size();
-  lane.captured->RefreshSpecial();
+  const size_t index = graph.lanes.size();
+  CaptureState::Of(*lane.captured).Bind(graph.shared_from_this(), index);
   graph.lanes.push_back(std::move(lane));
-  stream.graph = graph.shared_from_this();
-  stream.lane = graph.lanes.size() - 1;
-  stream.RefreshSpecial();
+  CaptureState::Of(stream).BeginCapture(graph.shared_from_this(), index);
   graph.In()->capturing_streams->fetch_add(1);
-  return stream.lane;
+  return index;
 }
 
 std::mutex& CaptureMutex() {
@@ -161,32 +144,15 @@ void AbandonGraphs(const Context& context) {
   }
 }
 
-bool LaunchSpecial(Stream& stream, Task& task, TaskDetail detail) {
-  const std::lock_guard lock(CaptureMutex());
-  const auto model = stream.bound.lock();
-  if (stream.graph || model) {
-    GraphNode node;
-    node.task = std::move(task);
-    node.detail = std::move(detail);
-    if (model) {
-      AppendToModel(*model, stream, std::move(node));
-    } else {
-      AppendNode(*stream.graph, stream.lane, std::move(node));
-    }
-    return true;
-  }
-  if (stream.update) task = UpdateNext(stream, std::move(task));
-  return false;
-}
-
 bool CaptureRecord(Stream& stream, Event& event) {
   const std::lock_guard lock(CaptureMutex());
-  if (!stream.graph) {
+  const CaptureState& state = CaptureState::Of(stream);
+  if (!state.Capture()) {
     Require(event.captured.graph == nullptr, kEventCaptured,
             "the event is part of a capture; recording it outside would break its waits");
     return false;
   }
-  Graph& graph = *stream.graph;
+  Graph& graph = *state.Capture();
   Require(event.ModeOf() == Event::Mode::kEx, kNotSupported,
           "only events of aclrtCreateEventExWithFlag can be captured");
   if (!event.Has(abi::kEventSync)) return true;  // it cannot order streams: nothing to capture
@@ -198,23 +164,25 @@ bool CaptureRecord(Stream& stream, Event& event) {
   node.task = {"aclrtRecordEvent", TaskKind::kEventRecord, nullptr};
   node.detail = event.Detail();
   node.latch = graph.latches++;
-  AppendNode(graph, stream.lane, std::move(node));
+  const size_t lane = state.CaptureLane();
+  AppendNode(graph, lane, std::move(node));
   graph.events.push_back(event.weak_from_this());
-  event.captured = {stream.graph, stream.lane, graph.lanes[stream.lane].nodes.size() - 1};
+  event.captured = {state.Capture(), lane, graph.lanes[lane].nodes.size() - 1};
   return true;
 }
 
 bool CaptureWait(Stream& stream, Event& event) {
   const std::lock_guard lock(CaptureMutex());
+  const CaptureState& state = CaptureState::Of(stream);
   if (const auto& graph = event.captured.graph) {
     Require(!stream.IsDefault(), kCaptureImplicit,
             "the default stream cannot be drawn into a capture");
-    if (stream.graph && stream.graph != graph) Conflict(*graph, *stream.graph);
-    if (stream.graph == nullptr) OrInvalidate(*graph, [&] { Join(*graph, stream); });
-    AppendWait(*graph, stream.lane, event);
+    if (state.Capture() && state.Capture() != graph) Conflict(*graph, *state.Capture());
+    if (!state.Capture()) OrInvalidate(*graph, [&] { Join(*graph, stream); });
+    AppendWait(*graph, state.CaptureLane(), event);
     return true;
   }
-  if (!stream.graph) return false;
+  if (!state.Capture()) return false;
   Require(event.ModeOf() == Event::Mode::kEx && event.Has(abi::kEventSync), kNotSupported,
           "only Ex events with the SYNC flag can be awaited in a capture");
   Require(event.Latest() == nullptr, kCaptureDependency,
@@ -224,9 +192,10 @@ bool CaptureWait(Stream& stream, Event& event) {
 
 void CaptureExternal(Stream& stream, Event& event, bool records) {
   const std::lock_guard lock(CaptureMutex());
-  Require(stream.graph != nullptr, kStreamNotCaptured,
+  const CaptureState& state = CaptureState::Of(stream);
+  Require(state.Capture() != nullptr, kStreamNotCaptured,
           "external records and waits are work of graphs: the stream is not being captured");
-  Graph& graph = *stream.graph;
+  Graph& graph = *state.Capture();
   Require(event.ModeOf() == Event::Mode::kEx && event.HasOnly(abi::kEventSync), kNotSupported,
           "only Ex events with exactly the SYNC flag can be recorded or awaited externally");
   Require(SoftwareQueues(), kNotSupported,
@@ -244,33 +213,8 @@ void CaptureExternal(Stream& stream, Event& event, bool records) {
                records ? TaskKind::kEventRecord : TaskKind::kEventWait, nullptr};
   node.detail = event.Detail(/*external=*/true);
   node.latch = graph.externals.size();
-  AppendNode(graph, stream.lane, std::move(node));
+  AppendNode(graph, state.CaptureLane(), std::move(node));
   graph.externals.push_back({event.shared_from_this(), records});
-}
-
-void CaptureCondition(Stream& stream, const std::shared_ptr<Condition>& condition) {
-  GraphNode node;
-  node.type = GraphNode::Type::kCondition;
-  node.task = {"aclmdlRIAddCondTask", TaskKind::kHostFunc, nullptr};
-  node.condition = condition;
-  AppendNode(*stream.graph, stream.lane, std::move(node));
-}
-
-bool IsBound(const Stream& stream) {
-  if (!stream.Special()) return false;
-  const std::lock_guard lock(CaptureMutex());
-  return !stream.bound.expired();
-}
-
-bool IsCapturing(const Stream& stream) {
-  if (!stream.Special()) return false;
-  const std::lock_guard lock(CaptureMutex());
-  return stream.graph != nullptr;
-}
-
-void RequireNotCapturing(const Stream& stream) {
-  if (IsCapturing(stream))
-    Raise(kStreamCaptured, "stream " + std::to_string(stream.Id()) + " is being captured");
 }
 
 void RequireNotCaptured(const Event& event) {
@@ -319,10 +263,11 @@ void Begin(aclrtStream handle, int mode, std::shared_ptr<Graph> child = nullptr)
   const auto context = CurrentContext();
   Require(stream->In() == context, kStreamContext, "the stream belongs to another context");
   const std::lock_guard lock(CaptureMutex());
-  Require(stream->bound.expired(), kStreamModel, "the stream is bound to a model");
+  const CaptureState& state = CaptureState::Of(*stream);
+  Require(state.Model() == nullptr, kStreamModel, "the stream is bound to a model");
   Require(!stream->IsDefault(), kNotSupported, "the default stream cannot be captured");
-  Require(stream->graph == nullptr, kStreamCaptured, "the stream is being captured already");
-  Require(stream->update == nullptr, kTaskGroupStatus, "the stream is updating a task group");
+  Require(state.Capture() == nullptr, kStreamCaptured, "the stream is being captured already");
+  Require(state.Update() == nullptr, kTaskGroupStatus, "the stream is updating a task group");
   Require(child == nullptr || child->lanes.empty(), kModelCaptured,
           "this graph of a condition was captured into already");
   const auto graph = child ? child : Graph::Make(context, Graph::Origin::kCaptured);
@@ -345,14 +290,16 @@ void Begin(aclrtStream handle, int mode, std::shared_ptr<Graph> child = nullptr)
 std::shared_ptr<Graph> End(Stream& stream, aclmdlRI* out) {
   const auto now = CurrentContext();
   const std::lock_guard lock(CaptureMutex());
-  const std::shared_ptr<Graph> graph = stream.graph;
+  const CaptureState& state = CaptureState::Of(stream);
+  const std::shared_ptr<Graph> graph = state.Capture();
   Require(graph == nullptr || graph->IsChild() || out != nullptr, kRtParamInvalid,
           "the place for the graph is null");
   if (out != nullptr && (graph == nullptr || !graph->IsChild())) *out = nullptr;
   Require(stream.In() == now, kStreamContext, "the stream belongs to another context");
-  Require(stream.bound.expired(), kStreamModel, "the stream is bound to a model");
+  Require(state.Model() == nullptr, kStreamModel, "the stream is bound to a model");
   Require(graph != nullptr, kStreamNotCaptured, "the stream is not being captured");
-  Require(stream.lane == 0, kCaptureUnmatched, "the capture began on another stream: end it there");
+  Require(state.CaptureLane() == 0, kCaptureUnmatched,
+          "the capture began on another stream: end it there");
   const bool complete = ChildrenReady(*graph);
   Leave(*graph);
   if (graph->mode != abi::kCaptureRelaxed && graph->begun_by != std::this_thread::get_id()) {
@@ -424,11 +371,11 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureGetInfo(aclrtStream handle, int* status, 
     const auto stream = StreamArg(handle);
     int current = abi::kCaptureNone;
     aclmdlRI graph = nullptr;
-    if (stream->Special()) {
+    if (const CaptureState& state = CaptureState::Of(*stream); state.Active()) {
       const std::lock_guard lock(CaptureMutex());
-      if (stream->graph) {
-        current = Invalid(*stream->graph) ? abi::kCaptureStatusInvalidated : abi::kCaptureActive;
-        graph = stream->graph->Handle();
+      if (const auto& capture = state.Capture()) {
+        current = Invalid(*capture) ? abi::kCaptureStatusInvalidated : abi::kCaptureActive;
+        graph = capture->Handle();
       }
     }
     if (status != nullptr) *status = current;

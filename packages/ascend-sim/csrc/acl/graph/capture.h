@@ -16,39 +16,22 @@ class Stream;
 
 std::mutex& CaptureMutex();
 
-// A launch on a stream that captures or updates. True: `task` was recorded into a graph. False:
-// `task` is to be queued on the stream; in an update it has become the work that replaces a task of
-// the group. Throws what the launching call must return.
-bool LaunchSpecial(Stream& stream, Task& task, TaskDetail detail);
+// Adds a node to a lane of a graph that is being captured; swallows it when the capture is invalid.
+// Needs the capture mutex.
+void AppendNode(Graph& graph, size_t lane, GraphNode node);
 
-// Event calls: true when the call was taken into a capture (or is a no-op there), false when it is
-// an ordinary one.
+// Event calls, as GraphLayer has them.
 bool CaptureRecord(Stream& stream, Event& event);
 bool CaptureWait(Stream& stream, Event& event);
-
-// A record of or a wait for the world outside a graph, as work of the graph.
 void CaptureExternal(Stream& stream, Event& event, bool records);
-
-// Adds a condition to the graph that the stream is being captured into.
-void CaptureCondition(Stream& stream, const std::shared_ptr<Condition>& condition);
 
 // Draws a stream into a graph: a new lane of it. Needs the capture mutex.
 size_t Join(Graph& graph, Stream& stream);
 
-// Part of a model: bound to one that is built, or what a graph keeps in a captured stream's place.
-bool IsBound(const Stream& stream);
-
-// Fails with 107027 or 107028.
-void RequireNotCapturing(const Stream& stream);
 void RequireNotCaptured(const Event& event);
 
-bool IsCapturing(const Stream& stream);
-
-// The check before the few operations that capture modes can forbid (synchronous copies and fills):
-// fails with `code` when the modes in force for this thread and its context forbid them.
-void RequireModeAllows(int code = kCaptureModeNotSupport);
-
-// Ends the captures and forgets the graphs of a context that goes away.
+// For contexts, as GraphLayer has them.
+void RequireModeAllows(int code);
 void AbandonGraphs(const Context& context);
 
 // Marks a graph invalid: later work is swallowed and the end of the capture fails. Needs the

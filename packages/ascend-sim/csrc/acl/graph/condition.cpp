@@ -7,6 +7,7 @@
 
 #include "acl/graph/capture.h"
 #include "acl/graph/capture_queue.h"
+#include "acl/graph/capture_state.h"
 #include "acl/runtime/memory.h"
 #include "acl/runtime/stream.h"
 
@@ -72,16 +73,21 @@ void AddTask(Stream& stream, const TaskParams& params, uint32_t flags) {
   RequireSoftwareQueues();
   CheckSize(params.type, params.size);
   const std::lock_guard lock(CaptureMutex());
-  Require(stream.graph != nullptr, kStreamNotCaptured, "the stream is not being captured");
-  Require(stream.graph == condition->graph.lock(), kRtParamInvalid,
+  const CaptureState& state = CaptureState::Of(stream);
+  Require(state.Capture() != nullptr, kStreamNotCaptured, "the stream is not being captured");
+  Require(state.Capture() == condition->graph.lock(), kRtParamInvalid,
           "the condition belongs to another graph");
   Require(condition->branches.empty(), kRtParamInvalid, "the condition has a task already");
   std::vector<std::shared_ptr<Graph>> branches;
   for (uint32_t i = 0; i < params.size; ++i) {
-    branches.push_back(Graph::Make(stream.graph->In(), Graph::Origin::kChild));
+    branches.push_back(Graph::Make(state.Capture()->In(), Graph::Origin::kChild));
   }
+  GraphNode node;
+  node.type = GraphNode::Type::kCondition;
+  node.task = {"aclmdlRIAddCondTask", TaskKind::kHostFunc, nullptr};
+  node.condition = condition;
   try {
-    CaptureCondition(stream, condition);
+    AppendNode(*state.Capture(), state.CaptureLane(), std::move(node));
   } catch (...) {
     for (const auto& branch : branches) Forget(*branch);
     throw;

@@ -113,8 +113,8 @@ ASCEND_SIM_ABI aclError aclmdlRIExecuteAsync(aclmdlRI handle, aclrtStream stream
   return Abi("aclmdlRIExecuteAsync", [&] {
     const auto graph = Graphs().Get(handle);
     const auto stream = StreamArg(stream_handle);
-    Require(!IsBound(*stream), kRtParamInvalid, "the stream is bound to a model itself");
-    RequireNotCapturing(*stream);
+    Require(!stream->IsBound(), kRtParamInvalid, "the stream is bound to a model itself");
+    stream->RequireNotCapturing();
     RequireNoChild(*graph);
     RequireFinished(*graph);
     const auto context = CurrentContext();

@@ -3,9 +3,9 @@
 
 #include "acl/base/soc.h"
 #include "acl/graph/capture.h"
+#include "acl/graph/capture_state.h"
 #include "acl/instruments/counters.h"
 #include "acl/instruments/hazard.h"
-#include "acl/instruments/timeline.h"
 #include "acl/runtime/stream.h"
 
 namespace ascend_sim {
@@ -35,13 +35,10 @@ void AdmitToGroup(Graph& graph, size_t lane, GraphNode& node) {
   group.slots.push_back(node.slot);
 }
 
-Task UpdateNext(Stream& stream, Task task) {
-  TaskGroup& group = *stream.update;
+Task UpdateNext(CaptureState& stream, Task task) {
   Require(task.kind == TaskKind::kKernel, kTaskTypeNotSupport,
           "only kernels can replace the tasks of a group");
-  Require(stream.update_next < group.slots.size(), kInternal,
-          "more kernels than the task group has");
-  auto slot = group.slots[stream.update_next++];
+  auto slot = stream.NextSlot();
   auto replacement = std::make_shared<const Task>(std::move(task));
   return {"task group update", TaskKind::kHostFunc,
           [slot = std::move(slot), replacement = std::move(replacement)] {
@@ -61,12 +58,13 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureTaskGrpBegin(aclrtStream handle) {
   return Abi("aclmdlRICaptureTaskGrpBegin", [&] {
     const auto stream = Streams().Get(handle);
     const std::lock_guard lock(CaptureMutex());
-    Require(stream->graph != nullptr, kStreamNotCaptured, "the stream is not being captured");
-    Graph& graph = *stream->graph;
+    const CaptureState& state = CaptureState::Of(*stream);
+    Require(state.Capture() != nullptr, kStreamNotCaptured, "the stream is not being captured");
+    Graph& graph = *state.Capture();
     Require(graph.open_group == nullptr, kTaskGroupStatus, "a task group is open already");
-    graph.lanes[stream->lane].queue->Add(ThisSoc().family->group_nops);
+    graph.lanes[state.CaptureLane()].queue->Add(ThisSoc().family->group_nops);
     graph.open_group = std::make_shared<TaskGroup>();
-    graph.open_group->lane = stream->lane;
+    graph.open_group->lane = state.CaptureLane();
   });
 }
 
@@ -76,14 +74,15 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureTaskGrpEnd(aclrtStream handle, aclrtTaskG
     *out = nullptr;
     const auto stream = Streams().Get(handle);
     const std::lock_guard lock(CaptureMutex());
-    Require(stream->graph != nullptr, kStreamNotCaptured, "the stream is not being captured");
-    Graph& graph = *stream->graph;
+    const CaptureState& state = CaptureState::Of(*stream);
+    Require(state.Capture() != nullptr, kStreamNotCaptured, "the stream is not being captured");
+    Graph& graph = *state.Capture();
     if (graph.status.load() == Graph::Status::kInvalidated) {
       Raise(graph.group_error != 0 ? graph.group_error : kCaptureInvalidated,
             "the capture was invalidated");
     }
-    Require(graph.open_group != nullptr && graph.open_group->lane == stream->lane, kTaskGroupStatus,
-            "no task group is open on this stream");
+    Require(graph.open_group != nullptr && graph.open_group->lane == state.CaptureLane(),
+            kTaskGroupStatus, "no task group is open on this stream");
     const auto group = std::exchange(graph.open_group, nullptr);
     group->handle = TaskGroups().Reserve();
     TaskGroups().Add(group->handle, group);
@@ -98,16 +97,7 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureTaskUpdateBegin(aclrtStream handle,
     const auto stream = Streams().Get(handle);
     const auto group = TaskGroups().Get(group_handle);
     const std::lock_guard lock(CaptureMutex());
-    Require(stream->graph == nullptr, kStreamCaptured, "the stream is being captured");
-    Require(stream->bound.expired(), kStreamModel, "the stream is bound to a model");
-    Require(stream->update == nullptr, kTaskGroupStatus,
-            "the stream is updating a task group already");
-    Require(!group->updating, kTaskGroupStatus, "another stream is updating this task group");
-    group->updating = true;
-    stream->update = group;
-    stream->update_next = 0;
-    group->update_begun_at = Clock::now();
-    stream->RefreshSpecial();
+    CaptureState::Of(*stream).BeginUpdate(group);
   });
 }
 
@@ -115,12 +105,6 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureTaskUpdateEnd(aclrtStream handle) {
   return Abi("aclmdlRICaptureTaskUpdateEnd", [&] {
     const auto stream = Streams().Get(handle);
     const std::lock_guard lock(CaptureMutex());
-    Require(stream->update != nullptr, kTaskGroupStatus, "the stream is not updating a task group");
-    const auto group = std::exchange(stream->update, nullptr);
-    group->updating = false;
-    stream->RefreshSpecial();
-    RecordSpan("update", "update", 0, group->update_begun_at);
-    Require(stream->update_next == group->slots.size(), kInternal,
-            "fewer kernels than the task group has");
+    CaptureState::Of(*stream).EndUpdate();
   });
 }

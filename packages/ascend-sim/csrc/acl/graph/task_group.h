@@ -8,14 +8,14 @@
 
 namespace ascend_sim {
 
-class Stream;
+class CaptureState;
 
 // Lets a node enter its lane while a group is open, makes it a member, or invalidates the graph and
 // throws. Needs the capture mutex.
 void AdmitToGroup(Graph& graph, size_t lane, GraphNode& node);
 
-// Turns a launch between the beginning and the end of an update into the work that puts `task` into
-// the next place of the group. Needs the capture mutex.
-Task UpdateNext(Stream& stream, Task task);
+// Turns a launch between the beginning and the end of the update of `stream` into the work that
+// puts `task` into the next place of the group. Needs the capture mutex.
+Task UpdateNext(CaptureState& stream, Task task);
 
 }  // namespace ascend_sim

@@ -8,6 +8,7 @@
 #include "acl/base/handle.h"
 #include "acl/graph/capture.h"
 #include "acl/graph/capture_queue.h"
+#include "acl/graph/capture_state.h"
 #include "acl/graph/graph.h"
 #include "acl/runtime/stream.h"
 #include "acl/runtime/value.h"
@@ -53,11 +54,12 @@ void RequireSoftwareQueues() {
 // The stream's graph, with the lane it stands for; children tell nothing.
 std::pair<std::shared_ptr<Graph>, size_t> BoundGraph(const Stream& stream) {
   const std::lock_guard lock(CaptureMutex());
-  auto graph = stream.bound.lock();
+  const CaptureState& state = CaptureState::Of(stream);
+  auto graph = state.Model();
   Require(graph != nullptr, kRtParamInvalid,
           "the stream belongs to no graph: take one from aclmdlRIGetStreams");
   Require(!graph->IsChild(), kNotSupported, "the graph of a condition tells nothing of its tasks");
-  return {graph, stream.bound_lane};
+  return {graph, state.ModelLane()};
 }
 
 void GetTasks(const Stream& stream, aclmdlRITask* out, uint32_t* number) {

@@ -3,7 +3,6 @@
 // Calling off work: of one stream, or of a whole device. What runs and can be interrupted (waits)
 // ends, what has not begun is dropped, and who waits is told.
 #include "acl/base/error.h"
-#include "acl/graph/capture.h"
 #include "acl/runtime/stream.h"
 
 using namespace ascend_sim;
@@ -11,8 +10,8 @@ using namespace ascend_sim;
 ASCEND_SIM_ABI aclError aclrtStreamAbort(aclrtStream handle) {
   return Abi("aclrtStreamAbort", [&] {
     const auto stream = StreamArg(handle);
-    Require(!IsBound(*stream), kNotSupported, "the stream is bound to a model");
-    RequireNotCapturing(*stream);
+    Require(!stream->IsBound(), kNotSupported, "the stream is bound to a model");
+    stream->RequireNotCapturing();
     stream->Queue().Abort(kStreamAbort);
   });
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "acl/runtime/context.h"
 
-#include "acl/graph/capture.h"
 #include "acl/runtime/event.h"
+#include "acl/runtime/graph_layer.h"
 #include "acl/runtime/stream.h"
 
 namespace ascend_sim {
@@ -34,7 +34,7 @@ std::shared_ptr<Stream> Context::DefaultStream() {
 void Context::Release() {
   if (released_.exchange(true)) return;
   Contexts().Remove(handle_);
-  AbandonGraphs(*this);
+  TheGraphLayer().Abandon(*this);
   for (const auto& event : Events().All()) {
     if (event->In().get() == this) Events().Remove(event->Handle());
   }

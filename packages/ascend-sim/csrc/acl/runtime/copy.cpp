@@ -6,9 +6,9 @@
 
 #include "abi/acl.h"
 #include "acl/base/error.h"
-#include "acl/graph/capture.h"
 #include "acl/instruments/counters.h"
 #include "acl/instruments/hazard.h"
+#include "acl/runtime/graph_layer.h"
 #include "acl/runtime/memory.h"
 #include "acl/runtime/stream.h"
 
@@ -56,9 +56,9 @@ void CopyAsync(const char* call, void* destination, size_t room, const void* sou
   if (to == MemoryKind::kPageable || from == MemoryKind::kPageable) {
     // The hardware cannot reach pageable memory by itself: the call waits for the stream and
     // copies.
-    Require(!IsCapturing(*stream), kRtParamInvalid,
+    Require(!stream->IsCapturing(), kRtParamInvalid,
             "pageable host memory cannot be copied in a capture: pin it");
-    RequireModeAllows(kCaptureModeBlockAsync);
+    TheGraphLayer().RequireModeAllows(kCaptureModeBlockAsync);
     stream->Synchronize();
     return HostCopy(call, destination, source, count);
   }
@@ -82,7 +82,7 @@ using namespace ascend_sim;
 ASCEND_SIM_ABI aclError aclrtMemcpy(void* dst, size_t room, const void* src, size_t count, int) {
   return Abi("aclrtMemcpy", [&] {
     CheckCopy(dst, room, src, count);
-    RequireModeAllows();
+    TheGraphLayer().RequireModeAllows(kCaptureModeNotSupport);
     Require(CurrentContext()->OnDevice().aborting.load() == 0, kDeviceTaskAbort,
             "the tasks of the device are being aborted");
     if (dst != src) HostCopy("aclrtMemcpy", dst, src, count);
@@ -104,7 +104,7 @@ ASCEND_SIM_ABI aclError aclrtMemcpyAsyncWithCondition(void* dst, size_t room, co
 ASCEND_SIM_ABI aclError aclrtMemset(void* address, size_t room, int32_t value, size_t count) {
   return Abi("aclrtMemset", [&] {
     CheckFill(address, room, count);
-    RequireModeAllows();
+    TheGraphLayer().RequireModeAllows(kCaptureModeNotSupport);
     HostTouch("aclrtMemset", address, count, /*write=*/true);
     std::memset(address, value, count);
   });

@@ -11,12 +11,12 @@
 #include "acl/base/error.h"
 #include "acl/base/soc.h"
 #include "acl/base/visible_devices.h"
-#include "acl/graph/binding.h"
 #include "acl/instruments/counters.h"
 #include "acl/instruments/fault.h"
 #include "acl/instruments/timeline.h"
 #include "acl/machine/machine.h"
 #include "acl/runtime/context.h"
+#include "acl/runtime/graph_layer.h"
 #include "acl/runtime/memory.h"
 #include "acl/runtime/stream.h"
 #include "acl/runtime/wait.h"
@@ -102,7 +102,7 @@ void Device::Close(bool force) {
   }
   last->Release();
   FreeDeviceMemory(id_);
-  ReturnIdleQueues(*this);
+  TheGraphLayer().ReturnIdleQueues(*this);
   const std::lock_guard lock(mutex_);
   failed_.store(false);
   failure_code_ = kSuccess;

@@ -6,9 +6,9 @@
 #include <cstring>
 #include <thread>
 
-#include "acl/graph/capture.h"
 #include "acl/instruments/counters.h"
 #include "acl/machine/ipc_event.h"
+#include "acl/runtime/graph_layer.h"
 #include "acl/runtime/stream.h"
 #include "acl/runtime/wait_limit.h"
 
@@ -17,7 +17,7 @@ namespace {
 
 std::shared_ptr<Event> UncapturedEvent(aclrtEvent handle) {
   auto event = Events().Get(handle);
-  RequireNotCaptured(*event);
+  TheGraphLayer().RequireNotCaptured(*event);
   if (Chaos* chaos = Chaos::Get()) chaos->OnQuery();
   return event;
 }
@@ -57,7 +57,7 @@ void CheckFlags(uint32_t flags, uint32_t forbidden) {
 
 // Streams of models made with the build interface know only EXTERNAL events.
 void RequireUnbound(const Stream& stream) {
-  Require(!IsBound(stream), kNotSupported,
+  Require(!stream.IsBound(), kNotSupported,
           "only events with the EXTERNAL flag can be used on a stream that is bound to a model");
 }
 
@@ -186,7 +186,7 @@ void Event::RecordWithFlag(Stream& stream, uint32_t flag) {
     FixFlag(record_flag_, flag);
   }
   if (flag == abi::kEventUseDefault) return Record(stream);
-  CaptureExternal(stream, *this, /*records=*/true);
+  TheGraphLayer().UseExternally(stream, *this, /*records=*/true);
 }
 
 void Event::WaitWithFlag(Stream& stream, uint32_t flag) {
@@ -196,18 +196,18 @@ void Event::WaitWithFlag(Stream& stream, uint32_t flag) {
     FixFlag(wait_flag_, flag);
   }
   if (flag == abi::kEventUseDefault) return Wait(stream);
-  CaptureExternal(stream, *this, /*records=*/false);
+  TheGraphLayer().UseExternally(stream, *this, /*records=*/false);
 }
 
 void Event::RecordIpc(Stream& stream) {
-  Require(!stream.Special(), kNotSupported, "IPC events cannot be recorded in a capture");
+  Require(!stream.Target().Active(), kNotSupported, "IPC events cannot be recorded in a capture");
   const uint64_t version = ipc_->Begin();
   stream.Launch(
       {"aclrtRecordEvent", TaskKind::kEventRecord, [ipc = ipc_, version] { ipc->Reach(version); }});
 }
 
 void Event::WaitIpc(Stream& stream) {
-  Require(!stream.Special(), kNotSupported, "IPC events cannot be awaited in a capture");
+  Require(!stream.Target().Active(), kNotSupported, "IPC events cannot be awaited in a capture");
   const uint64_t version = ipc_->Latest();
   if (ipc_->Reached(version)) return;
   Task wait{"aclrtStreamWaitEvent", TaskKind::kEventWait,
@@ -226,7 +226,7 @@ void Event::Record(Stream& stream) {
     return;
   }
   RequireUnbound(stream);
-  if (CaptureRecord(stream, *this)) return;
+  if (TheGraphLayer().Record(stream, *this)) return;
   Claim id = IdForRecord();
   std::shared_ptr<Version> version;
   {
@@ -252,7 +252,7 @@ void Event::Wait(Stream& stream) {
     return;
   }
   RequireUnbound(stream);
-  if (CaptureWait(stream, *this)) return;
+  if (TheGraphLayer().Wait(stream, *this)) return;
   std::shared_ptr<Signal> version;
   {
     const std::lock_guard lock(mutex_);
@@ -278,7 +278,8 @@ void Event::Reset(Stream& stream) {
                   /*may_block=*/false, Detail());
     return;
   }
-  Require(!stream.Special(), kNotSupported, "this kind of event cannot be used in a capture");
+  Require(!stream.Target().Active(), kNotSupported,
+          "this kind of event cannot be used in a capture");
   const std::lock_guard lock(mutex_);
   if (armed_) return;
   latest_ = std::make_shared<Version>();

@@ -4,11 +4,9 @@
 #include <chrono>
 
 #include "acl/base/config.h"
-#include "acl/graph/binding.h"
-#include "acl/graph/capture.h"
-#include "acl/graph/graph.h"
 #include "acl/instruments/counters.h"
 #include "acl/instruments/timeline.h"
+#include "acl/runtime/graph_layer.h"
 
 namespace ascend_sim {
 namespace {
@@ -30,7 +28,7 @@ void SetFailureMode(Stream& stream, uint64_t mode) {
           "the mode must be 0 (continue) or 1 (stop)");
   std::atomic<bool>& stops = stream.In()->stop_on_failure;
   const bool stop = mode == abi::kStopOnFailure;
-  Require(!IsBound(stream), kNotSupported, "the stream is bound to a model");
+  Require(!stream.IsBound(), kNotSupported, "the stream is bound to a model");
   Require(stop || !stops.load(), kNotSupported,
           "a context that stops on failure cannot go back to continuing");
   stops.store(stop);
@@ -39,8 +37,8 @@ void SetFailureMode(Stream& stream, uint64_t mode) {
 void Destroy(aclrtStream handle, TaskQueue::Leave leave) {
   const auto stream = Streams().Get(handle);
   Require(!stream->IsDefault(), kRtParamInvalid, "the default stream cannot be destroyed");
-  RequireNotCapturing(*stream);
-  Require(!IsBound(*stream), kStreamModel, "the stream is bound to a model: unbind it first");
+  stream->RequireNotCapturing();
+  Require(!stream->IsBound(), kStreamModel, "the stream is bound to a model: unbind it first");
   if (!Streams().Remove(handle))
     Raise(kInvalidHandle, "the stream was destroyed by another thread");
   if (leave == TaskQueue::Leave::kDrain) Drain(*stream);
@@ -49,7 +47,7 @@ void Destroy(aclrtStream handle, TaskQueue::Leave leave) {
 
 void Synchronize(aclrtStream handle, const Deadline& deadline) {
   const auto stream = StreamArg(handle);
-  RequireNotCapturing(*stream);
+  stream->RequireNotCapturing();
   if (!stream->RunsNothing()) stream->Synchronize(deadline);
 }
 
@@ -78,7 +76,8 @@ Stream::Stream(std::shared_ptr<Context> context, void* handle, int32_t id, uint3
       kind_(kind),
       stream_id_claim_(kind == Kind::kCaptured ? Claim()
                                                : Claim(OnDevice().Resources().stream_ids)),
-      queue_claim_(kind == Kind::kCaptured ? Claim() : ClaimQueue(*context_)) {
+      queue_claim_(kind == Kind::kCaptured ? Claim() : TheGraphLayer().ClaimQueue(*context_)),
+      target_(TheGraphLayer().MakeTarget()) {
   const auto run = [context = context_, id = id_](const Task& task) {
     Device& device = context->OnDevice();
     const TrackScope track([&] { return TrackName(device, "stream", id); });
@@ -110,11 +109,15 @@ Stream::~Stream() { queue_->Stop(TaskQueue::Leave::kDrop); }
 
 void Stream::Launch(Task task, bool may_block, TaskDetail detail) {
   CountOp(task.name);
-  if (Special() && LaunchSpecial(*this, task, std::move(detail))) return;
+  if (target_->Active() && target_->Take(task, std::move(detail))) return;
   if (context_->stop_on_failure.load(std::memory_order_relaxed)) OnDevice().ThrowFailure();
   Add(Count().tasks_launched);
   if (task.kind == TaskKind::kKernel) Add(Count().kernels_launched);
   Enqueue(std::move(task), may_block);
+}
+
+void Stream::RequireNotCapturing() const {
+  if (IsCapturing()) Raise(kStreamCaptured, "stream " + std::to_string(id_) + " is being captured");
 }
 
 void Stream::Synchronize(const Deadline& deadline) {
@@ -192,7 +195,7 @@ ASCEND_SIM_ABI aclError aclrtStreamQuery(aclrtStream handle, int* status) {
   return Abi("aclrtStreamQuery", [&] {
     RequirePtr(status, "status");
     const auto stream = StreamArg(handle);
-    RequireNotCapturing(*stream);
+    stream->RequireNotCapturing();
     if (!stream->RunsNothing()) stream->OnDevice().ThrowFailure();
     *status =
         stream->RunsNothing() || stream->IsIdle() ? abi::kStreamComplete : abi::kStreamNotReady;
@@ -217,7 +220,7 @@ ASCEND_SIM_ABI aclError aclrtSetStreamOverflowSwitch(aclrtStream handle, uint32_
   return Abi("aclrtSetStreamOverflowSwitch", [&] {
     const auto stream = StreamArg(handle);
     Require(flag <= 1, kRtParamInvalid, "the flag must be 0 (off) or 1 (on)");
-    RequireNotCapturing(*stream);
+    stream->RequireNotCapturing();
     stream->overflow_switch.store(flag == 1);
   });
 }

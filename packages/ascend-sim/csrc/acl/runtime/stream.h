@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Streams: FIFO queues of device work. What a launch does depends on the stream's state: it queues
-// the task, records it into a graph that is being captured, or replaces a task of a graph.
+// Streams: FIFO queues of device work. A launch asks the stream's launch target what becomes of the
+// task: it is queued, recorded into a graph, or replaces a task of a graph.
 #pragma once
 
 #include <atomic>
@@ -14,13 +14,11 @@
 #include "acl/base/task_detail.h"
 #include "acl/instruments/hazard.h"
 #include "acl/runtime/context.h"
+#include "acl/runtime/launch_target.h"
 #include "acl/runtime/queue.h"
 #include "ascend_sim/launch.h"
 
 namespace ascend_sim {
-
-class Graph;
-struct TaskGroup;
 
 // Owned by the handle table and by whoever is using it. Its worker holds only the queue and the
 // context.
@@ -59,19 +57,12 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // Waits for what was launched so far and throws the device's failure; 507046 at the deadline.
   void Synchronize(const Deadline& deadline = std::nullopt);
 
-  // --- capture and update; guarded by the capture mutex, changed only by capture.cpp and
-  // task_group.cpp ---
-  bool Special() const { return special_.load(std::memory_order_acquire); }
-  void RefreshSpecial() {
-    special_.store(graph != nullptr || update != nullptr || !bound.expired(),
-                   std::memory_order_release);
-  }
-  std::shared_ptr<Graph> graph;  // being captured into
-  size_t lane = 0;               // which lane of it
-  std::weak_ptr<Graph> bound;    // the model it is part of, by the build interface or as kCaptured
-  size_t bound_lane = 0;
-  std::shared_ptr<TaskGroup> update;
-  size_t update_next = 0;  // the task of the group that the next launch replaces
+  // What launches go to before the queue.
+  LaunchTarget& Target() const { return *target_; }
+  bool IsCapturing() const { return target_->IsCapturing(); }
+  bool IsBound() const { return target_->IsBound(); }
+  // Fails with 107027.
+  void RequireNotCapturing() const;
 
   // Whether later tasks are to be watched for overflows. Only kept: in the mode of infinity and
   // NaN, the only one simulated, a device watches none either.
@@ -93,8 +84,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   Claim stream_id_claim_;
   Claim queue_claim_;
   std::shared_ptr<TaskQueue> queue_;
+  const std::unique_ptr<LaunchTarget> target_;
   std::shared_ptr<Hazards::Track> track_;  // while hazards are looked for
-  std::atomic<bool> special_{false};
 };
 
 Handles<Stream>& Streams();
