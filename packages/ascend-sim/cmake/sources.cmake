@@ -3,13 +3,12 @@
 # The sources of each library. A new file is added here, in its folder.
 
 set(ascendcl_sources
-  csrc/acl/base/claim.cpp
   csrc/acl/base/config.cpp
   csrc/acl/base/device_limits.cpp
   csrc/acl/base/error.cpp
   csrc/acl/base/process.cpp
-  csrc/acl/base/resources.cpp
   csrc/acl/base/soc.cpp
+  csrc/acl/base/tenant.cpp
   csrc/acl/base/visible_devices.cpp
   csrc/acl/graph/binding.cpp
   csrc/acl/graph/build.cpp
@@ -24,31 +23,34 @@ set(ascendcl_sources
   csrc/acl/graph/task_group.cpp
   csrc/acl/graph/task_parameters.cpp
   csrc/acl/instruments/chaos.cpp
-  csrc/acl/instruments/counters.cpp
   csrc/acl/instruments/fault.cpp
   csrc/acl/instruments/hazard.cpp
   csrc/acl/instruments/interpose.cpp
   csrc/acl/instruments/profiling.cpp
   csrc/acl/instruments/timeline.cpp
-  csrc/acl/machine/exports.cpp
-  csrc/acl/machine/ipc_event.cpp
-  csrc/acl/machine/ipc_memory.cpp
-  csrc/acl/machine/machine.cpp
-  csrc/acl/machine/tenant.cpp
+  csrc/acl/machine/export_table.cpp
+  csrc/acl/machine/ledger.cpp
+  csrc/acl/machine/quota.cpp
+  csrc/acl/observe/counters.cpp
+  csrc/acl/observe/timeline.cpp
   csrc/acl/runtime/abort.cpp
   csrc/acl/runtime/arena.cpp
   csrc/acl/runtime/callback.cpp
   csrc/acl/runtime/context.cpp
   csrc/acl/runtime/copy.cpp
+  csrc/acl/runtime/core_limits.cpp
   csrc/acl/runtime/device.cpp
   csrc/acl/runtime/event.cpp
   csrc/acl/runtime/graph_layer.cpp
-  csrc/acl/runtime/hooks.cpp
-  csrc/acl/runtime/limits.cpp
+  csrc/acl/runtime/host_task.cpp
+  csrc/acl/runtime/ipc_event.cpp
+  csrc/acl/runtime/ipc_memory.cpp
   csrc/acl/runtime/memory.cpp
   csrc/acl/runtime/operand.cpp
   csrc/acl/runtime/options.cpp
   csrc/acl/runtime/queue.cpp
+  csrc/acl/runtime/recent_errors.cpp
+  csrc/acl/runtime/reservation.cpp
   csrc/acl/runtime/stream.cpp
   csrc/acl/runtime/system.cpp
   csrc/acl/runtime/value.cpp

@@ -51,7 +51,7 @@ Communicator::Communicator(std::shared_ptr<Segment> segment, CommunicatorOptions
       name_(options.name.empty() ? "hccl_" + segment_->Id().substr(0, 16) : options.name),
       timeout_(options.timeout) {
   const int notifies = kNotifiesPerPeer * static_cast<int>(Ranks() - 1);
-  if (claim_.Take("HcclCommInit", device, options.streams, notifies) != 0) {
+  if (reservation_.Take("HcclCommInit", device, options.streams, notifies) != 0) {
     Raise(abi::kHcclRuntime,
           "the communicator needs " + std::to_string(options.streams) + " streams and " +
               std::to_string(notifies) + " notifies of device " + std::to_string(device) +
@@ -101,7 +101,7 @@ void Communicator::Execute(const Message& message, const std::function<void(Exch
 
 void Communicator::Close() {
   closing_.store(true);
-  claim_.Release();
+  reservation_.Release();
   segment_->Leave();
   segment_->OwnBell().Ring();
 }

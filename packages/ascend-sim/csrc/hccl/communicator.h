@@ -11,7 +11,7 @@
 #include <string>
 
 #include "abi/hccl.h"
-#include "ascend_sim/claim.h"
+#include "ascend_sim/reservation.h"
 #include "hccl/exchange.h"
 #include "hccl/segment.h"
 
@@ -61,7 +61,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   const std::shared_ptr<Segment> segment_;
   const std::string name_;
   const std::optional<std::chrono::seconds> timeout_;
-  DeviceClaim claim_;  // until Close()
+  Reservation reservation_;  // until Close()
   std::atomic<bool> closing_{false};
   std::timed_mutex turn_;
   uint64_t sequence_ = 0;  // collectives executed; guarded by turn_

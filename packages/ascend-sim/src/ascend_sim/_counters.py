@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counters of what the simulator did: in this process, and live from others through files.
 
-The block is written by libascendcl (``csrc/acl/instruments/counters.cpp``): the magic ``ASIMCNT1``,
+The block is written by libascendcl (``csrc/acl/observe/counters.cpp``): the magic ``ASIMCNT1``,
 a uint64 ``n``, then n times a name (40 bytes, zero padded) and a uint64 value, in the machine's
 byte order.
 """

@@ -4,7 +4,7 @@
 It is a file in memory without a name (memfd), made by whoever begins the run: `ascend-sim run`,
 whose process the command then is, or the process that calls :func:`ascend_sim.activate`. Others
 open it through that process, so it ends with the run, however that ends, and leaves nothing behind.
-Its layout is libascendcl's (``csrc/acl/machine/machine.cpp``).
+Its layout is libascendcl's (``csrc/acl/machine/ledger.cpp``).
 """
 
 import ctypes

@@ -10,7 +10,7 @@
 
 #include "acl/base/error.h"
 #include "acl/base/soc.h"
-#include "acl/machine/tenant.h"
+#include "acl/base/tenant.h"
 
 namespace ascend_sim {
 namespace {

@@ -6,26 +6,11 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
-#include <utility>
 
-#include "abi/acl.h"
 #include "abi/hccl.h"
-#include "acl/runtime/context.h"
 
 namespace ascend_sim {
 namespace {
-
-// Error state is per thread, as in CANN's default configuration; nothing here is shared.
-struct ThreadErrors {
-  std::string pending;   // not yet fetched, newest first
-  std::string returned;  // keeps the last answer of aclGetRecentErrMsg alive
-  int last = kSuccess;
-};
-
-ThreadErrors& Errors() {
-  thread_local ThreadErrors errors;
-  return errors;
-}
 
 // Title and message code of the first line, by the group the code belongs to.
 const char* Title(int code) {
@@ -95,39 +80,27 @@ std::string Timestamp() {
   return text;
 }
 
-// `what` happened, in the form of CANN's messages.
-std::string Message(int code, const std::string& what) {
+}  // namespace
+
+ThreadErrors& ErrorsOfThread() {
+  thread_local ThreadErrors errors;
+  return errors;
+}
+
+std::string ErrorMessage(int code, const std::string& what) {
   const char* name = CodeName(code);
   return "[PID: " + std::to_string(getpid()) + "] " + Timestamp() + " " + Title(code) + ": " +
          what + " (" + (name != nullptr ? name + std::string(", ") : "") + std::to_string(code) +
          ").\n";
 }
 
-// What the device of this thread failed with, if it did: that is to be had for as long as the
-// device keeps it; and what it refused, while that is the last error of this thread. torch_npu asks
-// twice, prints the first answer and raises the second.
-std::string DeviceFailure() {
-  const auto& context = ThisThread().context;
-  if (context == nullptr || context->Released()) return {};
-  try {
-    context->OnDevice().ThrowFailure();
-  } catch (const Failure& failure) {
-    return Message(failure.code, failure.why);
-  }
-  if (Errors().last != kAclnnParamInvalid) return {};
-  const std::string refusal = context->OnDevice().ReportedRefusal();
-  return refusal.empty() ? refusal : Message(kAclnnParamInvalid, refusal);
-}
-
-}  // namespace
-
 int Fail(int code, const char* call, const std::string& why) noexcept {
   try {
-    ThreadErrors& errors = Errors();
+    ThreadErrors& errors = ErrorsOfThread();
     errors.last = code;
     // Bounded: a caller that never fetches the text must not grow it for ever.
     constexpr size_t kKeep = 4096;
-    const std::string text = Message(code, std::string(call) + " failed: " + why);
+    const std::string text = ErrorMessage(code, std::string(call) + " failed: " + why);
     errors.pending.insert(0, text);
     if (errors.pending.size() > kKeep) errors.pending.resize(kKeep);
   } catch (...) {  // out of memory while reporting: the code alone must do
@@ -136,20 +109,3 @@ int Fail(int code, const char* call, const std::string& why) noexcept {
 }
 
 }  // namespace ascend_sim
-
-using namespace ascend_sim;
-
-ASCEND_SIM_ABI const char* aclGetRecentErrMsg() {
-  ThreadErrors& errors = Errors();
-  try {
-    errors.returned = errors.pending.empty() ? DeviceFailure() : std::exchange(errors.pending, {});
-  } catch (...) {  // out of memory while reporting
-    return nullptr;
-  }
-  return errors.returned.empty() ? nullptr : errors.returned.c_str();
-}
-
-// The only level is 0, the thread.
-ASCEND_SIM_ABI aclError aclrtPeekAtLastError(int) { return Errors().last; }
-
-ASCEND_SIM_ABI aclError aclrtGetLastError(int) { return std::exchange(Errors().last, kSuccess); }

@@ -32,6 +32,17 @@ inline void RequirePtr(const void* pointer, const char* what) {
   if (pointer == nullptr) Raise(kInvalidParam, std::string(what) + " is null");
 }
 
+// Error state is per thread, as in CANN's default configuration; nothing here is shared.
+struct ThreadErrors {
+  std::string pending;   // not yet fetched, newest first
+  std::string returned;  // keeps the last answer of aclGetRecentErrMsg alive
+  int last = kSuccess;
+};
+ThreadErrors& ErrorsOfThread();
+
+// `what` happened, in the form of CANN's messages.
+std::string ErrorMessage(int code, const std::string& what);
+
 // What came of `body`, as the code that `call` returns.
 template <class Body>
 int CodeOf(const char* call, Body& body) noexcept {

@@ -6,7 +6,7 @@
 // ordinary stream that finds none left). With hardware queues only ClaimQueue is used.
 #pragma once
 
-#include "acl/base/resources.h"
+#include "acl/machine/quota.h"
 
 namespace ascend_sim {
 

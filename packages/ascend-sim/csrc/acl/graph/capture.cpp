@@ -8,8 +8,8 @@
 #include "acl/graph/capture_state.h"
 #include "acl/graph/condition.h"
 #include "acl/graph/task_group.h"
-#include "acl/instruments/counters.h"
-#include "acl/instruments/timeline.h"
+#include "acl/observe/counters.h"
+#include "acl/observe/timeline.h"
 #include "acl/runtime/event.h"
 #include "acl/runtime/stream.h"
 
@@ -103,7 +103,7 @@ bool ChildrenReady(const Graph& graph) {
 
 void AppendNode(Graph& graph, size_t lane, GraphNode node) {
   if (Invalid(graph)) return;  // swallowed: the end of the capture will fail
-  if (Hazards::Get() != nullptr) node.blocks = Hazards::SerialsOf(node.task);
+  if (OrderObserver* order = OrderObserver::Get()) node.blocks = order->SerialsOf(node.task);
   AdmitToGroup(graph, lane, node);
   OrInvalidate(graph, [&] {
     graph.lanes[lane].queue->Add();

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "acl/base/resources.h"
+#include "acl/machine/quota.h"
 
 namespace ascend_sim {
 

@@ -4,7 +4,7 @@
 #include "acl/base/soc.h"
 #include "acl/graph/capture.h"
 #include "acl/graph/task_group.h"
-#include "acl/instruments/timeline.h"
+#include "acl/observe/timeline.h"
 #include "acl/runtime/stream.h"
 
 namespace ascend_sim {

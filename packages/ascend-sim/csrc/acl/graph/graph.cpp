@@ -8,9 +8,9 @@
 #include "acl/graph/condition.h"
 #include "acl/graph/lane_pool.h"
 #include "acl/graph/task_parameters.h"
-#include "acl/instruments/counters.h"
-#include "acl/instruments/hazard.h"
-#include "acl/instruments/timeline.h"
+#include "acl/observe/counters.h"
+#include "acl/observe/order.h"
+#include "acl/observe/timeline.h"
 #include "acl/runtime/event.h"
 #include "acl/runtime/stream.h"
 #include "acl/runtime/wait.h"
@@ -63,7 +63,7 @@ Graph::Graph(std::shared_ptr<Context> context, Origin graph_origin, void* handle
 
 Graph::~Graph() {
   UnbindQueues(*this);
-  if (Hazards* hazards = Hazards::Get()) hazards->Forget(this, 1);
+  if (OrderObserver* order = OrderObserver::Get()) order->Forget(this, 1);
 }
 
 void Forget(Graph& graph) {
@@ -102,44 +102,43 @@ class Graph::Run {
   void Go() {
     running_ = graph_.lanes.size() - 1;
     const auto* cancelled = CancelScope::Current();
-    const Knowledge begun = hazards_ != nullptr ? hazards_->Publish() : nullptr;
+    const Knowledge begun = order_ != nullptr ? order_->Publish() : nullptr;
     for (size_t lane = 1; lane < graph_.lanes.size(); ++lane) {
-      std::shared_ptr<Chaos::Actor> actor;
-      if (Chaos* chaos = Chaos::Get()) {
-        actor = std::make_shared<Chaos::Actor>(*chaos, graph_.Id(), lane);
-      }
-      RunOnLanePool([this, lane, cancelled, begun, actor = std::move(actor)]() mutable {
-        const CancelScope scope(cancelled);
-        Chaos::Act(actor.get());
-        if (hazards_ != nullptr) {
-          RunLaneAsTrack(lane, begun);
-        } else {
-          RunLane(lane);
-        }
-        {
-          const std::lock_guard lock(mutex_);
-          if (--running_ == 0) finished_.notify_all();
-        }
-        Chaos::Act(nullptr);
-        actor.reset();
-      });
+      std::shared_ptr<Schedule::Actor> actor;
+      if (schedule_ != nullptr) actor = schedule_->LaneActor(graph_.Id(), lane);
+      RunOnLanePool(
+          [this, lane, cancelled, begun, schedule = schedule_, actor = std::move(actor)]() mutable {
+            const CancelScope scope(cancelled);
+            if (actor) schedule->Act(actor.get());
+            if (order_ != nullptr) {
+              RunLaneAsTrack(lane, begun);
+            } else {
+              RunLane(lane);
+            }
+            {
+              const std::lock_guard lock(mutex_);
+              if (--running_ == 0) finished_.notify_all();
+            }
+            if (actor) schedule->Act(nullptr);
+            actor.reset();
+          });
     }
     const bool complete = RunLane(0);
     {
       // Not interruptible: the lanes use this object. They end by themselves when the replay is
       // called off.
       const auto finished = [this] { return running_ == 0; };
-      if (Chaos* chaos = Chaos::Get()) {
+      if (schedule_ != nullptr) {
         const auto locked = [&] {
           const std::lock_guard lock(mutex_);
           return finished();
         };
-        chaos->Await(std::nullopt, locked, /*interruptible=*/false);
+        schedule_->Await(std::nullopt, locked, /*interruptible=*/false);
       }
       std::unique_lock lock(mutex_);
       finished_.wait(lock, finished);
     }
-    for (const Knowledge& knowledge : learnt_) hazards_->Learn(knowledge);
+    for (const Knowledge& knowledge : learnt_) order_->Learn(knowledge);
     if (!complete) throw Cancelled{};
   }
 
@@ -147,16 +146,15 @@ class Graph::Run {
   // False when the replay was called off.
   bool RunLane(size_t lane) {
     const std::vector<GraphNode>& nodes = graph_.lanes[lane].nodes;
-    Chaos* chaos = Chaos::Get();
     const TrackScope track([&] {
-      return TrackName(graph_.context_->OnDevice(), "graph", graph_.id_) + " lane " +
+      return TrackName(graph_.context_->OnDevice().MachineId(), "graph", graph_.id_) + " lane " +
              std::to_string(lane);
     });
     const auto member = graph_.lanes[lane].Member();
     const int32_t stream = member ? member->Id() : -1;
     try {
       for (const GraphNode& node : nodes) {
-        if (chaos != nullptr) chaos->Step();
+        if (schedule_ != nullptr) schedule_->Step();
         RunNode(node, stream);
       }
     } catch (const Cancelled&) {
@@ -176,14 +174,14 @@ class Graph::Run {
     if (node.disabled && node.type != GraphNode::Type::kRecord) return;
     switch (node.type) {
       case GraphNode::Type::kTask:
-        if (hazards_ != nullptr) hazards_->OnTask(node.task, &node.blocks);
+        if (order_ != nullptr) order_->OnTask(node.task, &node.blocks);
         return device.Execute(node.task, stream);
       case GraphNode::Type::kGroupTask: {
-        if (hazards_ != nullptr) {
-          hazards_->OnThing(node.slot.get(), "the replay of " + std::string(node.task.name), false);
+        if (order_ != nullptr) {
+          order_->OnThing(node.slot.get(), "the replay of " + std::string(node.task.name), false);
         }
         const auto task = node.slot->Fetch();
-        if (hazards_ != nullptr) hazards_->OnTask(*task);
+        if (order_ != nullptr) order_->OnTask(*task);
         return device.Execute(*task, stream);
       }
       case GraphNode::Type::kRecord: {
@@ -208,19 +206,20 @@ class Graph::Run {
 
   // A lane beside the first one is a track of its own; what it knows goes to the one that waits.
   void RunLaneAsTrack(size_t lane, const Knowledge& begun) {
-    const auto track = std::make_shared<Hazards::Track>(
-        *hazards_, graph_.context_->OnDevice(),
+    const auto track = order_->MakeTrack(
+        graph_.context_->OnDevice(),
         "lane " + std::to_string(lane) + " of graph " + std::to_string(graph_.id_));
-    const Hazards::Working working(track, begun);
+    const OrderObserver::Working working(*order_, track, begun);
     RunLane(lane);
-    Knowledge knowledge = hazards_->Publish();
+    Knowledge knowledge = order_->Publish();
     const std::lock_guard lock(mutex_);
     learnt_.push_back(std::move(knowledge));
   }
 
   Graph& graph_;
   const Externals& externals_;
-  Hazards* const hazards_ = Hazards::Get();
+  Schedule* const schedule_ = Schedule::Get();
+  OrderObserver* const order_ = OrderObserver::Get();
   std::vector<Knowledge> learnt_;  // from lanes that have ended
   const std::unique_ptr<Signal[]> latches_;
   std::mutex mutex_;
@@ -240,8 +239,8 @@ void Graph::RunAsBranch() { Run(*this, {}).Go(); }
 
 void Graph::Replay(const Externals& bound) {
   if (replaying_.fetch_add(1) > 0) ReportOverlap(id_);
-  if (Hazards* hazards = Hazards::Get()) {
-    hazards->OnThing(this, "a replay of graph " + std::to_string(id_), true);
+  if (OrderObserver* order = OrderObserver::Get()) {
+    order->OnThing(this, "a replay of graph " + std::to_string(id_), true);
   }
   struct AtExit {
     std::atomic<int>& count;

@@ -15,11 +15,11 @@
 
 #include "abi/acl.h"
 #include "acl/base/handle.h"
-#include "acl/base/resources.h"
 #include "acl/base/task_detail.h"
 #include "acl/graph/binding.h"
 #include "acl/graph/capture_queue.h"
-#include "acl/instruments/hazard.h"
+#include "acl/machine/quota.h"
+#include "acl/observe/order.h"
 #include "acl/runtime/context.h"
 #include "acl/runtime/wait.h"
 #include "ascend_sim/launch.h"
@@ -36,7 +36,7 @@ struct Condition;
 class TaskSlot {
  public:
   ~TaskSlot() {
-    if (Hazards* hazards = Hazards::Get()) hazards->Forget(this, 1);
+    if (OrderObserver* order = OrderObserver::Get()) order->Forget(this, 1);
   }
   explicit TaskSlot(Task task) : task_(std::make_shared<const Task>(std::move(task))) {}
 

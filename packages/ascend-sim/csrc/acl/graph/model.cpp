@@ -13,7 +13,7 @@
 #include "acl/graph/capture.h"
 #include "acl/graph/capture_queue.h"
 #include "acl/graph/graph.h"
-#include "acl/instruments/counters.h"
+#include "acl/observe/counters.h"
 #include "acl/runtime/stream.h"
 
 namespace ascend_sim {

@@ -4,8 +4,8 @@
 #include "acl/base/soc.h"
 #include "acl/graph/capture.h"
 #include "acl/graph/capture_state.h"
-#include "acl/instruments/counters.h"
-#include "acl/instruments/hazard.h"
+#include "acl/observe/counters.h"
+#include "acl/observe/order.h"
 #include "acl/runtime/stream.h"
 
 namespace ascend_sim {
@@ -42,8 +42,8 @@ Task UpdateNext(CaptureState& stream, Task task) {
   auto replacement = std::make_shared<const Task>(std::move(task));
   return {"task group update", TaskKind::kHostFunc,
           [slot = std::move(slot), replacement = std::move(replacement)] {
-            if (Hazards* hazards = Hazards::Get()) {
-              hazards->OnThing(slot.get(), "the update of " + std::string(replacement->name), true);
+            if (OrderObserver* order = OrderObserver::Get()) {
+              order->OnThing(slot.get(), "the update of " + std::string(replacement->name), true);
             }
             slot->Replace(replacement);
             Add(Count().task_updates);

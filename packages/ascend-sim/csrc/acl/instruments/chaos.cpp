@@ -26,20 +26,17 @@ uint64_t Mix(uint64_t x) {  // splitmix64
   return x ^ (x >> 31);
 }
 
+const bool attached = Slot<Schedule>::Attach([]() -> Schedule* {
+  const auto& seed = GetConfig().chaos_seed;
+  return seed ? new Chaos(*seed) : nullptr;
+});
+
 bool IsCancelled() {
   const auto* cancelled = CancelScope::Current();
   return cancelled != nullptr && cancelled->load(std::memory_order_relaxed);
 }
 
 }  // namespace
-
-Chaos* Chaos::Get() {
-  static Chaos* const chaos = [] {
-    const auto& seed = GetConfig().chaos_seed;
-    return seed ? new Chaos(*seed) : nullptr;
-  }();
-  return chaos;
-}
 
 Chaos::Chaos(uint64_t seed) : seed_(seed) {
   std::thread([this] { Watch(); }).detach();
@@ -51,18 +48,6 @@ Chaos::Actor::Actor(Chaos& chaos, uint64_t id, std::function<bool()> has_work)
   chaos_.actors_[id_] = this;
 }
 
-Chaos::Actor::Actor(Chaos& chaos, std::function<bool()> has_work)
-    : Actor(
-          chaos,
-          [&] {
-            const std::lock_guard lock(chaos.mutex_);
-            return chaos.next_id_++;
-          }(),
-          std::move(has_work)) {}
-
-Chaos::Actor::Actor(Chaos& chaos, uint64_t graph, uint64_t lane)
-    : Actor(chaos, Mix(Mix(t_actor->Id()) ^ Mix(graph << 20 | lane)), [] { return true; }) {}
-
 Chaos::Actor::~Actor() {
   const std::lock_guard lock(chaos_.mutex_);
   chaos_.actors_.erase(id_);
@@ -70,9 +55,20 @@ Chaos::Actor::~Actor() {
   chaos_.PassOn();
 }
 
-void Chaos::Act(Actor* actor) { t_actor = actor; }
+std::unique_ptr<Schedule::Actor> Chaos::QueueActor(std::function<bool()> has_work) {
+  const uint64_t id = [this] {
+    const std::lock_guard lock(mutex_);
+    return next_id_++;
+  }();
+  return std::make_unique<Actor>(*this, id, std::move(has_work));
+}
 
-Chaos::Actor* Chaos::Acting() { return t_actor; }
+std::unique_ptr<Schedule::Actor> Chaos::LaneActor(uint64_t graph, uint64_t lane) {
+  const uint64_t id = Mix(Mix(t_actor->Id()) ^ Mix(graph << 20 | lane));
+  return std::make_unique<Actor>(*this, id, [] { return true; });
+}
+
+void Chaos::Act(Schedule::Actor* actor) { t_actor = static_cast<Actor*>(actor); }
 
 uint64_t Chaos::Draw(uint64_t a, uint64_t b) const { return Mix(Mix(Mix(seed_) ^ a) ^ b); }
 
@@ -230,16 +226,15 @@ void Chaos::Reseed(uint64_t seed) {
   advances_ = 0;
 }
 
-Chaos::Beside::Beside(bool wanted) {
-  if (!wanted || t_actor == nullptr) return;
-  chaos_ = Chaos::Get();
-  const std::lock_guard lock(chaos_->mutex_);
+void Chaos::BeginBeside() {
+  if (t_actor == nullptr) return;
+  const std::lock_guard lock(mutex_);
   t_actor->beside_ = Clock::now();
 }
 
-Chaos::Beside::~Beside() {
-  if (chaos_ == nullptr) return;
-  const std::lock_guard lock(chaos_->mutex_);
+void Chaos::EndBeside() {
+  if (t_actor == nullptr) return;
+  const std::lock_guard lock(mutex_);
   t_actor->beside_.reset();
 }
 
@@ -249,9 +244,10 @@ using namespace ascend_sim;
 
 ASCEND_SIM_ABI aclError ascendSimReseed(uint64_t seed) {
   const auto body = [&] {
-    Require(Chaos::Get() != nullptr, kInvalidParam,
+    auto* const chaos = static_cast<Chaos*>(Schedule::Get());  // the only schedule there is
+    Require(chaos != nullptr, kInvalidParam,
             "the schedule of this process is not chaos: start it with --schedule chaos:SEED");
-    Chaos::Get()->Reseed(seed);
+    chaos->Reseed(seed);
   };
   return CodeOf("ascendSimReseed", body);
 }

@@ -11,8 +11,7 @@
 // makes no call for a while, the device does what there is, since the host may be waiting for a
 // callback.
 //
-// All functions may be called from any thread; none calls back with its mutex held, except for the
-// conditions given to Await, which may take locks that are never held around a call of this class.
+// What its functions do is said in acl/observe/schedule.h.
 #pragma once
 
 #include <atomic>
@@ -25,21 +24,16 @@
 #include <vector>
 
 #include "acl/base/clock.h"
+#include "acl/observe/schedule.h"
 
 namespace ascend_sim {
 
-class Chaos {
+class Chaos final : public Schedule {
  public:
-  // What runs device work in order: a stream's queue, or a lane of a replay. Owned by these.
-  class Actor {
+  class Actor final : public Schedule::Actor {
    public:
-    // `has_work`: whether there is a task that waits for its turn. It takes no lock.
     Actor(Chaos& chaos, uint64_t id, std::function<bool()> has_work);
-    // A new identity, by the order of creation.
-    Actor(Chaos& chaos, std::function<bool()> has_work);
-    // Lane `lane` of a replay of the graph `graph` that the acting thread runs; always has work.
-    Actor(Chaos& chaos, uint64_t graph, uint64_t lane);
-    ~Actor();
+    ~Actor() override;
     Actor(const Actor&) = delete;
     Actor& operator=(const Actor&) = delete;
 
@@ -59,45 +53,25 @@ class Chaos {
     uint64_t turns_ = 0;  // in this epoch
   };
 
-  // Null with any other schedule.
-  static Chaos* Get();
+  explicit Chaos(uint64_t seed);
 
-  // Makes this thread run the work of `actor` from now on.
-  static void Act(Actor* actor);
-  static Actor* Acting();
-
-  // The calling actor gives its turn up, if it has it, and waits for the next one. Throws
-  // Cancelled.
-  void Step();
-  // The calling actor has finished a task.
-  void Finish();
-
-  // Waits until `ready`; false at the deadline. An actor lets others run meanwhile, and throws
-  // Cancelled unless `interruptible` is false. While a host thread waits, the device works.
+  // Its identity is its place in the order of creation.
+  std::unique_ptr<Schedule::Actor> QueueActor(std::function<bool()> has_work) override;
+  std::unique_ptr<Schedule::Actor> LaneActor(uint64_t graph, uint64_t lane) override;
+  void Act(Schedule::Actor* actor) override;
+  void Step() override;
+  void Finish() override;
   bool Await(const Deadline& deadline, const std::function<bool()>& ready,
-             bool interruptible = true);
-
-  // A host thread has launched work, or asked whether it is done: perhaps the device goes on.
-  void OnLaunch() { Advance(/*launch=*/true); }
-  void OnQuery() { Advance(/*launch=*/false); }
-
-  // While it lives the acting thread may run beside the schedule: for tasks that wait for others by
-  // means which this class cannot see. They keep the turn for a moment, and then others go on.
-  class Beside {
-   public:
-    explicit Beside(bool wanted);
-    ~Beside();
-
-   private:
-    Chaos* chaos_ = nullptr;
-  };
+             bool interruptible = true) override;
+  void OnLaunch() override { Advance(/*launch=*/true); }
+  void OnQuery() override { Advance(/*launch=*/false); }
+  void BeginBeside() override;
+  void EndBeside() override;
 
   // Forgets the past: from now on decisions are those of `seed`.
   void Reseed(uint64_t seed);
 
  private:
-  explicit Chaos(uint64_t seed);
-
   void Advance(bool launch);
   void PassOn();
   Actor* Choose();

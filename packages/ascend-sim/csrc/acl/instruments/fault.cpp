@@ -17,6 +17,7 @@
 #include "acl/base/config.h"
 #include "acl/base/error.h"
 #include "acl/instruments/interpose.h"
+#include "acl/observe/faults.h"
 #include "acl/runtime/context.h"
 #include "acl/runtime/device.h"
 #include "acl/runtime/wait.h"
@@ -368,13 +369,17 @@ bool FaultsInstalled() { return !TheRegistry().Empty(); }
 
 void FaultOnCall(const char* call) { TheRegistry().OnCall(call, DeviceOfThread()); }
 
-void FaultOnAllocation(size_t bytes) {
-  if (interposed.load(std::memory_order_relaxed))
-    TheRegistry().OnAllocation(bytes, DeviceOfThread());
-}
+namespace {
 
-void FaultOnTask(Device& device, const Task& task) { TheRegistry().OnTask(device, task); }
+class InstalledFaults final : public Faults {
+ public:
+  void OnTask(Device& device, const Task& task) override { TheRegistry().OnTask(device, task); }
+  void OnAllocation(size_t bytes) override { TheRegistry().OnAllocation(bytes, DeviceOfThread()); }
+};
 
+const bool attached = Slot<Faults>::Attach([]() -> Faults* { return new InstalledFaults; });
+
+}  // namespace
 }  // namespace ascend_sim
 
 using namespace ascend_sim;

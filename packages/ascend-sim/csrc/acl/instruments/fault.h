@@ -18,15 +18,10 @@
 // from, it is the first time that counts.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 
-#include "ascend_sim/launch.h"
-
 namespace ascend_sim {
-
-class Device;
 
 // Adds a fault and returns its id, or throws Failure(kInvalidParam) that names what is valid. Safe
 // from any thread, like all below.
@@ -36,12 +31,8 @@ uint64_t RemoveFault(uint64_t id);
 uint64_t FaultHits(uint64_t id);
 bool FaultsInstalled();
 
-// Throws what a fault makes of a call, or of a task that is about to run. Only to be called while
-// `interposed` is set.
+// Throws what a fault makes of a call. Only to be called while `interposed` is set. For tasks and
+// allocations see acl/observe/faults.h.
 void FaultOnCall(const char* call);
-void FaultOnTask(Device& device, const Task& task);
-
-// Throws what a fault makes of an allocation.
-void FaultOnAllocation(size_t bytes);
 
 }  // namespace ascend_sim

@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "acl/base/config.h"
 #include "acl/base/error.h"
-#include "acl/instruments/counters.h"
+#include "acl/observe/counters.h"
 #include "acl/runtime/device.h"
 #include "acl/runtime/memory.h"
 
@@ -16,6 +17,9 @@ namespace {
 constexpr size_t kHost = 0;
 
 thread_local Hazards::Track* t_track = nullptr;
+
+const bool attached = Slot<OrderObserver>::Attach(
+    []() -> OrderObserver* { return GetConfig().check == Check::kOff ? nullptr : new Hazards; });
 
 uintptr_t At(const void* address) { return reinterpret_cast<uintptr_t>(address); }
 
@@ -35,15 +39,10 @@ std::string Range(uintptr_t begin, uintptr_t end) {
 
 bool TouchesWanted() noexcept {
   try {
-    return Hazards::Get() != nullptr;
+    return OrderObserver::Get() != nullptr;
   } catch (...) {  // a wrong configuration: the call itself will say so
     return false;
   }
-}
-
-Hazards* Hazards::Get() {
-  static Hazards* const hazards = GetConfig().check == Check::kOff ? nullptr : new Hazards;
-  return hazards;
 }
 
 Hazards::Track::Track(Hazards& hazards, Device& device, std::string name)
@@ -68,13 +67,13 @@ Hazards::Track::~Track() {
   hazards_.free_.push_back(index_);
 }
 
-Hazards::Working::Working(std::shared_ptr<Track> track, const Knowledge& knowledge)
-    : track_(std::move(track)), before_(t_track) {
-  t_track = track_.get();
-  track_->hazards_.Learn(knowledge);
+std::shared_ptr<OrderObserver::Track> Hazards::MakeTrack(Device& device, std::string name) {
+  return std::make_shared<Track>(*this, device, std::move(name));
 }
 
-Hazards::Working::~Working() { t_track = before_; }
+OrderObserver::Track* Hazards::WorkFor(OrderObserver::Track* track) {
+  return std::exchange(t_track, static_cast<Track*>(track));
+}
 
 size_t Hazards::Current() const { return t_track == nullptr ? kHost : t_track->index_; }
 
@@ -108,11 +107,12 @@ void Hazards::LearnAt(const void* address) {
   if (found != words_.end()) Join(clocks_[Current()], *found->second);
 }
 
-void Hazards::HostLearns(const Track& track) {
+void Hazards::HostLearns(const OrderObserver::Track& track) {
   const std::lock_guard lock(mutex_);
-  auto& theirs = clocks_[track.index_];
+  const size_t index = static_cast<const Track&>(track).index_;
+  auto& theirs = clocks_[index];
   Join(clocks_[kHost], theirs);
-  ++theirs[track.index_];
+  ++theirs[index];
 }
 
 bool Hazards::Knows(const Access& access) const {

@@ -23,26 +23,20 @@
 #include <string>
 #include <vector>
 
-#include "ascend_sim/launch.h"
+#include "acl/observe/order.h"
 
 namespace ascend_sim {
 
 class Device;
 
-// What a track knows: per track, up to when. Null: nothing.
-using Knowledge = std::shared_ptr<const std::vector<uint64_t>>;
-
-// Safe from any thread; its mutex is a leaf, but for memory.h.
-class Hazards {
+// What its functions do is said in acl/observe/order.h.
+class Hazards final : public OrderObserver {
  public:
-  // Null unless the configuration asks for it: then nothing is followed and nothing costs.
-  static Hazards* Get();
-
-  // Whose accesses are one after the other. Its number is used again after its end.
-  class Track {
+  // Its number is used again after its end.
+  class Track final : public OrderObserver::Track {
    public:
     Track(Hazards& hazards, Device& device, std::string name);
-    ~Track();
+    ~Track() override;
 
    private:
     friend class Hazards;
@@ -52,39 +46,19 @@ class Hazards {
     size_t index_;
   };
 
-  // While it lives, this thread works for `track`, which has learnt `knowledge` before.
-  class Working {
-   public:
-    Working(std::shared_ptr<Track> track, const Knowledge& knowledge);
-    ~Working();
-
-   private:
-    std::shared_ptr<Track> track_;
-    Track* before_;
-  };
-
-  // The tracks' conversation. All are about the track this thread works for: the host's by default.
-  Knowledge Publish();
-  void Learn(const Knowledge& knowledge);
-  void PublishAt(const void* address);
-  void LearnAt(const void* address);
-  // The host takes all that `track` knows: it has waited for it.
-  void HostLearns(const Track& track);
-
-  // A task runs, or the host touches memory. `blocks`: what SerialsOf gave when it was captured.
-  void OnTask(const Task& task, const std::vector<uint64_t>* blocks = nullptr);
-  void OnHostTouch(const char* call, const void* begin, size_t bytes, bool write);
-  // A thing of this library, such as a graph, that must be used by one at a time.
-  void OnThing(const void* thing, const std::string& name, bool write);
-
-  // Which allocation each range lies in.
-  static std::vector<uint64_t> SerialsOf(const Task& task);
-
-  // The host frees memory or a thing: nobody may be using it.
-  void OnFree(const char* call, const void* begin, size_t bytes);
-  void Forget(const void* begin, size_t bytes);
-
-  std::string CurrentTrackName() const;
+  std::shared_ptr<OrderObserver::Track> MakeTrack(Device& device, std::string name) override;
+  OrderObserver::Track* WorkFor(OrderObserver::Track* track) override;
+  Knowledge Publish() override;
+  void Learn(const Knowledge& knowledge) override;
+  void PublishAt(const void* address) override;
+  void LearnAt(const void* address) override;
+  void HostLearns(const OrderObserver::Track& track) override;
+  void OnTask(const Task& task, const std::vector<uint64_t>* blocks) override;
+  void OnHostTouch(const char* call, const void* begin, size_t bytes, bool write) override;
+  void OnThing(const void* thing, const std::string& name, bool write) override;
+  std::vector<uint64_t> SerialsOf(const Task& task) override;
+  void OnFree(const char* call, const void* begin, size_t bytes) override;
+  void Forget(const void* begin, size_t bytes) override;
 
  private:
   struct Access {
@@ -99,6 +73,7 @@ class Hazards {
   };
 
   size_t Current() const;
+  std::string CurrentTrackName() const;
   bool Knows(const Access& access) const;
   void Note(const std::string& name, uintptr_t begin, uintptr_t end, bool write, bool thing);
   void Race(const Access& earlier, bool earlier_wrote, const Access& later, bool wrote,

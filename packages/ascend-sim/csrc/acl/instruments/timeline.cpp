@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "acl/instruments/timeline.h"
+//
+// The timeline: events of Chrome's trace format appended to the file that the configuration names;
+// several processes may share it.
+#include "acl/observe/timeline.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,7 +20,6 @@
 #include <utility>
 
 #include "acl/base/config.h"
-#include "acl/runtime/device.h"
 
 namespace ascend_sim {
 namespace {
@@ -150,81 +152,43 @@ thread_local int this_track = kNoTrack;
 
 int HostTrack() { return TheWriter().Track("host thread " + std::to_string(gettid())); }
 
-}  // namespace
-
-bool TimelineOn() {
-  static const bool on = !GetConfig().timeline.empty();
-  return on;
-}
-
-int TrackScope::Enter(const std::string& name) {
-  return std::exchange(this_track, TheWriter().Track(name));
-}
-
-TrackScope::~TrackScope() {
-  if (TimelineOn()) this_track = before_;
-}
-
-Span::Span(const char* name, const char* category, uint32_t graph)
-    : name_(name),
-      category_(category),
-      graph_(graph),
-      begin_(TimelineOn() ? Clock::now() : Clock::time_point()) {}
-
-Span::~Span() { RecordSpan(name_, category_, graph_, begin_); }
-
-std::string TrackName(const Device& device, const char* kind, int64_t number) {
-  return "NPU " + std::to_string(device.MachineId()) + " " + kind + " " + std::to_string(number);
-}
-
-const char* CategoryOf(TaskKind kind) {
-  switch (kind) {
-    case TaskKind::kKernel:
-      return "kernel";
-    case TaskKind::kMemcpy:
-      return "memcpy";
-    case TaskKind::kMemset:
-      return "memset";
-    case TaskKind::kHostFunc:
-      return "host function";
-    case TaskKind::kEventRecord:
-    case TaskKind::kEventReset:
-      return "event";
-    case TaskKind::kValueWrite:
-      return "value";
-    case TaskKind::kCommunication:
-      return "communication";
-    case TaskKind::kEventWait:
-    case TaskKind::kValueWait:
-      return "wait";
+class TraceFile final : public Timeline {
+ public:
+  int Enter(const std::string& track) override {
+    return std::exchange(this_track, TheWriter().Track(track));
   }
-  return "task";
-}
+  void Leave(int before) override { this_track = before; }
 
-void RecordSpan(const char* name, const char* category, uint32_t graph, Clock::time_point begin) {
-  if (!TimelineOn()) return;
-  const double start = Microseconds(begin);
-  std::string fields = Format(R"("name":"%s","cat":"%s","ph":"X","ts":%.3f,"dur":%.3f)", name,
-                              category, start, Microseconds(Clock::now()) - start);
-  if (graph != 0) fields += Format(R"(,"args":{"graph":%u})", graph);
-  TheWriter().Event(fields, this_track == kNoTrack ? HostTrack() : this_track);
-}
+  void Record(const char* name, const char* category, uint32_t graph,
+              Clock::time_point begin) override {
+    const double start = Microseconds(begin);
+    std::string fields = Format(R"("name":"%s","cat":"%s","ph":"X","ts":%.3f,"dur":%.3f)", name,
+                                category, start, Microseconds(Clock::now()) - start);
+    if (graph != 0) fields += Format(R"(,"args":{"graph":%u})", graph);
+    TheWriter().Event(fields, this_track == kNoTrack ? HostTrack() : this_track);
+  }
 
-uint64_t StartArrow() {
-  if (!TimelineOn() || this_track == kNoTrack) return 0;
-  static std::atomic<uint64_t> next{1};
-  const uint64_t arrow = static_cast<uint64_t>(getpid()) << 32 | next.fetch_add(1);
-  TheWriter().Event(Format(R"("name":"event","cat":"event","ph":"s","id":%llu,"ts":%.3f)",
-                           static_cast<unsigned long long>(arrow), Microseconds(Clock::now())),
-                    this_track);
-  return arrow;
-}
+  uint64_t StartArrow() override {
+    if (this_track == kNoTrack) return 0;
+    static std::atomic<uint64_t> next{1};
+    const uint64_t arrow = static_cast<uint64_t>(getpid()) << 32 | next.fetch_add(1);
+    TheWriter().Event(Format(R"("name":"event","cat":"event","ph":"s","id":%llu,"ts":%.3f)",
+                             static_cast<unsigned long long>(arrow), Microseconds(Clock::now())),
+                      this_track);
+    return arrow;
+  }
 
-void EndArrow(uint64_t arrow) {
-  if (arrow == 0 || this_track == kNoTrack) return;
-  TheWriter().Event(Format(R"("name":"event","cat":"event","ph":"f","bp":"e","id":%llu,"ts":%.3f)",
-                           static_cast<unsigned long long>(arrow), Microseconds(Clock::now())),
-                    this_track);
-}
+  void EndArrow(uint64_t arrow) override {
+    if (this_track == kNoTrack) return;
+    TheWriter().Event(
+        Format(R"("name":"event","cat":"event","ph":"f","bp":"e","id":%llu,"ts":%.3f)",
+               static_cast<unsigned long long>(arrow), Microseconds(Clock::now())),
+        this_track);
+  }
+};
 
+const bool attached = Slot<Timeline>::Attach(
+    []() -> Timeline* { return GetConfig().timeline.empty() ? nullptr : new TraceFile; });
+
+}  // namespace
 }  // namespace ascend_sim

@@ -6,8 +6,8 @@
 
 #include "abi/acl.h"
 #include "acl/base/error.h"
-#include "acl/instruments/counters.h"
-#include "acl/instruments/hazard.h"
+#include "acl/observe/counters.h"
+#include "acl/observe/order.h"
 #include "acl/runtime/graph_layer.h"
 #include "acl/runtime/memory.h"
 #include "acl/runtime/stream.h"
@@ -33,7 +33,7 @@ std::shared_ptr<const Touches> Touching(Touches touches) {
 
 // The host reads or fills memory, now.
 void HostTouch(const char* call, const void* begin, size_t bytes, bool write) {
-  if (Hazards* hazards = Hazards::Get()) hazards->OnHostTouch(call, begin, bytes, write);
+  if (OrderObserver* order = OrderObserver::Get()) order->OnHostTouch(call, begin, bytes, write);
 }
 
 void Copy(void* destination, const void* source, size_t count) {

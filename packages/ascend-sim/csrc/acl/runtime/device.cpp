@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 
 #include "abi/acl.h"
@@ -11,10 +12,10 @@
 #include "acl/base/error.h"
 #include "acl/base/soc.h"
 #include "acl/base/visible_devices.h"
-#include "acl/instruments/counters.h"
-#include "acl/instruments/fault.h"
-#include "acl/instruments/timeline.h"
-#include "acl/machine/machine.h"
+#include "acl/machine/ledger.h"
+#include "acl/observe/counters.h"
+#include "acl/observe/faults.h"
+#include "acl/observe/timeline.h"
 #include "acl/runtime/context.h"
 #include "acl/runtime/graph_layer.h"
 #include "acl/runtime/memory.h"
@@ -82,7 +83,7 @@ void SynchronizeDevice(const Deadline& deadline) {
 
 void ObserveTasks(TaskObserver observer) noexcept { task_observer.store(observer); }
 
-Device::Device(int id, int machine_id) : id_(id), machine_id_(machine_id), ledger_(machine_id) {}
+Device::Device(int id, int machine_id) : id_(id), machine_id_(machine_id), quotas_(machine_id) {}
 
 std::shared_ptr<Context> Device::Open() {
   const std::lock_guard lock(mutex_);
@@ -161,10 +162,9 @@ void Device::Execute(const Task& task, int32_t stream) {
                             "; the device keeps this error until it is reset");
   };
   try {
-    if (interposed.load(std::memory_order_relaxed)) [[unlikely]]
-      FaultOnTask(*this, task);
+    FaultOnTask(*this, task);
     if (task.kind == TaskKind::kKernel && !ComputeEnabled()) return;
-    const Chaos::Beside beside(task.waits);
+    const Schedule::Beside beside(task.waits);
     task.run();
   } catch (const Cancelled&) {
     throw;
@@ -182,7 +182,7 @@ void Device::Execute(const Task& task, int32_t stream) {
 
 const std::vector<std::unique_ptr<Device>>& Devices() {
   static const auto* const devices = [] {
-    TheMachine();  // a ledger that this process cannot share is an error of the first call
+    TheLedger();  // a ledger that this process cannot share is an error of the first call
     auto made = std::make_unique<std::vector<std::unique_ptr<Device>>>();
     for (const int machine_id : VisibleDevices(static_cast<int>(GetConfig().devices))) {
       made->push_back(std::make_unique<Device>(static_cast<int>(made->size()), machine_id));
@@ -353,5 +353,15 @@ ASCEND_SIM_ABI aclError aclrtDeviceGetBareTgid(int32_t* pid) {
   return Abi("aclrtDeviceGetBareTgid", [&] {
     RequirePtr(pid, "pid");
     *pid = getpid();
+  });
+}
+
+// Sixteen bytes that name the device within the host.
+ASCEND_SIM_ABI aclError aclrtDeviceGetUuid(int32_t device, void* uuid) {
+  return Abi("aclrtDeviceGetUuid", [&] {
+    RequirePtr(uuid, "uuid");
+    char text[17];
+    std::snprintf(text, sizeof text, "ascend-sim-%05d", DeviceAt(device).MachineId());
+    std::memcpy(uuid, text, 16);
   });
 }

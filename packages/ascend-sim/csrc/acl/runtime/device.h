@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A simulated device: its ledger, its primary context and its error state.
+// A simulated device: its quotas, its primary context and its error state.
 #pragma once
 
 #include <atomic>
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "acl/base/resources.h"
+#include "acl/machine/quota.h"
 #include "ascend_sim/launch.h"
 
 namespace ascend_sim {
@@ -27,7 +27,7 @@ class Device {
 
   int Id() const { return id_; }
   int MachineId() const { return machine_id_; }
-  Ledger& Resources() { return ledger_; }
+  DeviceQuotas& Resources() { return quotas_; }
 
   // aclrtSetDevice: one more user; the first one makes the primary context.
   std::shared_ptr<Context> Open();
@@ -64,7 +64,7 @@ class Device {
  private:
   const int id_;
   const int machine_id_;
-  Ledger ledger_;
+  DeviceQuotas quotas_;
   mutable std::mutex mutex_;
   int users_ = 0;
   std::shared_ptr<Context> primary_;

@@ -6,9 +6,9 @@
 #include <cstring>
 #include <thread>
 
-#include "acl/instruments/counters.h"
-#include "acl/machine/ipc_event.h"
+#include "acl/observe/counters.h"
 #include "acl/runtime/graph_layer.h"
+#include "acl/runtime/ipc_event.h"
 #include "acl/runtime/stream.h"
 #include "acl/runtime/wait_limit.h"
 
@@ -18,7 +18,7 @@ namespace {
 std::shared_ptr<Event> UncapturedEvent(aclrtEvent handle) {
   auto event = Events().Get(handle);
   TheGraphLayer().RequireNotCaptured(*event);
-  if (Chaos* chaos = Chaos::Get()) chaos->OnQuery();
+  if (Schedule* schedule = Schedule::Get()) schedule->OnQuery();
   return event;
 }
 
@@ -116,7 +116,7 @@ void CreateIpc(aclrtEvent* out) {
 void EventFlag::Set(bool value) {
   {
     const std::lock_guard lock(mutex_);
-    if (Hazards* hazards = Hazards::Get()) knowledge_ = hazards->Publish();
+    if (OrderObserver* order = OrderObserver::Get()) knowledge_ = order->Publish();
     set_ = value;
   }
   if (value) changed_.notify_all();
@@ -125,7 +125,7 @@ void EventFlag::Set(bool value) {
 bool EventFlag::AwaitSet(const Deadline& deadline) {
   std::unique_lock lock(mutex_);
   if (!WaitUntil(lock, changed_, deadline, [this] { return set_; })) return false;
-  if (Hazards* hazards = Hazards::Get()) hazards->Learn(knowledge_);
+  if (OrderObserver* order = OrderObserver::Get()) order->Learn(knowledge_);
   return true;
 }
 
@@ -260,7 +260,7 @@ void Event::Wait(Stream& stream) {
             "the event was never recorded; only Ex events may be awaited before that");
     if (latest_ == nullptr || (recorded_on_ == &stream && !armed_)) return;
     // Only to know what is ordered, a wait for what is complete must be there too.
-    if (latest_->Done() && Hazards::Get() == nullptr) return;
+    if (latest_->Done() && OrderObserver::Get() == nullptr) return;
     version = latest_;
   }
   stream.Launch({"aclrtStreamWaitEvent", TaskKind::kEventWait,

@@ -12,8 +12,8 @@
 #include <optional>
 
 #include "acl/base/handle.h"
-#include "acl/base/resources.h"
 #include "acl/base/task_detail.h"
+#include "acl/machine/quota.h"
 #include "acl/runtime/context.h"
 #include "acl/runtime/wait.h"
 

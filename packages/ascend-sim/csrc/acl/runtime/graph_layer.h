@@ -6,7 +6,7 @@
 
 #include <memory>
 
-#include "acl/base/resources.h"
+#include "acl/machine/quota.h"
 #include "acl/runtime/launch_target.h"
 
 namespace ascend_sim {

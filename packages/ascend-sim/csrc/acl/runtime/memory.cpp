@@ -14,9 +14,9 @@
 #include "acl/base/config.h"
 #include "acl/base/error.h"
 #include "acl/base/soc.h"
-#include "acl/instruments/counters.h"
-#include "acl/instruments/fault.h"
-#include "acl/instruments/hazard.h"
+#include "acl/observe/counters.h"
+#include "acl/observe/faults.h"
+#include "acl/observe/order.h"
 #include "acl/runtime/arena.h"
 #include "acl/runtime/context.h"
 #include "acl/runtime/device.h"
@@ -105,7 +105,7 @@ void* Allocate(size_t size) {
 }
 
 void Release(Device& device, void* base, const Block& block) {
-  if (Hazards* hazards = Hazards::Get()) hazards->Forget(base, block.size);
+  if (OrderObserver* order = OrderObserver::Get()) order->Forget(base, block.size);
   CloseExportsOf(base);
   DeviceArena().Give(base, block.size);
   device.Resources().hbm.Give(block.accounted);
@@ -242,7 +242,8 @@ ASCEND_SIM_ABI aclError aclrtFree(void* address) {
     Block block{};
     Require(AllBlocks().Take(address, MemoryKind::kDevice, true, &block), kRtParamInvalid,
             "not the start of a live block of device memory");
-    if (Hazards* hazards = Hazards::Get()) hazards->OnFree("aclrtFree", address, block.size);
+    if (OrderObserver* order = OrderObserver::Get())
+      order->OnFree("aclrtFree", address, block.size);
     Release(DeviceAt(block.device), address, block);
   });
 }
@@ -268,7 +269,8 @@ ASCEND_SIM_ABI aclError aclrtFreeHost(void* address) {
     Block block{};
     Require(AllBlocks().Take(address, MemoryKind::kPinned, true, &block), kRtParamInvalid,
             "not the start of a live block of pinned host memory");
-    if (Hazards* hazards = Hazards::Get()) hazards->OnFree("aclrtFreeHost", address, block.size);
+    if (OrderObserver* order = OrderObserver::Get())
+      order->OnFree("aclrtFreeHost", address, block.size);
     std::free(address);
   });
 }

@@ -2,13 +2,9 @@
 //
 // Settings that callers make at start-up and that have no counterpart in a simulation: they are
 // checked, kept where they can be read back, and change nothing else.
-#include <cstdio>
-#include <cstring>
-
 #include "abi/acl.h"
 #include "acl/base/error.h"
 #include "acl/runtime/context.h"
-#include "acl/runtime/device.h"
 
 using namespace ascend_sim;
 
@@ -29,15 +25,5 @@ ASCEND_SIM_ABI aclError aclrtSetOpExecuteTimeOutV2(uint64_t timeout, uint64_t* a
   return Abi("aclrtSetOpExecuteTimeOutV2", [&] {
     RequirePtr(actual, "actualTimeout");
     *actual = timeout;
-  });
-}
-
-// Sixteen bytes that name the device within the host.
-ASCEND_SIM_ABI aclError aclrtDeviceGetUuid(int32_t device, void* uuid) {
-  return Abi("aclrtDeviceGetUuid", [&] {
-    RequirePtr(uuid, "uuid");
-    char text[17];
-    std::snprintf(text, sizeof text, "ascend-sim-%05d", DeviceAt(device).MachineId());
-    std::memcpy(uuid, text, 16);
   });
 }

@@ -58,9 +58,8 @@ void Dismiss(const std::shared_ptr<TaskQueue>& queue) {
 
 TaskQueue::TaskQueue(std::function<void(const Task&)> execute, bool run_inline)
     : execute_(std::move(execute)), inline_(run_inline) {
-  if (Chaos* chaos = Chaos::Get()) {
-    actor_ = std::make_unique<Chaos::Actor>(*chaos,
-                                            [this] { return submitted_.load() != done_.load(); });
+  if (Schedule* schedule = Schedule::Get()) {
+    actor_ = schedule->QueueActor([this] { return submitted_.load() != done_.load(); });
   }
 }
 
@@ -85,7 +84,7 @@ uint64_t TaskQueue::Push(Task task, bool may_block) {
   const bool wake = std::exchange(sleeping_, false);
   lock.unlock();
   if (wake) added_.notify_one();
-  if (actor_) Chaos::Get()->OnLaunch();
+  if (actor_) Schedule::Get()->OnLaunch();
   return ticket;
 }
 
@@ -116,7 +115,7 @@ bool TaskQueue::Wait(uint64_t ticket, const Deadline& deadline) {
 }
 
 bool TaskQueue::Idle() const {
-  if (actor_) Chaos::Get()->OnQuery();
+  if (actor_) Schedule::Get()->OnQuery();
   return done_.load(std::memory_order_acquire) == submitted_.load();
 }
 
@@ -164,7 +163,7 @@ void TaskQueue::Run(const Task& task) {
   const TaskQueue* before = std::exchange(t_working_for, this);
   const CancelScope scope(&cancelled_);
   try {
-    if (actor_) Chaos::Get()->Step();
+    if (actor_) Schedule::Get()->Step();
     execute_(task);
   } catch (const Cancelled&) {  // the stream is going away: there is nobody to tell
   }
@@ -188,7 +187,7 @@ bool TaskQueue::AwaitTask(std::unique_lock<std::mutex>& lock) {
 }
 
 void TaskQueue::Work() {
-  Chaos::Act(actor_.get());
+  if (actor_) Schedule::Get()->Act(actor_.get());
   std::unique_lock lock(mutex_);
   while (AwaitTask(lock)) {
     Task task = std::move(tasks_.front());
@@ -203,7 +202,7 @@ void TaskQueue::Work() {
     if (waiters_ > 0) completed_.notify_all();
     if (!actor_) continue;
     lock.unlock();
-    Chaos::Get()->Finish();
+    Schedule::Get()->Finish();
     lock.lock();
   }
   started_ = false;

@@ -12,7 +12,7 @@
 #include <mutex>
 #include <utility>
 
-#include "acl/instruments/chaos.h"
+#include "acl/observe/schedule.h"
 #include "acl/runtime/wait.h"
 #include "ascend_sim/launch.h"
 
@@ -56,7 +56,7 @@ class TaskQueue : public std::enable_shared_from_this<TaskQueue> {
 
   const std::function<void(const Task&)> execute_;
   const bool inline_;
-  std::unique_ptr<Chaos::Actor> actor_;  // with the chaos schedule
+  std::unique_ptr<Schedule::Actor> actor_;  // null without a schedule
   mutable std::mutex mutex_;
   std::condition_variable added_;      // for the worker
   std::condition_variable completed_;  // for those who wait for tasks, room or the end

@@ -4,8 +4,8 @@
 #include <chrono>
 
 #include "acl/base/config.h"
-#include "acl/instruments/counters.h"
-#include "acl/instruments/timeline.h"
+#include "acl/observe/counters.h"
+#include "acl/observe/timeline.h"
 #include "acl/runtime/graph_layer.h"
 
 namespace ascend_sim {
@@ -80,26 +80,25 @@ Stream::Stream(std::shared_ptr<Context> context, void* handle, int32_t id, uint3
       target_(TheGraphLayer().MakeTarget()) {
   const auto run = [context = context_, id = id_](const Task& task) {
     Device& device = context->OnDevice();
-    const TrackScope track([&] { return TrackName(device, "stream", id); });
+    const TrackScope track([&] { return TrackName(device.MachineId(), "stream", id); });
     if (context->stop_on_failure.load(std::memory_order_relaxed) && device.Failed()) return;
     device.Execute(task, id);
   };
   queue_ = std::make_shared<TaskQueue>(run, GetConfig().inline_schedule);
-  if (Hazards* hazards = Hazards::Get()) {
-    track_ =
-        std::make_shared<Hazards::Track>(*hazards, OnDevice(), "stream " + std::to_string(id_));
+  if (OrderObserver* order = OrderObserver::Get()) {
+    track_ = order->MakeTrack(OnDevice(), "stream " + std::to_string(id_));
   }
 }
 
 uint64_t Stream::Enqueue(Task task, bool may_block) {
-  if (Hazards* hazards = Hazards::Get()) {
-    task.run = [hazards, track = track_, launched = hazards->Publish(),
+  if (OrderObserver* order = OrderObserver::Get()) {
+    task.run = [order, track = track_, launched = order->Publish(),
                 task = std::make_shared<const Task>(task)] {
-      const Hazards::Working working(track, launched);
-      hazards->OnTask(*task);
+      const OrderObserver::Working working(*order, track, launched);
+      order->OnTask(*task);
       task->run();
       // What it told the host by its own means is not seen: it may have told everything.
-      if (task->kind == TaskKind::kHostFunc && task->waits) hazards->HostLearns(*track);
+      if (task->kind == TaskKind::kHostFunc && task->waits) order->HostLearns(*track);
     };
   }
   return queue_->Push(std::move(task), may_block);
@@ -130,7 +129,7 @@ void Stream::Synchronize(const Deadline& deadline) {
           "stream " + std::to_string(id_) + " has not finished its work in time");
   }
   if (waits) RecordSpan("synchronize", "synchronize", 0, begin);
-  if (track_) Hazards::Get()->HostLearns(*track_);
+  if (track_) OrderObserver::Get()->HostLearns(*track_);
   if (const auto [now, code] = queue_->Aborts(); now != aborts) {
     Raise(code, "the work of stream " + std::to_string(id_) + " was called off meanwhile");
   }
@@ -139,7 +138,7 @@ void Stream::Synchronize(const Deadline& deadline) {
 
 bool Stream::IsIdle() {
   const bool idle = queue_->Idle();
-  if (idle && track_) Hazards::Get()->HostLearns(*track_);
+  if (idle && track_) OrderObserver::Get()->HostLearns(*track_);
   return idle;
 }
 

@@ -10,9 +10,9 @@
 #include <memory>
 
 #include "acl/base/handle.h"
-#include "acl/base/resources.h"
 #include "acl/base/task_detail.h"
-#include "acl/instruments/hazard.h"
+#include "acl/machine/quota.h"
+#include "acl/observe/order.h"
 #include "acl/runtime/context.h"
 #include "acl/runtime/launch_target.h"
 #include "acl/runtime/queue.h"
@@ -85,7 +85,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   Claim queue_claim_;
   std::shared_ptr<TaskQueue> queue_;
   const std::unique_ptr<LaunchTarget> target_;
-  std::shared_ptr<Hazards::Track> track_;  // while hazards are looked for
+  std::shared_ptr<OrderObserver::Track> track_;  // while somebody follows the order
 };
 
 Handles<Stream>& Streams();

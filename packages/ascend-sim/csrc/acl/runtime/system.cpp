@@ -16,7 +16,7 @@
 #include "abi/acl.h"
 #include "acl/base/config.h"
 #include "acl/base/error.h"
-#include "acl/instruments/counters.h"
+#include "acl/observe/counters.h"
 #include "acl/runtime/context.h"
 #include "acl/runtime/device.h"
 

@@ -12,7 +12,7 @@
 #include "abi/acl.h"
 #include "acl/base/error.h"
 #include "acl/base/soc.h"
-#include "acl/instruments/hazard.h"
+#include "acl/observe/order.h"
 #include "acl/runtime/memory.h"
 #include "acl/runtime/stream.h"
 #include "acl/runtime/wait.h"
@@ -57,7 +57,7 @@ uint64_t* WordArg(void* address) {
 }
 
 void Write(uint64_t* word, uint64_t value) {
-  if (Hazards* hazards = Hazards::Get()) hazards->PublishAt(word);
+  if (OrderObserver* order = OrderObserver::Get()) order->PublishAt(word);
   Bucket& bucket = BucketOf(word);
   {
     const std::lock_guard lock(bucket.mutex);
@@ -75,7 +75,7 @@ void Wait(uint64_t* word, uint64_t value, uint32_t flag) {
     std::unique_lock lock(bucket.mutex);
     WaitUntil(lock, bucket.written, std::nullopt, ready, kPoll);
   }
-  if (Hazards* hazards = Hazards::Get()) hazards->LearnAt(word);
+  if (OrderObserver* order = OrderObserver::Get()) order->LearnAt(word);
 }
 
 void CheckWaitFlag(uint32_t flag) {

@@ -13,9 +13,9 @@
 #include <thread>
 
 #include "acl/base/clock.h"
-#include "acl/instruments/chaos.h"
-#include "acl/instruments/hazard.h"
-#include "acl/instruments/timeline.h"
+#include "acl/observe/order.h"
+#include "acl/observe/schedule.h"
+#include "acl/observe/timeline.h"
 #include "ascend_sim/blocking.h"
 
 namespace ascend_sim {
@@ -48,7 +48,7 @@ template <class Ready>
 bool WaitUntil(std::unique_lock<std::mutex>& lock, std::condition_variable& changed,
                const Deadline& deadline, Ready ready,
                std::chrono::microseconds poll = std::chrono::hours(1)) {
-  if (Chaos* chaos = Chaos::Get()) {
+  if (Schedule* schedule = Schedule::Get()) {
     const auto locked = [&] {
       const std::lock_guard guard(*lock.mutex());
       return static_cast<bool>(ready());
@@ -61,7 +61,7 @@ bool WaitUntil(std::unique_lock<std::mutex>& lock, std::condition_variable& chan
     while (!ready()) {
       const bool in_time = [&] {
         const Relock unlocked(lock);
-        return chaos->Await(deadline, locked);
+        return schedule->Await(deadline, locked);
       }();
       if (!in_time) return ready();
     }
@@ -84,7 +84,7 @@ bool WaitUntil(std::unique_lock<std::mutex>& lock, std::condition_variable& chan
 // kernels. Yields, so that on few cores the one waited for can run.
 template <class Ready>
 bool SpinUntil(Ready ready) {
-  if (Chaos::Get() != nullptr) return ready();
+  if (Schedule::Get() != nullptr) return ready();
   constexpr auto kPatience = std::chrono::microseconds(20);
   const auto end = Clock::now() + kPatience;
   do {
@@ -98,7 +98,7 @@ bool SpinUntil(Ready ready) {
 
 // A pause of a host thread that looks now and then whether device work is done.
 inline void Pause() {
-  if (Chaos* chaos = Chaos::Get()) chaos->OnQuery();
+  if (Schedule* schedule = Schedule::Get()) schedule->OnQuery();
   std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
@@ -108,7 +108,7 @@ class Signal {
   void Set() {
     {
       const std::lock_guard lock(mutex_);
-      if (Hazards* hazards = Hazards::Get()) knowledge_ = hazards->Publish();
+      if (OrderObserver* order = OrderObserver::Get()) knowledge_ = order->Publish();
       time_ = Clock::now();
       arrow_ = StartArrow();
       done_.store(true, std::memory_order_release);
@@ -131,9 +131,9 @@ class Signal {
     return true;
   }
 
-  // Only after Done(): who asks is now after what led to it (see hazard.h).
+  // Only after Done(): who asks is now after what led to it (see order.h).
   void Learn() const {
-    if (Hazards* hazards = Hazards::Get()) hazards->Learn(knowledge_);
+    if (OrderObserver* order = OrderObserver::Get()) order->Learn(knowledge_);
   }
 
  private:

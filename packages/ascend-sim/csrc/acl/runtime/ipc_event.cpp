@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "acl/machine/ipc_event.h"
+#include "acl/runtime/ipc_event.h"
 
 #include <condition_variable>
 #include <mutex>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "acl/instruments/counters.h"
+#include "acl/observe/counters.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "acl/base/config.h"
-#include "acl/base/resources.h"
-#include "acl/machine/tenant.h"
+#include "acl/base/tenant.h"
+#include "acl/machine/quota.h"
 
 namespace ascend_sim {
 
@@ -21,17 +21,17 @@ namespace ascend_sim {
 // guards all of it, and is never held while anything waits. Every process has a row of its own,
 // which it begins with the first thing it takes. The row of a process that ended, however it did,
 // is cleared when somebody finds too little left or asks how much there is.
-class Machine {
+class Ledger {
  public:
   // Makes a ledger in an empty file.
   static void Format(int file, const Config& config);
   // Maps the ledger in a file; fails with 100000 when it is none or another version's.
-  explicit Machine(const std::string& path);
+  explicit Ledger(const std::string& path);
   // Makes a private one.
-  explicit Machine(const Config& config);
-  ~Machine();
-  Machine(const Machine&) = delete;
-  Machine& operator=(const Machine&) = delete;
+  explicit Ledger(const Config& config);
+  ~Ledger();
+  Ledger(const Ledger&) = delete;
+  Ledger& operator=(const Ledger&) = delete;
 
   // Fails with 100000 when this process was configured for another machine.
   void RequireSame(const Config& config) const;
@@ -68,8 +68,8 @@ class Machine {
   static void ForgetRowAfterFork();
 };
 
-// The machine of this process. Never destroyed. Throws Failure(kInvalidParam) each time when the
+// The ledger of this process. Never destroyed. Throws Failure(kInvalidParam) each time when the
 // ledger cannot be used.
-Machine& TheMachine();
+Ledger& TheLedger();
 
 }  // namespace ascend_sim

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "acl/machine/machine.h"
+#include "acl/machine/ledger.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -53,14 +53,14 @@ std::string Identity(const Config& config) {
 }  // namespace
 
 // What one process, or one tenant, holds.
-struct Machine::Row {
+struct Ledger::Row {
   int64_t pid;  // 0: free
   uint64_t start;
   Amounts used;
 };
 
 // The file. The version in it is that of the whole package: another one may count otherwise.
-struct Machine::Book {
+struct Ledger::Book {
   char magic[8];
   char version[32];
   char identity[1024];
@@ -78,7 +78,7 @@ struct Machine::Book {
 
 // A process that died in here left nothing half done: rows change word by word, and whatever it
 // took is given back with its row.
-class Machine::Lock {
+class Ledger::Lock {
  public:
   explicit Lock(Book& book) : mutex_(book.mutex) {
     if (pthread_mutex_lock(&mutex_) == EOWNERDEAD) pthread_mutex_consistent(&mutex_);
@@ -91,7 +91,7 @@ class Machine::Lock {
   pthread_mutex_t& mutex_;
 };
 
-void Machine::Format(int file, const Config& config) {
+void Ledger::Format(int file, const Config& config) {
   const std::string identity = Identity(config);
   const std::vector<Tenant> tenants = ParseTenants(config.tenants);
   Require(identity.size() < sizeof Book::identity && tenants.size() <= kMaxTenants, kInvalidParam,
@@ -120,7 +120,7 @@ void Machine::Format(int file, const Config& config) {
   munmap(memory, sizeof(Book));
 }
 
-void Machine::Map(int file) {
+void Ledger::Map(int file) {
   void* memory = mmap(nullptr, sizeof(Book), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   book_ = static_cast<Book*>(memory);
@@ -128,7 +128,7 @@ void Machine::Map(int file) {
   tenants_ = ParseTenants(identity.substr(identity.find("tenants=") + std::strlen("tenants=")));
 }
 
-Machine::Machine(const std::string& path) {
+Ledger::Ledger(const std::string& path) {
   const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (file < 0) {
     Reject("cannot open " + path + ": " + std::strerror(errno) +
@@ -152,7 +152,7 @@ Machine::Machine(const std::string& path) {
          "this one with its own `ascend-sim run`");
 }
 
-Machine::Machine(const Config& config) {
+Ledger::Ledger(const Config& config) {
   const int file = memfd_create("ascend-sim-ledger-of-one", MFD_CLOEXEC);
   if (file < 0) Reject(std::string("cannot make a ledger: ") + std::strerror(errno));
   Format(file, config);
@@ -160,11 +160,11 @@ Machine::Machine(const Config& config) {
   close(file);
 }
 
-Machine::~Machine() {
+Ledger::~Ledger() {
   if (book_ != nullptr) munmap(book_, sizeof(Book));
 }
 
-void Machine::RequireSame(const Config& config) const {
+void Ledger::RequireSame(const Config& config) const {
   if (const std::string wanted = Identity(config); wanted != book_->identity) {
     Reject("this process is configured for another machine (" + wanted +
            ") than the ledger is for (" + book_->identity +
@@ -172,7 +172,7 @@ void Machine::RequireSame(const Config& config) const {
   }
 }
 
-bool Machine::Take(int device, Resource resource, int64_t amount) {
+bool Ledger::Take(int device, Resource resource, int64_t amount) {
   const Lock lock(*book_);
   int64_t& used = OwnRow().used[device][static_cast<size_t>(resource)];
   if (FreeAtLeast(device, resource, amount) < amount) return false;
@@ -180,7 +180,7 @@ bool Machine::Take(int device, Resource resource, int64_t amount) {
   return true;
 }
 
-int64_t Machine::TakeUpTo(int device, Resource resource, int64_t amount) {
+int64_t Ledger::TakeUpTo(int device, Resource resource, int64_t amount) {
   const Lock lock(*book_);
   int64_t& used = OwnRow().used[device][static_cast<size_t>(resource)];
   const int64_t taken =
@@ -189,13 +189,13 @@ int64_t Machine::TakeUpTo(int device, Resource resource, int64_t amount) {
   return taken;
 }
 
-void Machine::Give(int device, Resource resource, int64_t amount) {
+void Ledger::Give(int device, Resource resource, int64_t amount) {
   const Lock lock(*book_);
   int64_t& used = OwnRow().used[device][static_cast<size_t>(resource)];
   used -= std::min(amount, used);
 }
 
-int64_t Machine::Available(int device, Resource resource) {
+int64_t Ledger::Available(int device, Resource resource) {
   const Lock lock(*book_);
   OwnRow();  // asking is a use: the time of the tenants begins
   Reap();
@@ -203,11 +203,11 @@ int64_t Machine::Available(int device, Resource resource) {
   return std::max<int64_t>(Free(device, resource), 0);
 }
 
-int64_t Machine::Limit(Resource resource) const {
+int64_t Ledger::Limit(Resource resource) const {
   return book_->limits[static_cast<size_t>(resource)];
 }
 
-std::string Machine::OthersText(int device, Resource resource) {
+std::string Ledger::OthersText(int device, Resource resource) {
   const Lock lock(*book_);
   const auto of = [&](const Row& row) { return row.used[device][static_cast<size_t>(resource)]; };
   const int64_t all = Used(device, resource);
@@ -220,7 +220,7 @@ std::string Machine::OthersText(int device, Resource resource) {
   return text;
 }
 
-std::string Machine::Json() {
+std::string Ledger::Json() {
   const Lock lock(*book_);
   Reap();
   AdvanceTenants();
@@ -252,7 +252,7 @@ std::string Machine::Json() {
 }
 
 // Needs the lock, as all below.
-Machine::Row& Machine::OwnRow() {
+Ledger::Row& Ledger::OwnRow() {
   if (Row* own = own_.load(std::memory_order_relaxed)) return *own;
   static const int registered = pthread_atfork(nullptr, nullptr, ForgetRowAfterFork);
   (void)registered;
@@ -270,7 +270,7 @@ Machine::Row& Machine::OwnRow() {
   return *row;
 }
 
-void Machine::Reap() {
+void Ledger::Reap() {
   const Row* const own = own_.load(std::memory_order_relaxed);
   for (int64_t i = 0; i < book_->rows_used; ++i) {
     Row& row = book_->rows[i];
@@ -283,7 +283,7 @@ void Machine::Reap() {
   }
 }
 
-void Machine::AdvanceTenants() {
+void Ledger::AdvanceTenants() {
   if (tenants_.empty() || book_->first_use_ms == 0) return;
   const int64_t elapsed = NowMs() - book_->first_use_ms;
   for (size_t i = 0; i < tenants_.size(); ++i) {
@@ -301,7 +301,7 @@ void Machine::AdvanceTenants() {
   }
 }
 
-int64_t Machine::Used(int device, Resource resource) const {
+int64_t Ledger::Used(int device, Resource resource) const {
   const auto r = static_cast<size_t>(resource);
   int64_t used = 0;
   for (int64_t i = 0; i < book_->rows_used; ++i) used += book_->rows[i].used[device][r];
@@ -309,12 +309,12 @@ int64_t Machine::Used(int device, Resource resource) const {
   return used;
 }
 
-int64_t Machine::Free(int device, Resource resource) const {
+int64_t Ledger::Free(int device, Resource resource) const {
   return Limit(resource) - Used(device, resource);
 }
 
 // What is free; the rows of the dead are looked for only when that is too little.
-int64_t Machine::FreeAtLeast(int device, Resource resource, int64_t amount) {
+int64_t Ledger::FreeAtLeast(int device, Resource resource, int64_t amount) {
   AdvanceTenants();
   const int64_t free = Free(device, resource);
   if (free >= amount) return free;
@@ -322,19 +322,19 @@ int64_t Machine::FreeAtLeast(int device, Resource resource, int64_t amount) {
   return Free(device, resource);
 }
 
-void Machine::ForgetRowAfterFork() { TheMachine().own_.store(nullptr); }
+void Ledger::ForgetRowAfterFork() { TheLedger().own_.store(nullptr); }
 
-Machine& TheMachine() {
+Ledger& TheLedger() {
   // Tried again at the next call when it throws.
-  static Machine& machine = *[] {
+  static Ledger& ledger = *[] {
     const Config& config = GetConfig();
     const char* path = std::getenv(kVariable);
-    if (path == nullptr || *path == '\0') return new Machine(config);
-    auto shared = std::make_unique<Machine>(path);
+    if (path == nullptr || *path == '\0') return new Ledger(config);
+    auto shared = std::make_unique<Ledger>(path);
     shared->RequireSame(config);
     return shared.release();
   }();
-  return machine;
+  return ledger;
 }
 
 }  // namespace ascend_sim
@@ -346,7 +346,7 @@ using namespace ascend_sim;
 ASCEND_SIM_ABI int ascendSimMakeLedger(int file, const char* config) {
   return Abi("ascendSimMakeLedger", [&] {
     RequirePtr(config, "config");
-    Machine::Format(file, ParseConfig(config));
+    Ledger::Format(file, ParseConfig(config));
   });
 }
 
@@ -357,9 +357,9 @@ ASCEND_SIM_ABI const char* ascendSimReadLedger(const char* path) {
   thread_local std::string text;
   const int code = Abi("ascendSimReadLedger", [&] {
     if (path == nullptr) {
-      text = TheMachine().Json();
+      text = TheLedger().Json();
     } else {
-      text = Machine(std::string(path)).Json();
+      text = Ledger(std::string(path)).Json();
     }
   });
   return code == kSuccess ? text.c_str() : nullptr;

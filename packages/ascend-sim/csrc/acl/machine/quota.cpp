@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "acl/base/resources.h"
+#include "acl/machine/quota.h"
 
 #include "acl/base/error.h"
-#include "acl/machine/machine.h"
+#include "acl/machine/ledger.h"
 
 namespace ascend_sim {
 namespace {
@@ -26,22 +26,20 @@ void Quota::Take(int64_t amount) {
   Raise(exhaustion.code, std::string("no ") + exhaustion.noun + " left: " + std::to_string(amount) +
                              " wanted, " + std::to_string(Available()) + " of " +
                              std::to_string(Limit()) + " free" +
-                             TheMachine().OthersText(device_, resource_));
+                             TheLedger().OthersText(device_, resource_));
 }
 
-bool Quota::TryTake(int64_t amount) { return TheMachine().Take(device_, resource_, amount); }
+bool Quota::TryTake(int64_t amount) { return TheLedger().Take(device_, resource_, amount); }
 
-int64_t Quota::TakeUpTo(int64_t amount) {
-  return TheMachine().TakeUpTo(device_, resource_, amount);
-}
+int64_t Quota::TakeUpTo(int64_t amount) { return TheLedger().TakeUpTo(device_, resource_, amount); }
 
-void Quota::Give(int64_t amount) { TheMachine().Give(device_, resource_, amount); }
+void Quota::Give(int64_t amount) { TheLedger().Give(device_, resource_, amount); }
 
-int64_t Quota::Available() const { return TheMachine().Available(device_, resource_); }
+int64_t Quota::Available() const { return TheLedger().Available(device_, resource_); }
 
-int64_t Quota::Limit() const { return TheMachine().Limit(resource_); }
+int64_t Quota::Limit() const { return TheLedger().Limit(resource_); }
 
-Ledger::Ledger(int device)
+DeviceQuotas::DeviceQuotas(int device)
     : stream_ids(device, Resource::kStreamIds),
       queues(device, Resource::kStreams),
       events(device, Resource::kEvents),

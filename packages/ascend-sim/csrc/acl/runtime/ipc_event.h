@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "acl/base/clock.h"
-#include "acl/machine/exports.h"
+#include "acl/machine/export_table.h"
 
 namespace ascend_sim {
 

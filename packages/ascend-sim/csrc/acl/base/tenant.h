@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "acl/base/resources.h"
+#include "acl/base/resource.h"
 
 namespace ascend_sim {
 

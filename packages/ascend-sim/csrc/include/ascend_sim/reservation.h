@@ -14,12 +14,12 @@ namespace ascend_sim {
 // aclrtCreateStream and aclrtCreateNotify make: aclrtGetStreamAvailableNum falls by the streams.
 // Movable; one thread at a time, different objects from any thread. An object may outlive the reset
 // of its device; what it holds stays taken until it goes.
-class ASCEND_SIM_EXPORT DeviceClaim {
+class ASCEND_SIM_EXPORT Reservation {
  public:
-  DeviceClaim() noexcept;  // holds nothing
-  ~DeviceClaim();
-  DeviceClaim(DeviceClaim&&) noexcept;
-  DeviceClaim& operator=(DeviceClaim&&) noexcept;
+  Reservation() noexcept;  // holds nothing
+  ~Reservation();
+  Reservation(Reservation&&) noexcept;
+  Reservation& operator=(Reservation&&) noexcept;
 
   // Gives back what the object holds and takes this instead: all of it, or nothing. Returns
   // ACL_SUCCESS, or the code that `call` must return, whose text for aclGetRecentErrMsg is set:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "acl/machine/tenant.h"
+#include "acl/base/tenant.h"
 
 #include <algorithm>
 #include <charconv>

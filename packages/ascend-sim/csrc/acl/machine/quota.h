@@ -1,25 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ledger of what a device has a limited number of. Every object that takes something holds a
-// Claim and gives it back when it goes.
+// Quotas of what a device has a limited number of. Every object that takes something holds a Claim
+// and gives it back when it goes.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <utility>
+
+#include "acl/base/resource.h"
 
 namespace ascend_sim {
 
-// What a device has a limited number of. The names are those of the configuration.
-enum class Resource : uint8_t { kStreams, kStreamIds, kEvents, kNotifies, kModels, kHbmBytes };
-inline constexpr const char* kResourceNames[] = {"streams",  "stream_ids", "events",
-                                                 "notifies", "models",     "hbm_bytes"};
-inline constexpr size_t kResources = 6;
-static_assert(std::size(kResourceNames) == kResources);
-
 // One resource of one device, as this process takes it: from what all processes of the machine
-// share (machine.h). Safe from any thread.
+// share (ledger.h). Safe from any thread.
 class Quota {
  public:
   Quota(int device, Resource resource) : device_(device), resource_(resource) {}
@@ -73,8 +66,8 @@ class Claim {
 };
 
 // What one device has.
-struct Ledger {
-  explicit Ledger(int device);
+struct DeviceQuotas {
+  explicit DeviceQuotas(int device);
 
   Quota stream_ids;  // ordinary and captured streams
   Quota queues;      // hardware queues: what aclrtGetStreamAvailableNum counts

@@ -12,7 +12,7 @@
 
 #include "abi/acl.h"
 #include "acl/base/error.h"
-#include "acl/machine/exports.h"
+#include "acl/machine/export_table.h"
 #include "acl/runtime/arena.h"
 #include "acl/runtime/context.h"
 #include "acl/runtime/device.h"

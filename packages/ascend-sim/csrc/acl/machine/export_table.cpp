@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "acl/machine/exports.h"
+#include "acl/machine/export_table.h"
 
 #include <dirent.h>
 #include <fcntl.h>
