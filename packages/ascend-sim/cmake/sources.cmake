@@ -121,9 +121,9 @@ set(opapi_sources
   csrc/opapi/products/quant_matmul.cpp
   csrc/opapi/quant/quant.cpp
   csrc/opapi/quant/quant_fused.cpp
-  csrc/opapi/rules/operator_limit_table.cpp
-  csrc/opapi/rules/operator_limits.cpp
-  csrc/opapi/rules/operator_shapes.cpp)
+  csrc/opapi/rules/limits_by_hand.cpp
+  csrc/opapi/rules/limits.cpp
+  csrc/opapi/rules/shapes.cpp)
 
 set(acl_op_compiler_sources
   csrc/acl_op_compiler/attributes.cpp

@@ -3,7 +3,8 @@
 
 ``python packages/ascend-sim/fuzz --minutes 2 [--seed N] [--only WORD]``. Prints each finding as the
 smallest call that shows it; fails when there is one. ``--call JSON`` makes such a call again. Those
-of found.jsonl, which once were findings, are made first.
+of found.jsonl, which once were findings, are made first. With ``--calls N`` in the place of
+``--minutes`` a seed makes the same calls on every machine.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +118,19 @@ def asks_for_much(arguments: Any) -> bool:
 
 
 class Fuzzer:
-    """Draws calls until the time is up, by turns with the limits of a device and without."""
+    """Draws calls until it is over, by turns with the limits of a device and without.
+
+    ``is_over`` gets the number of calls that were drawn.
+    """
 
     def __init__(
-        self, children: tuple[Child, ...], operators: dict[str, list[str]], until: float
+        self,
+        children: tuple[Child, ...],
+        operators: dict[str, list[str]],
+        is_over: Callable[[int], bool],
     ) -> None:
-        self._children, self._operators, self._until = children, operators, until
+        self._children, self._operators, self._is_over = children, operators, is_over
+        self._drawn = 0
         self.codes: dict[str, int] = {}
         self.findings: list[str] = []
 
@@ -137,7 +145,7 @@ class Fuzzer:
     def run(self, first_seed: int) -> None:
         """Run batches; an operator with a finding is left out of the next ones."""
         number = first_seed
-        while time.monotonic() < self._until and self._operators:
+        while self._operators and not self._is_over(self._drawn):
             bad: list[tuple[dict[str, Any], FindingError]] = []
             child = self._children[number % len(self._children)]
 
@@ -151,8 +159,9 @@ class Fuzzer:
             )
             @given(calls(dict(self._operators)))
             def batch(call: dict[str, Any]) -> None:
-                if time.monotonic() > self._until and not bad:  # noqa: B023 - of this batch
+                if self._is_over(self._drawn) and not bad:  # noqa: B023 - of this batch
                     return
+                self._drawn += 1
                 try:
                     code = child.call(call)  # noqa: B023
                 except EndlessError as endless:
@@ -181,7 +190,9 @@ class Fuzzer:
 def main() -> int:
     """Return 0 when nothing was found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=2.0)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=float, default=2.0)
+    length.add_argument("--calls", type=int, help="draw so many calls, however long they take")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     parser.add_argument("--only", default="", help="operators with this word in their names")
     parser.add_argument("--call", help="make this call, as it was printed")
@@ -193,7 +204,14 @@ def main() -> int:
         print(*(child.call(json.loads(options.call)) for child in children))
         return 0
     operators = {n: kinds for n, kinds in children[0].operators.items() if options.only in n}
-    fuzzer = Fuzzer(children, operators, time.monotonic() + options.minutes * 60)
+    until = time.monotonic() + options.minutes * 60
+
+    def is_over(drawn: int) -> bool:
+        if options.calls is not None:
+            return drawn >= options.calls
+        return time.monotonic() >= until
+
+    fuzzer = Fuzzer(children, operators, is_over)
     known = [json.loads(line) for line in FOUND.read_text(encoding="utf-8").splitlines()]
     fuzzer.repeat(call for call in known if call["op"] in operators)
     fuzzer.run(options.seed)

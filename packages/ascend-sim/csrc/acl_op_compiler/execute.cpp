@@ -34,14 +34,14 @@ opapi::FormattedTensor OperandOf(const aclTensorDesc* desc, const aclDataBuffer*
 bool InHostMemory(const aclTensorDesc* desc) { return desc != nullptr && desc->placement != 0; }
 
 template <class T>
-std::vector<int64_t> ValuesOf(const aclDataBuffer& buffer, int64_t count) {
+opapi::Ints ValuesOf(const aclDataBuffer& buffer, int64_t count) {
   Require(buffer.data != nullptr && static_cast<size_t>(count) <= buffer.bytes / sizeof(T),
           "an operand in host memory is smaller than described");
   const auto* values = static_cast<const T*>(buffer.data);
   return {values, values + count};
 }
 
-std::vector<int64_t> NumbersOf(const aclTensorDesc& desc, const aclDataBuffer* buffer) {
+opapi::Ints NumbersOf(const aclTensorDesc& desc, const aclDataBuffer* buffer) {
   if (buffer == nullptr) throw ParamError(kInvalidParam, "the data of an operand is null");
   const auto count = c10::multiply_integers(desc.sizes);
   Require(count >= 0, "an operand has a negative size");

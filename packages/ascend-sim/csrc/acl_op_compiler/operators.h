@@ -8,18 +8,18 @@
 #include <cstdint>
 #include <functional>
 #include <string_view>
-#include <vector>
 
 #include "acl_op_compiler/attributes.h"
 #include "opapi/abi/format.h"
+#include "opapi/base/list.h"
 
 namespace ascend_sim {
 
-using Operands = std::vector<opapi::FormattedTensor>;
+using Operands = opapi::FormattedTensors;
 
 struct NamedCall {
   Operands inputs, outputs;
-  std::vector<std::vector<int64_t>> numbers;  // inputs in host memory, read at the call
+  opapi::List<opapi::List<int64_t>> numbers;  // inputs in host memory, read at the call
   aclopAttr attributes;
 };
 

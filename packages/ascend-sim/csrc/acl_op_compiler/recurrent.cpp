@@ -25,6 +25,7 @@ class Layer {
                /*batch_first=*/false, /*layers=*/1},
         sequences_{input_, {}, input_.size(0), input_.size(1)},
         first_{State(h), State(c)} {
+    stack_.Check(input_.size(2));
     if (mask) sequences_.batch_sizes = InOrder(*mask).select(2, 0).to(at::kLong).sum(1);
   }
 

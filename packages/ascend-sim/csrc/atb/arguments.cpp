@@ -51,7 +51,7 @@ at::Tensor Arguments::Output(size_t index) const {
   return opapi::ViewOf(HandleOf(At(pack_.outTensors, index, "output"), "output", index));
 }
 
-std::vector<int64_t> Arguments::Lengths(size_t index, const char* name) const {
+opapi::List<int64_t> Arguments::Lengths(size_t index, const char* name) const {
   const auto& tensor = At(pack_.inTensors, index, "input");
   constexpr int32_t kInt32 = 3;
   Require(tensor.hostData != nullptr && tensor.desc.dtype == kInt32, name,

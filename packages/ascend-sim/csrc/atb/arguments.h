@@ -6,11 +6,11 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
-#include <vector>
 
 #include "abi/atb.h"
 #include "ascend_sim/launch.h"
 #include "opapi/abi/format.h"
+#include "opapi/base/list.h"
 
 namespace ascend_sim::atb {
 
@@ -26,7 +26,7 @@ class Arguments {
   at::Tensor Output(size_t index) const;
 
   // The numbers of an int32 tensor in host memory, which is where ATB wants lengths.
-  std::vector<int64_t> Lengths(size_t index, const char* name) const;
+  opapi::List<int64_t> Lengths(size_t index, const char* name) const;
 
   // What the operation touches, as a hazard check wants it.
   Touches TouchesOf() const;

@@ -49,11 +49,12 @@ at::Tensor SpeculativeBias(const at::Tensor& mask, int64_t begin, int64_t querie
 }
 
 at::Tensor GatherPages(const at::Tensor& cache, const at::Tensor& block_table, int64_t tokens) {
+  Require(cache.size(1) > 0, "the cache has blocks without tokens");
   const auto blocks = (tokens + cache.size(1) - 1) / cache.size(1);
   return cache.index_select(0, block_table.narrow(0, 0, blocks)).flatten(0, 1).narrow(0, 0, tokens);
 }
 
-void RequireCover(const std::vector<int64_t>& lengths, int64_t tokens, const char* name) {
+void RequireCover(const opapi::List<int64_t>& lengths, int64_t tokens, const char* name) {
   for (const auto length : lengths) Require(length >= 0, name, " has a negative element");
   const auto sum = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
   Require(sum == tokens, name, " adds up to ", sum, ", but there are ", tokens, " tokens");

@@ -6,7 +6,8 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
-#include <vector>
+
+#include "opapi/base/list.h"
 
 namespace ascend_sim::atb {
 
@@ -38,7 +39,7 @@ at::Tensor SpeculativeBias(const at::Tensor& mask, int64_t begin, int64_t querie
 at::Tensor GatherPages(const at::Tensor& cache, const at::Tensor& block_table, int64_t tokens);
 
 // Refuses lengths that do not cover `tokens` exactly, or are negative.
-void RequireCover(const std::vector<int64_t>& lengths, int64_t tokens, const char* name);
+void RequireCover(const opapi::List<int64_t>& lengths, int64_t tokens, const char* name);
 
 // Refuses dtypes other than ATB's.
 void RequireHalf(const at::Tensor& tensor, const char* name);

@@ -2,6 +2,7 @@
 //
 // Rotary embedding, in place, with a cosine and a sine for every element of a head.
 #include "atb/operation.h"
+#include "opapi/numerics/parts.h"
 
 namespace ascend_sim::atb {
 namespace {
@@ -12,7 +13,7 @@ using opapi::Require;
 // Pairs are an element and the one half a head further, or two neighbours.
 Tensor Rotated(const Tensor& x, bool halves) {
   if (halves) {
-    const auto parts = x.chunk(2, -1);
+    const auto parts = opapi::Halves(x, -1);
     return at::cat({-parts[1], parts[0]}, -1);
   }
   const auto pairs = x.unflatten(-1, {-1, 2});

@@ -100,6 +100,14 @@ FormattedTensor::FormattedTensor(const aclTensor& handle)
       storage_.sizes());
 }
 
+int64_t FormattedTensor::size(int64_t dim) const {
+  return sizes_[at::maybe_wrap_dim(dim, this->dim(), /*wrap_scalar=*/false)];
+}
+
+void RequireFractal(const FormattedTensor& tensor, const char* name) {
+  Require(tensor.fractal(), name, " must be in format FRACTAL_NZ (29): torch_npu.npu_format_cast");
+}
+
 void FormattedTensor::ViewFilledMatrices() {
   const auto blocks = storage_.sizes();
   const auto rank = blocks.size();

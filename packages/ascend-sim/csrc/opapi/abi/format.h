@@ -10,9 +10,9 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
-#include <vector>
 
 #include "ascend_sim/launch.h"
+#include "opapi/base/list.h"
 
 struct aclTensor;
 
@@ -51,6 +51,8 @@ class ASCEND_SIM_EXPORT FormattedTensor {
 
   bool fractal() const { return fractal_; }
   at::IntArrayRef sizes() const { return sizes_; }
+  int64_t dim() const { return static_cast<int64_t>(sizes_.size()); }
+  int64_t size(int64_t dim) const;  // as of an at::Tensor: -1 is the last; throws beyond them
   at::ScalarType scalar_type() const { return storage_.scalar_type(); }
   const at::Tensor& storage() const { return storage_; }  // the blocks, or the plain tensor
 
@@ -71,6 +73,9 @@ class ASCEND_SIM_EXPORT FormattedTensor {
   int64_t rows_ = 0, columns_ = 0;
 };
 
-using FormattedTensors = std::vector<FormattedTensor>;
+// Refuses a tensor in another format.
+void RequireFractal(const FormattedTensor& tensor, const char* name);
+
+using FormattedTensors = List<FormattedTensor>;
 
 }  // namespace ascend_sim::opapi

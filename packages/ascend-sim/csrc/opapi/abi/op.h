@@ -3,19 +3,18 @@
 // How an operator is declared: once, as a typed C++ function, from which the pair of C functions of
 // the aclnn ABI is derived.
 //
-//   ACLNN_OP(aclnnAdd, (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out))
-//   {
+//   ACLNN_OP(aclnnAdd,
+//            (const Tensor& self, const Tensor& other, const Scalar& alpha, Tensor& out)) {
 //     at::add_out(out, self, other, alpha);
 //   }
 //
 // exports
 //
-//   int aclnnAddGetWorkspaceSize(const aclTensor*, const aclTensor*, const aclScalar*, const
-//   aclTensor*,
-//                                uint64_t* workspace_size, aclOpExecutor** executor);   // first
-//                                phase
-//   int aclnnAdd(void* workspace, uint64_t, aclOpExecutor*, void* stream);              // second
-//   phase
+//   int aclnnAddGetWorkspaceSize(  // first phase
+//       const aclTensor*, const aclTensor*, const aclScalar*, const aclTensor*,
+//       uint64_t* workspace_size, aclOpExecutor** executor);
+//   int aclnnAdd(  // second phase
+//       void* workspace, uint64_t, aclOpExecutor*, void* stream);
 //
 // The first phase turns handles into tensors and values that the executor owns; the second puts the
 // body on the stream, where it may run any number of times (once per replay of a captured graph).
@@ -57,11 +56,11 @@
 #include <vector>
 
 #include "ascend_sim/call.h"
+#include "opapi/abi/check.h"
 #include "opapi/abi/format.h"
 #include "opapi/abi/record.h"
 #include "opapi/abi/tensor.h"
-#include "opapi/rules/operator_limits.h"
-#include "opapi/rules/operator_shapes.h"
+#include "opapi/base/list.h"
 #ifdef ASCEND_SIM_MUTATE
 #include "opapi/mutate/mutate.h"
 #endif
@@ -82,14 +81,14 @@ using at::Scalar;
 using at::Tensor;
 using OptTensor = std::optional<at::Tensor>;
 using OptScalar = std::optional<at::Scalar>;
-using Ints = std::vector<int64_t>;
+using Ints = List<int64_t>;
 using OptInts = std::optional<Ints>;
-using Floats = std::vector<float>;
+using Floats = List<float>;
 using OptFloats = std::optional<Floats>;
-using Bools = std::vector<bool>;
+using Bools = List<bool>;
 using OptBools = std::optional<Bools>;
-using Scalars = std::vector<at::Scalar>;
-using Tensors = std::vector<at::Tensor>;
+using Scalars = List<at::Scalar>;
+using Tensors = List<at::Tensor>;
 using OptTensors = std::optional<Tensors>;
 using Work = std::function<void()>;
 struct Communication {  // work that waits for other ranks
@@ -302,36 +301,6 @@ void TouchParam(Touches& touches, const std::decay_t<Param>& value) {
   }
 }
 
-// What limits are checked of (operator_limits.h).
-inline LimitedArgument Limited(const Tensor& value) {
-  if (!value.defined()) return {};
-  return {.tensors = {{value.scalar_type(), value.dim(), value.sizes()}}};
-}
-inline LimitedArgument Limited(const FormattedTensor& value) {
-  // Pages give the dimensions of the blocks.
-  const auto dims = value.fractal() ? value.storage().sizes() : value.sizes();
-  return {.tensors = {{value.scalar_type(), static_cast<int64_t>(dims.size()), value.sizes()}}};
-}
-template <class T>
-  requires std::is_same_v<T, Tensors> || std::is_same_v<T, FormattedTensors>
-LimitedArgument Limited(const T& list) {
-  LimitedArgument argument;
-  for (const auto& value : list) {
-    for (const auto& tensor : Limited(value).tensors) argument.tensors.push_back(tensor);
-  }
-  return argument;
-}
-inline LimitedArgument Limited(const Ints& value) { return {.numbers = &value}; }
-inline LimitedArgument Limited(int64_t value) { return {.number = value}; }
-template <class T>
-LimitedArgument Limited(const T&) {
-  return {};
-}
-template <class T>
-LimitedArgument Limited(const std::optional<T>& value) {
-  return value ? Limited(*value) : LimitedArgument();
-}
-
 // Copies of the arguments with blank tensors.
 FormattedTensor Blank(const FormattedTensor& value);
 inline ShapedTensor Blank(const ShapedTensor& value) { return ShapedTensor(Blank(value.capacity)); }
@@ -340,8 +309,8 @@ T Blank(const T& value) {
   return value;
 }
 template <class T>
-std::vector<T> Blank(const std::vector<T>& values) {
-  std::vector<T> blanks;
+List<T> Blank(const List<T>& values) {
+  List<T> blanks;
   blanks.reserve(values.size());
   for (const auto& value : values) blanks.push_back(Blank(value));
   return blanks;
@@ -402,18 +371,8 @@ struct Op<kBody, kName> {
       auto arguments = [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
         return Arguments{Crossing<std::decay_t<Params>>::Take(handles, kIndex)...};
       }(std::index_sequence_for<Params...>{});
-      static const OperatorLimits* const limits = FindLimits(kName.text);
-      static const std::span<const ShapeRule> shapes = FindShapeRules(kName.text);
-      const bool limit = limits != nullptr && DeviceLimits();
-      if (limit || !shapes.empty()) {
-        std::apply(
-            [&](const auto&... values) {
-              const LimitedArgument limited[] = {Limited(values)...};
-              if (limit) CheckLimits(*limits, limited);
-              CheckShapes(shapes, limits, limited);
-            },
-            arguments);
-      }
+      static const Rules rules(kName.text);
+      rules.Check(arguments);
       Touches touches;
       if (TouchesWanted()) {
         std::apply([&](const auto&... values) { (TouchParam<Params>(touches, values), ...); },

@@ -14,6 +14,8 @@ namespace ascend_sim::opapi {
 
 // Gives every rank its part: tensors that differ in their first dimension only.
 inline std::vector<at::Tensor> Exchange(RankGroup& group, const std::vector<at::Tensor>& parts) {
+  TORCH_CHECK(parts.size() == group.Ranks(), "there are ", parts.size(), " parts for ",
+              group.Ranks(), " ranks");
   RankGroup::Parts sends;
   for (const auto& part : parts) {
     const auto dense = part.contiguous();

@@ -54,8 +54,7 @@ Work DivideInto(const Tensor& out, const Tensor& self, const Tensor& other, int 
 
 }  // namespace
 
-// --- one operand
-// -----------------------------------------------------------------------------------
+// --- one operand --------------------------------------------------------------------------------
 
 #define UNARY_OUT(Name, function) \
   ACLNN_OP(aclnn##Name, (const Tensor& self, Tensor& out)) { at::function##_out(out, self); }
@@ -118,8 +117,7 @@ ACLNN_OP(aclnnInplaceNanToNum, (Tensor & self, float nan, float posinf, float ne
   at::nan_to_num_out(self, self, nan, posinf, neginf);
 }
 
-// --- two operands
-// ----------------------------------------------------------------------------------
+// --- two operands -------------------------------------------------------------------------------
 
 // Name(tensor, tensor), Names(tensor, scalar) and both in place, the second operand times alpha.
 #define SCALED(Name, function, TypeOf)                                                            \
@@ -275,8 +273,7 @@ ACLNN_OP(aclnnXLogYScalarOther, (const Tensor& self, const Scalar& other, Tensor
 }
 ACLNN_OP(aclnnInplaceXLogYScalarOther, (Tensor & self, const Scalar& other)) { self.xlogy_(other); }
 
-// --- three operands
-// --------------------------------------------------------------------------------
+// --- three operands -----------------------------------------------------------------------------
 
 ACLNN_OP(aclnnAddcmul, (const Tensor& self, const Tensor& tensor1, const Tensor& tensor2,
                         const Scalar& value, Tensor& out)) {

@@ -46,8 +46,7 @@ Tensor RoundOff(const Tensor& self, int64_t mode) {
 
 }  // namespace
 
-// --- one list
-// --------------------------------------------------------------------------------------
+// --- one list -----------------------------------------------------------------------------------
 
 #define FOREACH_UNARY(Name, function)                                  \
   ACLNN_OP(aclnnForeach##Name, (const Tensors& self, Tensors& outs)) { \
@@ -92,8 +91,7 @@ ACLNN_OP(aclnnForeachNorm, (const Tensors& self, const Scalar& order, Tensors& o
   ForEach(outs, [&](size_t i) { return at::linalg_vector_norm(self.at(i), order); });
 }
 
-// --- a list with a list, a number, or a number for each
-// --------------------------------------------
+// --- a list with a list, a number, or a number for each -----------------------------------------
 
 // With<Number>: the number is a tensor on the device, <Number>V2: it is not.
 #define FOREACH_BINARY(Name, function)                                                             \
@@ -138,8 +136,7 @@ ACLNN_OP(aclnnForeachPowScalarAndTensor,
   ForEach(outs, [&](size_t i) { return at::pow(base, exponents.at(i)); });
 }
 
-// --- three lists
-// -----------------------------------------------------------------------------------
+// --- three lists --------------------------------------------------------------------------------
 
 // The numbers of a "ScalarList" come as one tensor here.
 #define FOREACH_PRODUCT(Name, function)                                                 \

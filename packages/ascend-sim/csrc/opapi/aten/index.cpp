@@ -98,8 +98,7 @@ Tensor IndexTensor(const Ints& values) { return at::tensor(values, at::kLong); }
 
 }  // namespace
 
-// --- advanced indexing
-// -----------------------------------------------------------------------------
+// --- advanced indexing --------------------------------------------------------------------------
 
 ACLNN_OP(aclnnIndex, (const Tensor& self, const Tensors& indices, Tensor& out)) {
   if (out.numel() == 0) return;
@@ -118,8 +117,7 @@ ACLNN_OP(aclnnIndexPutImpl, (Tensor & self, const Tensors& indices, const Tensor
   });
 }
 
-// --- one index dimension
-// ---------------------------------------------------------------------------
+// --- one index dimension ------------------------------------------------------------------------
 
 ACLNN_OP(aclnnIndexSelect, (const Tensor& self, int64_t dim, const Tensor& index, Tensor& out)) {
   at::index_select_out(out, self, dim, index);
@@ -184,8 +182,7 @@ ACLNN_OP(aclnnInplaceIndexFillTensor,
   self.index_fill_(dim, IndexTensor(index), value);
 }
 
-// --- scatter
-// ---------------------------------------------------------------------------------------
+// --- scatter ------------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnScatter, (const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src,
                         int64_t reduction, Tensor& out)) {
@@ -227,8 +224,7 @@ ACLNN_OP(aclnnScatterNdUpdate, (Tensor & self, const Tensor& indices, const Tens
   self.index_put_(list, updates);
 }
 
-// --- masks
-// -----------------------------------------------------------------------------------------
+// --- masks --------------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnInplaceMaskedFillScalar, (Tensor & self, const Tensor& mask, const Scalar& value)) {
   self.masked_fill_(mask, value);
@@ -240,8 +236,7 @@ ACLNN_OP(aclnnInplaceMaskedScatter, (Tensor & self, const Tensor& mask, const Te
   self.masked_scatter_(mask, source);
 }
 
-// --- data-dependent shapes
-// -------------------------------------------------------------------------
+// --- data-dependent shapes ----------------------------------------------------------------------
 
 ACLNN_OP(aclnnMaskedSelect, (const Tensor& self, const Tensor& mask, ShapedTensor& out)) {
   out.Store(at::masked_select(self, mask));
@@ -285,8 +280,7 @@ ACLNN_OP(aclnnUniqueConsecutive,
   if (return_counts) counts.Store(unique_counts);
 }
 
-// --- lookups
-// ---------------------------------------------------------------------------------------
+// --- lookups ------------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnSearchSorted, (const Tensor& sorted, const Tensor& values, bool int32_out, bool right,
                              const OptTensor& sorter, Tensor& out)) {

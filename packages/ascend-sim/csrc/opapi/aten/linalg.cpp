@@ -7,8 +7,7 @@
 
 namespace ascend_sim::opapi {
 
-// --- factorisations and solutions
-// ------------------------------------------------------------------
+// --- factorisations and solutions ---------------------------------------------------------------
 
 ACLNN_OP(aclnnInverse, (const Tensor& self, Tensor& out)) { Store(out, at::inverse(Wide(self))); }
 ACLNN_OP(aclnnLinalgCholesky, (const Tensor& self, bool upper, Tensor& out)) {
@@ -46,8 +45,7 @@ ACLNN_OP(aclnnLinalgCross, (const Tensor& self, const Tensor& other, int64_t dim
   Store(out, at::linalg_cross(self, other, dim));
 }
 
-// --- distances
-// -------------------------------------------------------------------------------------
+// --- distances ----------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnCdist, (const Tensor& x1, const Tensor& x2, float p, int64_t mode, Tensor& out)) {
   Store(out, at::cdist(Wide(x1), Wide(x2), p, mode));

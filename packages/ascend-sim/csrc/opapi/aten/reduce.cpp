@@ -27,8 +27,7 @@ Scalar NormOrder(const Scalar& p) {
 
 }  // namespace
 
-// --- sums, means, extrema
-// --------------------------------------------------------------------------
+// --- sums, means, extrema -----------------------------------------------------------------------
 
 ACLNN_OP(aclnnReduceSum,
          (const Tensor& self, const Ints& dims, bool keepdim, DType /*of out*/, Tensor& out)) {
@@ -96,8 +95,7 @@ ACLNN_OP(aclnnProdDim,
 }
 ACLNN_OP(aclnnTrace, (const Tensor& self, Tensor& out)) { Store(out, at::trace(self)); }
 
-// --- moments and norms
-// -----------------------------------------------------------------------------
+// --- moments and norms --------------------------------------------------------------------------
 
 ACLNN_OP(aclnnVarCorrection,
          (const Tensor& self, const Ints& dims, int64_t correction, bool keepdim, Tensor& out)) {
@@ -129,8 +127,7 @@ ACLNN_OP(aclnnRenorm,
   at::renorm_out(out, self, p, dim, max_norm);
 }
 
-// --- scans
-// -----------------------------------------------------------------------------------------
+// --- scans --------------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnCumsum, (const Tensor& self, int64_t dim, DType /*of out*/, Tensor& out)) {
   at::cumsum_out(out, self, dim, out.scalar_type());
@@ -145,8 +142,7 @@ ACLNN_OP(aclnnCummin, (const Tensor& self, int64_t dim, Tensor& values, Tensor& 
   StorePair(values, indices, at::cummin(self, dim));
 }
 
-// --- softmax
-// ---------------------------------------------------------------------------------------
+// --- softmax ------------------------------------------------------------------------------------
 
 // Whether ATen may write the softmax of `self` to `out` itself, which it does as if that were
 // dense.
@@ -186,8 +182,7 @@ ACLNN_OP(aclnnLogSoftmaxBackward,
                                                    output.scalar_type()));
 }
 
-// --- histograms
-// ------------------------------------------------------------------------------------
+// --- histograms ---------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnBincount,
          (const Tensor& self, const OptTensor& weights, int64_t min_length, Tensor& out)) {

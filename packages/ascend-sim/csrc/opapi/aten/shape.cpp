@@ -11,8 +11,7 @@
 
 namespace ascend_sim::opapi {
 
-// --- copies and fills
-// ------------------------------------------------------------------------------
+// --- copies and fills ---------------------------------------------------------------------------
 
 ACLNN_OP(aclnnInplaceCopy, (Tensor & self, const Tensor& src)) { self.copy_(src); }
 ACLNN_OP(aclnnCast, (const Tensor& self, DType /*dtype: that of out*/, Tensor& out)) {
@@ -28,8 +27,7 @@ ACLNN_OP(aclnnInplaceFillDiagonal, (Tensor & self, const Scalar& value, bool wra
   self.fill_diagonal_(value, wrap);
 }
 
-// --- sequences
-// -------------------------------------------------------------------------------------
+// --- sequences ----------------------------------------------------------------------------------
 
 // ATen divides by the step in the dtype of the output, where it may have become 0.
 void RequireStep(const Scalar& step, const Tensor& out) {
@@ -68,8 +66,7 @@ ACLNN_OP(aclnnOneHot, (const Tensor& self, int64_t depth, const Tensor& on_value
                        off_value.reshape({})));
 }
 
-// --- rearrangements
-// --------------------------------------------------------------------------------
+// --- rearrangements -----------------------------------------------------------------------------
 
 ACLNN_PLANNED_OP(aclnnCat, (const Tensors& tensors, int64_t dim, Tensor& out)) {
   return Into(out, at::native::result_type(at::TensorList(tensors)),
@@ -158,8 +155,7 @@ ACLNN_OP(aclnnUnfoldGrad, (const Tensor& grad, const Ints& input_size, int64_t d
   Store(grad_input, at::unfold_backward(Wide(grad), input_size, dim, size, step));
 }
 
-// --- repetition of elements
-// ------------------------------------------------------------------------
+// --- repetition of elements ---------------------------------------------------------------------
 
 ACLNN_OP(aclnnRepeatInterleave,
          (const Tensor& self, const Tensor& repeats, int64_t output_size, Tensor& out)) {

@@ -10,7 +10,7 @@
 namespace ascend_sim::opapi {
 namespace {
 
-constexpr double kNoScore = -std::numeric_limits<double>::infinity();
+constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 
 // Where the statistic of a row is, as a view [heads, queries].
 Tensor RowsOf(const Tensor& statistic, const AttentionCall& call, const AttentionSequence& s) {
@@ -52,7 +52,7 @@ void AttendAndDrop(const AttentionCall& call, const AttentionDropout& dropout) {
     if (s.kv_length == 0) {
       out.zero_();
       for (const auto& statistic : {call.log_sum_exp, call.row_max}) {
-        if (statistic.defined()) RowsOf(statistic, call, s).fill_(kNoScore);
+        if (statistic.defined()) RowsOf(statistic, call, s).fill_(kMinusInfinity);
       }
       continue;
     }
@@ -63,7 +63,7 @@ void AttendAndDrop(const AttentionCall& call, const AttentionDropout& dropout) {
                              of_keys(call.k).transpose(1, 2)) *
                   call.scale;
     if (const auto hidden = HiddenPairs(call, s); hidden.defined()) {
-      scores.masked_fill_(hidden, kNoScore);
+      scores.masked_fill_(hidden, kMinusInfinity);
     }
     auto all = scores;
     if (call.sink.defined()) {

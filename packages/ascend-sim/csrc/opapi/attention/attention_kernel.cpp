@@ -17,8 +17,7 @@ namespace {
 
 constexpr float kNoScore = -std::numeric_limits<float>::infinity();
 
-// --- loops over floats
-// -----------------------------------------------------------------------------
+// --- loops over floats --------------------------------------------------------------------------
 
 // scores[r][t] = scale * q[r] . k[t]
 ASCEND_SIM_CLONES void ScoreTokens(const float* q, int64_t rows, const float* k, int64_t k_stride,
@@ -76,8 +75,7 @@ ASCEND_SIM_CLONES void AccumulateTokens(const float* weights, int64_t weights_st
   }
 }
 
-// --- which keys a query sees
-// -----------------------------------------------------------------------
+// --- which keys a query sees --------------------------------------------------------------------
 
 struct Range {
   int64_t begin, end;
@@ -105,8 +103,7 @@ at::Tensor MaskOf(const AttentionCall& call, const AttentionSequence& sequence) 
       .contiguous();
 }
 
-// --- where keys and values are
-// ---------------------------------------------------------------------
+// --- where keys and values are ------------------------------------------------------------------
 
 // Calls visit(first token, tokens, row of k, row of v) for every run of evenly spaced tokens in
 // [begin, end).
@@ -136,8 +133,7 @@ void ForEachRun(const AttentionCall& call, const AttentionSequence& sequence, in
   }
 }
 
-// --- few queries: everything in place
-// --------------------------------------------------------------
+// --- few queries: everything in place -----------------------------------------------------------
 
 // The queries of a group of heads, one key/value head.
 template <class T>
@@ -282,8 +278,7 @@ class ShortQuery {
   std::vector<float> queries_, scores_, sums_, max_, total_, buffer_;
 };
 
-// --- many queries: ATen's blocked kernel
-// -----------------------------------------------------------
+// --- many queries: ATen's blocked kernel --------------------------------------------------------
 
 // [heads / group, group, tokens, size] of one sequence of a q-like tensor.
 at::Tensor RowsOf(const at::Tensor& tensor, const RowStrides& strides,

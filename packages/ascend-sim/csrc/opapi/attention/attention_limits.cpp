@@ -21,10 +21,6 @@ bool IsHalf(const Tensor& t) {
   return t.scalar_type() == at::kHalf || t.scalar_type() == at::kBFloat16;
 }
 
-bool IsOneOf(int64_t value, std::initializer_list<int64_t> values) {
-  return std::find(values.begin(), values.end(), value) != values.end();
-}
-
 bool IsLatent(const InferArguments& a, const InferShape& s) {
   return a.query_rope.has_value() && s.q.size(3) == kLatentSize;
 }

@@ -3,6 +3,9 @@
 // What the fused attention operators of a device do not take, although it could be computed.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
 #include <optional>
 
 #include "opapi/attention/attention_layout.h"
@@ -10,6 +13,10 @@
 #include "opapi/attention/key_values.h"
 
 namespace ascend_sim::opapi {
+
+inline bool IsOneOf(int64_t value, std::initializer_list<int64_t> values) {
+  return std::ranges::find(values, value) != values.end();
+}
 
 // A call of inference as it was understood.
 struct InferShape {

@@ -9,19 +9,19 @@
 namespace ascend_sim::opapi {
 
 struct ScoreArguments {
-  Tensor query, key, value;
+  Tensor query = {}, key = {}, value = {};
   OptTensor query_rope = {}, key_rope = {};  // further elements of queries and keys
-  OptTensor mask, sink = {};
+  OptTensor mask = {}, sink = {};
   OptInts query_ends = {}, kv_ends = {};  // cumulative lengths, for the packed layout only
-  double scale;
-  AttentionDropout dropout;
-  int64_t pre_tokens, next_tokens, heads;
-  std::string layout;
-  int64_t sparse_mode;
+  double scale = 0;
+  AttentionDropout dropout = {};
+  int64_t pre_tokens = 0, next_tokens = 0, heads = 0;
+  std::string layout = {};
+  int64_t sparse_mode = 0;
   // Of the statistics in the packed layout: "" is [heads, tokens], "same_as_input" [tokens, heads].
   std::string softmax_layout = {};
-  Tensor row_max, row_sum;  // [..., 8]: every statistic eight times, or empty
-  Tensor out;
+  Tensor row_max = {}, row_sum = {};  // [..., 8]: every statistic eight times, or empty
+  Tensor out = {};
 };
 
 #define SCORE_QUANTISATION \

@@ -6,6 +6,7 @@
 //
 // What a product takes is rounded to the dtype of its weight; what follows a product is float32.
 #include "opapi/abi/store.h"
+#include "opapi/attention/attention_limits.h"
 #include "opapi/cache/latent_cache.h"
 #include "opapi/nn/rope.h"
 #include "opapi/numerics/quantize.h"
@@ -25,17 +26,17 @@ struct Weight {
 };
 
 struct Prolog {
-  Tensor x;  // [T, He] or [B, S, He]
+  Tensor x = {};  // [T, He] or [B, S, He]
   Weight down_query, up_query, down_key;
-  Tensor up_key;  // [heads, D, latent]
-  Tensor gamma_query, gamma_key, sin, cos;
-  Tensor latent_cache, rope_cache;
-  OptTensor index, x_scale, latent_scale, rope_scale, smooth;
-  double epsilon_query, epsilon_key;
-  std::string cache_mode;
-  double query_factor, key_factor;
-  Tensor query, query_rope;
-  OptTensor query_scale, norm, norm_scale;
+  Tensor up_key = {};  // [heads, D, latent]
+  Tensor gamma_query = {}, gamma_key = {}, sin = {}, cos = {};
+  Tensor latent_cache = {}, rope_cache = {};
+  OptTensor index = {}, x_scale = {}, latent_scale = {}, rope_scale = {}, smooth = {};
+  double epsilon_query = 0, epsilon_key = 0;
+  std::string cache_mode = {};
+  double query_factor = 0, key_factor = 0;
+  Tensor query = {}, query_rope = {};
+  OptTensor query_scale = {}, norm = {}, norm_scale = {};
 
   int64_t tokens() const { return x.numel() / x.size(-1); }
   int64_t rope() const { return cos.size(-1); }
@@ -105,13 +106,8 @@ void Run(Prolog& p) {
             p.rope_cache);
 }
 
-bool IsOneOf(int64_t value, std::initializer_list<int64_t> values) {
-  return std::find(values.begin(), values.end(), value) != values.end();
-}
-
 void CheckWeight(const Weight& weight, int64_t in, int64_t out) {
-  Require(weight.matrix.sizes().size() == 2 && weight.matrix.sizes()[0] == in &&
-              weight.matrix.sizes()[1] == out,
+  Require(weight.matrix.dim() == 2 && weight.matrix.size(0) == in && weight.matrix.size(1) == out,
           weight.name, " must be [", in, ", ", out, "], got ", weight.matrix.sizes());
   Require(weight.quantised() == weight.scale.has_value(), "the scale of ", weight.name,
           " must be given if it is int8, and only then");

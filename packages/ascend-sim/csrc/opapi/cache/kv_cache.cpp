@@ -129,6 +129,8 @@ ACLNN_PLANNED_OP(aclnnGatherPaKvCache,
     const auto* length = lengths.const_data_ptr<int64_t>();
     int64_t row = 0;
     const auto sequences = block_tables.size(0);
+    TORCH_CHECK(seq_lens.numel() >= sequences + (seq_lens_are_cumulative ? 1 : 0), "seqLens has ",
+                seq_lens.numel(), " elements, blockTables ", sequences, " rows");
     for (int64_t i = 0; i < sequences; ++i) {
       const auto tokens = seq_lens_are_cumulative ? length[i + 1] - length[i] : length[i];
       const auto positions = at::arange(tokens, at::kLong);

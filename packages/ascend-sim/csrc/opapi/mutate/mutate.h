@@ -13,7 +13,8 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
-#include <vector>
+
+#include "opapi/base/list.h"
 
 namespace ascend_sim::opapi {
 
@@ -52,7 +53,7 @@ bool Misread(Mutation::Kind kind, std::optional<T>& value) {
   return value && Misread(kind, *value);
 }
 template <class T>
-bool Misread(Mutation::Kind kind, std::vector<T>& values) {
+bool Misread(Mutation::Kind kind, List<T>& values) {
   if (values.empty()) return false;
   if constexpr (std::is_same_v<T, bool>) {
     if (kind == Mutation::Kind::kValue) values.front() = !values.front();
@@ -65,7 +66,7 @@ bool Misread(Mutation::Kind kind, std::vector<T>& values) {
 bool Differ(const at::Tensor& one, const at::Tensor& other);
 bool Differ(const at::Scalar& one, const at::Scalar& other);
 template <class T>
-bool Differ(const std::vector<T>& one, const std::vector<T>& other);
+bool Differ(const List<T>& one, const List<T>& other);
 template <class T>
 bool Differ(const T& one, const T& other) {
   if constexpr (requires { one != other; }) {
@@ -79,7 +80,7 @@ bool Differ(const std::optional<T>& one, const std::optional<T>& other) {
   return one && other ? Differ(*one, *other) : one.has_value() != other.has_value();
 }
 template <class T>
-bool Differ(const std::vector<T>& one, const std::vector<T>& other) {
+bool Differ(const List<T>& one, const List<T>& other) {
   return !std::equal(one.begin(), one.end(), other.begin(), other.end(),
                      [](const T& a, const T& b) { return !Differ(a, b); });
 }

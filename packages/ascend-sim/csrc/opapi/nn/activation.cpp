@@ -31,8 +31,7 @@ constexpr double kFastGelu = 1.702;
 
 }  // namespace
 
-// --- forward
-// ---------------------------------------------------------------------------------------
+// --- forward ------------------------------------------------------------------------------------
 
 #define ACTIVATION_OUT(Name, function) \
   ACLNN_OP(aclnn##Name, (const Tensor& self, Tensor& out)) { at::function##_out(out, self); }
@@ -120,8 +119,7 @@ ACLNN_OP(aclnnGeluMul, (const Tensor& self, const std::string& approximate, Tens
   Store(out, at::gelu(halves[0], GeluApproximation(approximate)) * halves[1]);
 }
 
-// --- in place
-// --------------------------------------------------------------------------------------
+// --- in place -----------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnInplaceCelu, (Tensor & self, const Scalar& alpha)) { at::celu_(self, alpha); }
 ACLNN_OP(aclnnInplaceElu,
@@ -138,8 +136,7 @@ ACLNN_OP(aclnnInplaceThreshold, (Tensor & self, const Scalar& threshold, const S
   at::threshold_(self, threshold, value);
 }
 
-// --- gradients
-// -------------------------------------------------------------------------------------
+// --- gradients ----------------------------------------------------------------------------------
 
 // By the input (`self`) or by the output of the forward function, as the function's own is.
 #define GRADIENT(Name, function)                                                                  \

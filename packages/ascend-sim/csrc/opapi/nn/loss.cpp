@@ -16,8 +16,7 @@ Tensor Spread(const Tensor& grad, const Tensor& self, int64_t reduction) {
 
 }  // namespace
 
-// --- values
-// ----------------------------------------------------------------------------------------
+// --- values -------------------------------------------------------------------------------------
 
 // Name(self, target, reduction) and its gradient.
 #define LOSS(Name, function)                                                             \
@@ -51,8 +50,7 @@ ACLNN_OP(aclnnSmoothL1LossBackward, (const Tensor& grad, const Tensor& self, con
         at::smooth_l1_loss_backward(Wide(grad), Wide(self), Wide(target), reduction, beta));
 }
 
-// --- classes
-// ---------------------------------------------------------------------------------------
+// --- classes ------------------------------------------------------------------------------------
 
 // [C] or [N, C, ...]
 int64_t ClassesOf(const Tensor& self) {
@@ -106,8 +104,7 @@ ACLNN_OP(aclnnBinaryCrossEntropyWithLogitsBackward,
   Store(grad_input, Spread(Wide(grad), self, reduction) * result);
 }
 
-// --- distributions
-// ---------------------------------------------------------------------------------
+// --- distributions ------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnKlDiv, (const Tensor& self, const Tensor& target, int64_t reduction, bool log_target,
                       Tensor& out)) {

@@ -4,7 +4,7 @@
 // dtype.
 #include "opapi/abi/op.h"
 #include "opapi/abi/store.h"
-#include "opapi/numerics/halves.h"
+#include "opapi/numerics/parts.h"
 #include "opapi/numerics/simd.h"
 #include "opapi/numerics/wide.h"
 

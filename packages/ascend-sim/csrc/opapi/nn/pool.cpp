@@ -39,12 +39,12 @@ struct WindowMask {
     const auto place = Place(indices, width).flatten(-2).unsqueeze(-2);
     rows.scatter_(-2, place, 1);
   }
-  Tensor Indices(const Tensor& mask, at::IntArrayRef shape, int64_t width) const {
-    const auto place = Rows(mask, shape.end()[-1] * shape.end()[-2]).argmax(-2).view(shape);
-    const auto y = Origin(shape.end()[-2], 0).unsqueeze(-1) +
-                   place.div(Side(kernel, 1), "floor") * Side(dilation, 0);
-    const auto x =
-        Origin(shape.end()[-1], 1) + place.remainder(Side(kernel, 1)) * Side(dilation, 1);
+  Tensor Indices(const Tensor& mask, const Tensor& outputs, int64_t width) const {
+    const auto height = outputs.size(-2), columns = outputs.size(-1);
+    const auto place = Rows(mask, height * columns).argmax(-2).view(outputs.sizes());
+    const auto y =
+        Origin(height, 0).unsqueeze(-1) + place.div(Side(kernel, 1), "floor") * Side(dilation, 0);
+    const auto x = Origin(columns, 1) + place.remainder(Side(kernel, 1)) * Side(dilation, 1);
     return y * width + x;
   }
 
@@ -63,8 +63,7 @@ struct WindowMask {
 
 }  // namespace
 
-// --- averages
-// --------------------------------------------------------------------------------------
+// --- averages -----------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnAvgPool2d, (const Tensor& self, const Ints& kernel, const Ints& stride,
                           const Ints& padding, bool ceil_mode, bool count_include_pad,
@@ -120,8 +119,7 @@ ACLNN_OP(aclnnAdaptiveAvgPool3dBackward,
   Store(grad_input, at::_adaptive_avg_pool3d_backward(Wide(grad), Wide(self)));
 }
 
-// --- maxima
-// ----------------------------------------------------------------------------------------
+// --- maxima -------------------------------------------------------------------------------------
 
 // How many elements a plane of so many sides has.
 int64_t PlaneOf(const Tensor& self, int64_t sides) {
@@ -142,7 +140,7 @@ ACLNN_OP(aclnnMaxPool2dWithMaskBackward,
           const Ints& stride, const Ints& padding, const Ints& dilation, bool ceil_mode,
           Tensor& grad_input)) {
   const auto indices =
-      WindowMask{kernel, stride, padding, dilation}.Indices(mask, grad.sizes(), self.size(-1));
+      WindowMask{kernel, stride, padding, dilation}.Indices(mask, grad, self.size(-1));
   Store(grad_input, at::max_pool2d_with_indices_backward(
                         Wide(grad), Wide(self), kernel, StrideOr(stride, kernel), padding, dilation,
                         ceil_mode, PlacesAmong(PlaneOf(self, 2), indices, "the maxima of mask")));

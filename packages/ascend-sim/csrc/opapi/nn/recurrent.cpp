@@ -5,13 +5,13 @@
 #include <numeric>
 
 #include "opapi/abi/store.h"
+#include "opapi/numerics/parts.h"
 #include "opapi/numerics/wide.h"
 
 namespace ascend_sim::opapi {
 namespace {
 
-// --- cells
-// -----------------------------------------------------------------------------------------
+// --- cells --------------------------------------------------------------------------------------
 
 // The derivative of a sigmoid and of a hyperbolic tangent, by their values.
 Tensor Sigmoid(const Tensor& grad, const Tensor& value) { return grad * value * (1 - value); }
@@ -27,7 +27,7 @@ class Lstm final : public Cell {
 
   Tensors Step(const Tensor& from_input, const Tensor& from_hidden,
                const Tensors& state) const override {
-    const auto parts = (from_input + from_hidden).chunk(4, -1);
+    const auto parts = Parts<4>(from_input + from_hidden, -1);
     const auto i = parts[0].sigmoid(), f = parts[1].sigmoid(), g = parts[2].tanh(),
                o = parts[3].sigmoid();
     const auto c = f * state[1] + i * g;
@@ -56,7 +56,7 @@ class Gru final : public Cell {
 
   Tensors Step(const Tensor& from_input, const Tensor& from_hidden,
                const Tensors& state) const override {
-    const auto x = from_input.chunk(3, -1), h = from_hidden.chunk(3, -1);
+    const auto x = Parts<3>(from_input, -1), h = Parts<3>(from_hidden, -1);
     const auto r = (x[0] + h[0]).sigmoid(), z = (x[1] + h[1]).sigmoid();
     const auto n = (x[2] + r * h[2]).tanh();
     return {r, z, n, h[2], (1 - z) * n + z * state[0]};
@@ -72,8 +72,7 @@ class Gru final : public Cell {
   }
 };
 
-// --- one layer and direction
-// -----------------------------------------------------------------------
+// --- one layer and direction --------------------------------------------------------------------
 
 struct Weights {
   Tensor input, hidden;
@@ -96,8 +95,8 @@ Tensor Linear(const Tensor& x, const Tensor& weight, const OptTensor& bias) {
 }
 
 // The steps of a direction in the order in which it takes them.
-std::vector<int64_t> Steps(int64_t time, bool reversed) {
-  std::vector<int64_t> steps(time);
+Ints Steps(int64_t time, bool reversed) {
+  Ints steps(time);
   std::iota(steps.begin(), steps.end(), 0);
   if (reversed) std::ranges::reverse(steps);
   return steps;
@@ -232,7 +231,7 @@ class Pass {
   const int64_t place_;
   const Weights weights_;
   const Tensor present_;
-  const std::vector<int64_t> steps_;
+  const Ints steps_;
 };
 
 }  // namespace

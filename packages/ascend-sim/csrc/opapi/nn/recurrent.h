@@ -48,7 +48,7 @@ struct Stack {
   int64_t hidden() const { return parameters.front().size(0) / cell.gates(); }
 
   // Throws ParamError unless there are the right parameters for inputs of this size.
-  void Check(int64_t input_size) const;
+  ASCEND_SIM_EXPORT void Check(int64_t input_size) const;
 };
 
 // The input of a call: [time, batch, size], or [batch, time, size], or, of sequences of different

@@ -6,6 +6,7 @@
 
 #include "opapi/abi/store.h"
 #include "opapi/nn/recurrent.h"
+#include "opapi/numerics/parts.h"
 #include "opapi/numerics/wide.h"
 
 namespace ascend_sim::opapi {
@@ -134,8 +135,7 @@ ACLNN_PLANNED_OP(aclnnGRUBackward,
                       dparameters);
 }
 
-// --- one step, after the products: torch.nn.LSTMCell
-// -----------------------------------------------
+// --- one step, after the products: torch.nn.LSTMCell --------------------------------------------
 
 // Gates of torch's order (input, forget, candidate, output), although the page has another: callers
 // pass torch's weights. `storage` keeps their values.
@@ -183,7 +183,7 @@ ACLNN_PLANNED_OP(aclnnThnnFusedLstmCellBackward,
             cx.sizes());
   }
   return [=]() mutable {
-    const auto gates = Wide(storage).chunk(4, -1);
+    const auto gates = Parts<4>(Wide(storage), -1);
     const auto grad_of = [&](const OptTensor& grad) {
       return grad ? Wide(*grad) : at::zeros_like(Wide(cx));
     };

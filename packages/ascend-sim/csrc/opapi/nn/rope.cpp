@@ -39,8 +39,7 @@ Tensor Embedded(const Tensor& x, const Tensor& cos, const Tensor& sin, Pairing p
                               : at::cat({result, x.narrow(-1, rotary, x.size(-1) - rotary)}, -1);
 }
 
-// --- from a cache of cos and sin, by position
-// ------------------------------------------------------
+// --- from a cache of cos and sin, by position ---------------------------------------------------
 
 // Rows of cos and sin, [tokens, rotary / 2] each, one after the other in a row of `table`.
 struct Angles {

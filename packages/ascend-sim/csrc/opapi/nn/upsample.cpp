@@ -14,8 +14,7 @@ std::optional<double> Scale(double value) {
 
 }  // namespace
 
-// --- nearest
-// ---------------------------------------------------------------------------------------
+// --- nearest ------------------------------------------------------------------------------------
 
 ACLNN_OP(aclnnUpsampleNearest1d, (const Tensor& self, const Ints& output_size, Tensor& out)) {
   Store(out, at::upsample_nearest1d(self, output_size));
@@ -77,8 +76,7 @@ UPSAMPLE_1D(NearestExact1d, _upsample_nearest_exact1d)
 UPSAMPLE_2D(NearestExact2d, _upsample_nearest_exact2d)
 UPSAMPLE_3D(NearestExact3d, _upsample_nearest_exact3d)
 
-// --- linear and cubic
-// ------------------------------------------------------------------------------
+// --- linear and cubic ---------------------------------------------------------------------------
 
 ACLNN_OP(aclnnUpsampleLinear1d, (const Tensor& self, const Ints& output_size, bool align_corners,
                                  double scale, Tensor& out)) {

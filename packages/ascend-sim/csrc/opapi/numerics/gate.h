@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "opapi/numerics/halves.h"
+#include "opapi/numerics/parts.h"
 
 namespace ascend_sim::opapi {
 

@@ -24,6 +24,8 @@ enum GroupListType : int64_t {
 
 // Reads a group list. For bodies of operators only: it looks at device memory.
 inline std::vector<Group> ReadGroups(const at::Tensor& list, int64_t type, int64_t rows) {
+  TORCH_CHECK(type == kPairs ? list.dim() == 2 && list.size(1) == 2 : list.dim() == 1,
+              "groupList must be [groups], in pairs [groups, 2], got ", list.sizes());
   const auto numbers = list.to(at::kLong).contiguous();
   const auto* number = numbers.const_data_ptr<int64_t>();
   std::vector<Group> groups;

@@ -7,8 +7,6 @@
 namespace ascend_sim::opapi {
 namespace {
 
-constexpr int64_t kInt4PerInt32 = 8;
-
 at::Tensor NonZero(const at::Tensor& scale) { return scale.masked_fill(scale == 0, 1.0); }
 
 Tensor RoundWithin(const Tensor& values, int64_t smallest, int64_t largest) {

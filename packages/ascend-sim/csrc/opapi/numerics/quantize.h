@@ -27,6 +27,7 @@ QuantizedAsymmetric QuantizeRowsAsymmetric(const at::Tensor& rows, int64_t small
                                            int64_t largest = 127);
 
 // Eight int4 of the last dimension in one int32, the first in the lowest bits; and back, as int8.
+inline constexpr int64_t kInt4PerInt32 = 8;
 at::Tensor PackInt4(const at::Tensor& values);
 at::Tensor UnpackInt4(const at::Tensor& packed);
 

@@ -48,7 +48,7 @@ Tensor Activate(const Tensor& values, int64_t activation) {
 }
 
 bool IsStacked(const FormattedTensors& weight) {
-  return weight.size() == 1 && weight[0].sizes().size() == 3;
+  return weight.size() == 1 && weight[0].dim() == 3;
 }
 
 // Out of their blocks, where they are in FRACTAL_NZ: once for all groups.
@@ -167,11 +167,11 @@ void CheckShapes(const GroupedCall& call) {
   }
   const auto k = call.x[0].size(-1);
   for (const auto& weight : call.weight) {
-    Require(weight.sizes().size() >= 2, "weight must be matrices");
-    const auto rows = weight.sizes().end()[-2];
+    Require(weight.dim() >= 2, "weight must be matrices");
+    const auto rows = weight.size(-2);
     Require(call.group_type == kSplitK || call.x.size() > 1 || rows == k, "weight must have ", k,
             " rows, as x has columns, got ", rows);
-    Limit(weight.sizes().back() < kInnerLimit && k < kInnerLimit,
+    Limit(weight.size(-1) < kInnerLimit && k < kInnerLimit,
           "the last dimensions of x and weight must be less than 65536");
   }
 }
@@ -182,7 +182,7 @@ Work PlanLists(GroupedCall call) {
   Require(call.x.size() == call.weight.size(), "x and weight must be lists of one length, got ",
           call.x.size(), " and ", call.weight.size());
   for (size_t i = 0; i < call.x.size(); ++i) {
-    Require(call.x[i].size(-1) == call.weight[i].sizes().end()[-2], "x[", i, "] and weight[", i,
+    Require(call.x[i].size(-1) == call.weight[i].size(-2), "x[", i, "] and weight[", i,
             "] do not match");
   }
   return [call = std::move(call)] { MultiplyLists(call); };
@@ -196,13 +196,13 @@ Work PlanGroups(GroupedCall call, int64_t count, Groups groups) {
   Require(call.x.size() == 1 && call.x[0].dim() == 2, "x must be one matrix with groupList");
   Limit(count <= 1024, "groupList must have at most 1024 groups, got ", count);
   if (call.group_type == kSplitK) {
-    Require(call.weight.size() == 1 && call.weight[0].sizes().size() == 2 && call.out.size() == 1 &&
+    Require(call.weight.size() == 1 && call.weight[0].dim() == 2 && call.out.size() == 1 &&
                 call.out[0].dim() == 3,
             "groupType 2 takes one weight [k, n] and one out [groups, m, n]");
     return [call = std::move(call), groups] { MultiplyColumns(call, groups()); };
   }
-  const auto matrices = IsStacked(call.weight) ? call.weight[0].sizes().front()
-                                               : static_cast<int64_t>(call.weight.size());
+  const auto matrices =
+      IsStacked(call.weight) ? call.weight[0].size(0) : static_cast<int64_t>(call.weight.size());
   Require(count <= matrices, "groupList has ", count, " groups, weight ", matrices, " matrices");
   return [call = std::move(call), groups] { MultiplyRows(call, groups()); };
 }
@@ -304,9 +304,7 @@ ACLNN_PLANNED_OP(aclnnGroupedMatmulWeightNz, (GROUPED_MATMUL_INPUTS, GROUPED_MAT
                                               int64_t quant_group_size, GROUPED_MATMUL_OUTPUTS)) {
   Require(quant_group_size == 0,
           "quantGroupSize must be 0: int4 weights with int8 rows are not supported");
-  for (const auto& each : weight) {
-    Require(each.fractal(), "weight must be in format FRACTAL_NZ (29): torch_npu.npu_format_cast");
-  }
+  for (const auto& each : weight) RequireFractal(each, "weight");
   PLAN_GROUPED_MATMUL();
 }
 

@@ -5,6 +5,7 @@
 #include "opapi/abi/op.h"
 #include "opapi/abi/store.h"
 #include "opapi/numerics/groups.h"
+#include "opapi/numerics/parts.h"
 #include "opapi/numerics/quantize.h"
 #include "opapi/products/quant_matmul.h"
 
@@ -14,12 +15,11 @@ namespace {
 bool IsAbsent(const OptTensors& tensors) { return !tensors || tensors->empty(); }
 
 void CheckGroups(const Tensor& group_list, int64_t type, const FormattedTensor& weight) {
-  Require(weight.sizes().size() == 3, "weight must be [experts, k, n]");
+  Require(weight.dim() == 3, "weight must be [experts, k, n]");
   Require(group_list.dim() == 1 && group_list.scalar_type() == at::kLong,
           "groupList must be int64 with 1 dimension");
   Require(type == kCumulative || type == kCounts, "groupListType must be 0 or 1, got ", type);
-  Require(group_list.size(0) <= weight.sizes().front(),
-          "groupList has more groups than weight matrices");
+  Require(group_list.size(0) <= weight.size(0), "groupList has more groups than weight matrices");
 }
 
 // --- silu(first half) * second half, quantised ---------------------------------------------------
@@ -40,7 +40,7 @@ Work PlanSwigluQuant(const SwigluQuant& a) {
           "x and weight must both be int8, or int4 in int32, got ", a.x.scalar_type(), " and ",
           a.weight.scalar_type());
   CheckGroups(a.group_list, a.group_list_type, a.weight);
-  const auto m = a.x.size(0), n = a.weight_scale.size(-1), experts = a.weight.sizes().front();
+  const auto m = a.x.size(0), n = a.weight_scale.size(-1), experts = a.weight.size(0);
   Require(a.x.dim() == 2, "x must be a matrix");
   Require(a.weight_scale.dim() == 2 && a.weight_scale.size(0) == experts,
           "weightScale must be [experts, n]");
@@ -61,9 +61,8 @@ Work PlanSwigluQuant(const SwigluQuant& a) {
       const auto rows = [&](const Tensor& t) { return t.slice(0, group.begin, group.end); };
       const auto x = int4 ? UnpackInt4(rows(a.x)) : rows(a.x);
       const auto sums = IntMatmul(x, Int8Matrix(weights.select(0, group.index), x.size(1)));
-      const auto halves =
-          Dequantize(sums, {{}, a.weight_scale.select(0, group.index), {}, rows(a.x_scale)})
-              .chunk(2, -1);
+      const auto halves = Halves(
+          Dequantize(sums, {{}, a.weight_scale.select(0, group.index), {}, rows(a.x_scale)}), -1);
       auto values = at::silu(halves[0]).mul_(halves[1]);
       if (a.smooth_scale) values *= a.smooth_scale->select(0, group.index);
       const auto quantised = QuantizeRows(values);
@@ -91,7 +90,7 @@ Work PlanFinalizeRouting(const FinalizeRouting& a) {
           "x and w must be int8, got ", a.x.scalar_type(), " and ", a.weight.scalar_type());
   CheckGroups(a.group_list, a.group_list_type, a.weight);
   const auto m = a.x.size(0), k = a.x.size(1), n = a.out.size(1);
-  const auto experts = a.weight.sizes().front();
+  const auto experts = a.weight.size(0);
   Require(a.scale.dim() == 2 && a.scale.size(0) == experts && a.scale.size(1) == n,
           "scale must be [experts, n]");
   for (const auto& [tensor, name] : {std::pair(a.per_token_scale, "pertokenScale"),

@@ -38,10 +38,6 @@ void AddmmInto(Tensor& out, const Tensor& self, const Tensor& mat1, const Tensor
   }
 }
 
-void RequireFractal(const FormattedTensor& mat2) {
-  Require(mat2.fractal(), "mat2 must be in format FRACTAL_NZ (29): torch_npu.npu_format_cast");
-}
-
 // Batches of products whose rows come together: x1 [B, M, K] or [M, B, K], out [M, B, N], or with
 // batchSplitFactor [factor, M, B / factor * N] (aclnnTransposeBatchMatMul.md).
 struct TransposedBatches {
@@ -57,12 +53,12 @@ struct TransposedBatches {
     const Ints kept{0, 1, 2}, rows_first{1, 0, 2}, columns_first{0, 2, 1};
     Require(!bias, "bias is not supported by CANN");
     Require(!scale, "scale is not supported: it goes with an int8 out, which torch_npu has not");
-    Require(x1.dim() == 3 && x2.sizes().size() == 3, "x1 and x2 must have 3 dimensions");
+    Require(x1.dim() == 3 && x2.dim() == 3, "x1 and x2 must have 3 dimensions");
     Require(perm_x1 == kept || perm_x1 == rows_first, "permX1 must be [0, 1, 2] or [1, 0, 2]");
     Require(perm_x2 == kept || perm_x2 == columns_first, "permX2 must be [0, 1, 2] or [0, 2, 1]");
     Require(perm_y == rows_first, "permY must be [1, 0, 2]");
-    const auto k = x1.size(2), n = x2.sizes()[perm_x2[2]];
-    Require(x2.sizes()[0] == batches() && x2.sizes()[perm_x2[1]] == k, "x2 must have ", batches(),
+    const auto k = x1.size(2), n = x2.size(perm_x2[2]);
+    Require(x2.size(0) == batches() && x2.size(perm_x2[1]) == k, "x2 must have ", batches(),
             " matrices of ", k, " rows");
     Require(factor >= 1 && batches() % factor == 0, "batchSplitFactor must divide ", batches(),
             ", got ", factor);
@@ -96,12 +92,12 @@ ACLNN_OP(aclnnBatchMatMul,
 }
 ACLNN_PLANNED_OP(aclnnMatmulWeightNz,
                  (const Tensor& self, const FormattedTensor& mat2, Tensor& out, const Cube& cube)) {
-  RequireFractal(mat2);
+  RequireFractal(mat2, "mat2");
   return [=]() mutable { MatmulInto(out, cube(self), cube(mat2.Read())); };
 }
 ACLNN_PLANNED_OP(aclnnBatchMatMulWeightNz,
                  (const Tensor& self, const FormattedTensor& mat2, Tensor& out, const Cube& cube)) {
-  RequireFractal(mat2);
+  RequireFractal(mat2, "mat2");
   return [=]() mutable { MatmulInto(out, cube(self), cube(mat2.Read())); };
 }
 
@@ -115,7 +111,7 @@ ACLNN_PLANNED_OP(aclnnTransposeBatchMatMul, TRANSPOSE_BATCH_MATMUL_PARAMS) {
   return [=]() mutable { batches.Run(cube); };
 }
 ACLNN_PLANNED_OP(aclnnTransposeBatchMatMulWeightNz, TRANSPOSE_BATCH_MATMUL_PARAMS) {
-  RequireFractal(x2);
+  RequireFractal(x2, "x2");
   TransposedBatches batches{x1, x2, perm_x1, perm_x2, factor, out};
   batches.Check(bias, scale, perm_y);
   return [=]() mutable { batches.Run(cube); };
@@ -134,7 +130,7 @@ ACLNN_OP(aclnnAddmm, (const Tensor& self, const Tensor& mat1, const FormattedTen
 ACLNN_PLANNED_OP(aclnnAddmmWeightNz,
                  (const Tensor& self, const Tensor& mat1, const FormattedTensor& mat2,
                   const Scalar& beta, const Scalar& alpha, Tensor& out, const Cube& cube)) {
-  RequireFractal(mat2);
+  RequireFractal(mat2, "mat2");
   return [=]() mutable { AddmmInto(out, self, cube(mat1), cube(mat2.Read()), beta, alpha); };
 }
 ACLNN_OP(aclnnInplaceAddmm, (Tensor & self, const Tensor& mat1, const Tensor& mat2,

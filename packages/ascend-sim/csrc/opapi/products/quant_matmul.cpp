@@ -137,9 +137,9 @@ ACLNN_PLANNED_OP(aclnnTransQuantParamV2,
       int64_t group_size, Tensor &out
 
 // What the product goes through before it is rounded.
-using Activation = Tensor (*)(const Tensor&);
+using Epilogue = Tensor (*)(const Tensor&);
 
-static Work PlanQuantMatmul(QUANT_MATMUL_PARAMS, Activation activation = nullptr) {
+static Work PlanQuantMatmul(QUANT_MATMUL_PARAMS, Epilogue activation = nullptr) {
   Require(!Given(y_scale) && !Given(x1_offset) && !Given(y_offset),
           "yScale, x1Offset and yOffset are not supported");
   Require(!transpose_x1 && !transpose_x2, "transposeX1 and transposeX2 must be false");
@@ -148,10 +148,10 @@ static Work PlanQuantMatmul(QUANT_MATMUL_PARAMS, Activation activation = nullptr
   Require(int4 || (x1.scalar_type() == at::kChar && x2.scalar_type() == at::kChar),
           "x1 and x2 must both be int8, or int4 in int32, got ", x1.scalar_type(), " and ",
           x2.scalar_type());
-  Require(x1.dim() >= 2 && x1.dim() <= 6 && x2.sizes().size() >= 2 && x2.sizes().size() <= 6,
+  Require(x1.dim() >= 2 && x1.dim() <= 6 && x2.dim() >= 2 && x2.dim() <= 6,
           "x1 and x2 must have 2 to 6 dimensions");
   const auto k = x1.size(-1) * (int4 ? 8 : 1), m = x1.size(-2), n = out.size(-1);
-  const auto x2_rows = x2.sizes().end()[-2], x2_columns = x2.sizes().back();
+  const auto x2_rows = x2.size(-2), x2_columns = x2.size(-1);
   Require(x2_rows == k || (int4 && x2_rows * 8 == k), "x2 must have ", k,
           " rows, as x1 has columns, got ", x2_rows);
   Require(x2_scale.numel() == 1 || x2_scale.numel() == n, "x2Scale must have 1 or ", n,
@@ -189,13 +189,9 @@ static Work PlanQuantMatmul(QUANT_MATMUL_PARAMS, Activation activation = nullptr
   return PlanQuantMatmul(x1, x2, x1_scale, x2_scale, y_scale, x1_offset, x2_offset, y_offset, \
                          bias, transpose_x1, transpose_x2, group_size, out)
 
-static void RequireFractal(const FormattedTensor& x2) {
-  Require(x2.fractal(), "x2 must be in format FRACTAL_NZ (29): torch_npu.npu_format_cast");
-}
-
 ACLNN_PLANNED_OP(aclnnQuantMatmulV5, (QUANT_MATMUL_PARAMS)) { PLAN_QUANT_MATMUL(); }
 ACLNN_PLANNED_OP(aclnnQuantMatmulWeightNz, (QUANT_MATMUL_PARAMS)) {
-  RequireFractal(x2);
+  RequireFractal(x2, "x2");
   PLAN_QUANT_MATMUL();
 }
 
@@ -205,7 +201,7 @@ ACLNN_PLANNED_OP(aclnnQuantMatmulWeightNz, (QUANT_MATMUL_PARAMS)) {
       const OptTensor &y_offset, const OptTensor &bias, const OptTensor &x3,                   \
       const std::string &fused_op, int64_t group_size, Tensor &out
 
-static Activation GeluOf(const std::string& name) {
+static Epilogue GeluOf(const std::string& name) {
   if (name == "gelu_erf") return [](const Tensor& values) { return at::gelu(values); };
   Require(name == "gelu_tanh", "fusedOpType must be 'gelu_erf' or 'gelu_tanh', got '", name, "'");
   return [](const Tensor& values) { return at::gelu(values, "tanh"); };
@@ -233,7 +229,7 @@ static Work PlanFusedQuantMatmul(FUSED_QUANT_MATMUL_PARAMS) {
 
 ACLNN_PLANNED_OP(aclnnFusedQuantMatmul, (FUSED_QUANT_MATMUL_PARAMS)) { PLAN_FUSED_QUANT_MATMUL(); }
 ACLNN_PLANNED_OP(aclnnFusedQuantMatmulWeightNz, (FUSED_QUANT_MATMUL_PARAMS)) {
-  RequireFractal(x2);
+  RequireFractal(x2, "x2");
   PLAN_FUSED_QUANT_MATMUL();
 }
 

@@ -13,9 +13,9 @@ Tensor IntMatmul(const Tensor& x1, const Tensor& x2);
 // What turns such a product into numbers. Every part may be absent. A scale in int64 is one of
 // aclnnTransQuantParamV3 and may hold an offset too.
 struct Dequant {
-  OptTensor bias;             // int32: before the scale; else after it
-  OptTensor scale, offset;    // one number, or one per column
-  OptTensor per_token_scale;  // one number per row
+  OptTensor bias = {};                // int32: before the scale; else after it
+  OptTensor scale = {}, offset = {};  // one number, or one per column
+  OptTensor per_token_scale = {};     // one number per row
 };
 
 // ((product + bias) * scale) * per_token_scale + offset, in float32.

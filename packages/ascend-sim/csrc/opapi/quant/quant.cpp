@@ -10,8 +10,6 @@
 namespace ascend_sim::opapi {
 namespace {
 
-constexpr int64_t kInt4PerInt32 = 8;
-
 // --- dynamic -------------------------------------------------------------------------------------
 
 struct DynamicQuant {
@@ -99,7 +97,7 @@ Work PlanDynamicQuant(DynamicQuant q, const std::string& mode = "pertoken") {
 // A scale of one dimension lies along `axis` of `like`.
 Tensor AlongAxis(const Tensor& scale, const Tensor& like, int64_t axis) {
   if (scale.dim() != 1 || scale.size(0) == 1) return scale;
-  std::vector<int64_t> shape(like.dim(), 1);
+  Ints shape(like.dim(), 1);
   shape[axis] = scale.size(0);
   return scale.view(shape);
 }

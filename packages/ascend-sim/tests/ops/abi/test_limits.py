@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operators are no more permissive than those of a device.
 
-Sources stand beside the limits, in `csrc/opapi/rules/operator_limit_table.cpp`, and with the
+Sources stand beside the limits, in `csrc/opapi/rules/limits_by_hand.cpp`, and with the
 operators.
 """
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "opapi/rules/operator_limits.h"
+#include "opapi/rules/limits.h"
 
 #include <algorithm>
 #include <map>
@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "opapi/abi/tensor.h"
+#include "opapi/base/error.h"
 
 namespace ascend_sim::opapi {
 namespace {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "opapi/rules/operator_shapes.h"
+#include "opapi/rules/shapes.h"
 
 #include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
 
-#include "opapi/abi/tensor.h"
+#include "opapi/base/error.h"
 
 namespace ascend_sim::opapi {
 namespace {
@@ -175,6 +175,7 @@ bool IsDimension(int64_t dim, at::IntArrayRef sizes) {
 // A number without dimensions has one of size 1.
 int64_t SizeAlong(int64_t dim, at::IntArrayRef sizes) {
   if (sizes.empty()) return 1;
+  Require(IsDimension(dim, sizes), "there is no dimension ", dim, " in the shape ", sizes);
   return sizes[dim < 0 ? dim + sizes.size() : dim];
 }
 

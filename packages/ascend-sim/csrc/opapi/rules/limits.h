@@ -2,12 +2,13 @@
 //
 // What a device takes of the arguments of an operator one by one: dtypes, numbers of dimensions,
 // ranges of numbers. They come from CANN's pages (spec/limits.toml), amended by hand where more or
-// something else is known (operator_limit_table.cpp). They are checked in the first phase, before
+// something else is known (limits_by_hand.cpp). They are checked in the first phase, before
 // the operator's body, which says with `Limit` what a table cannot: what depends on shapes or on
 // several arguments.
 #pragma once
 
-#include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
+#include <c10/util/ArrayRef.h>
 #include <c10/util/SmallVector.h>
 
 #include <cstdint>

@@ -7,7 +7,7 @@
 
 #include <span>
 
-#include "opapi/rules/operator_limits.h"
+#include "opapi/rules/limits.h"
 
 namespace ascend_sim::opapi {
 

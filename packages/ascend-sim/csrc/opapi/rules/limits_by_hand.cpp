@@ -11,9 +11,7 @@
 //                         is not written yet, the dtypes that FOLDER/op_host/*_def.cpp registers
 //   npu_NAME              torch_npu's documentation (op-plugin, docs/zh/custom_APIs/torch_npu)
 // Where they differ, the wider reading is in the table.
-#include <ATen/ATen.h>
-
-#include "opapi/rules/operator_limits.h"
+#include "opapi/rules/limits.h"
 
 namespace ascend_sim::opapi {
 namespace {
