@@ -23,6 +23,7 @@ from ascend_aclgraph._native import NativeGraph, npu
 from ascend_aclgraph._options import CaptureErrorMode, CaptureOptions
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._task import Task
+from ascend_aclgraph._watchdog import watchdog
 from ascend_aclgraph.errors import CaptureError
 
 __all__ = ["Capture", "active_capture", "run_capture"]
@@ -105,6 +106,7 @@ def run_capture(
 
 def _check_before(label: Hashable, stream: Any) -> None:
     """Refuse what is known to fail, before ACL or the allocator change state."""
+    watchdog()  # a limit that is no number is an error before the capture
     if _native.task_queue_level() == "2":
         raise CaptureError(
             _NOT_SUPPORTED,
