@@ -10,6 +10,8 @@ import pytest
 from acl_abi import TIMED, Acl
 from rules import rule
 
+WaitLimit = Callable[[int], None]
+
 
 @rule("section 3", "event.cc: a later record of the same event does not move the wait")
 def test_a_wait_binds_to_the_record_that_is_the_latest_when_it_is_called(acl: Acl) -> None:
@@ -119,14 +121,14 @@ def test_ex_events_refuse_flags_that_are_not_theirs(acl: Acl, flags: int) -> Non
 
 
 @pytest.fixture
-def wait_limit(acl: Acl) -> Iterator[Callable[[int], None]]:
+def wait_limit(acl: Acl) -> Iterator[WaitLimit]:
     """Set the limit of waits in seconds, for this test."""
     yield lambda seconds: acl.ok("aclrtSetOpWaitTimeout", seconds)
     acl.ok("aclrtSetOpWaitTimeout", 0)
 
 
 @rule("section 3", "aclrtSetOpWaitTimeout: waits issued after the call")
-def test_a_wait_that_runs_out_of_time_fails_its_stream(acl: Acl, wait_limit) -> None:
+def test_a_wait_that_runs_out_of_time_fails_its_stream(acl: Acl, wait_limit: WaitLimit) -> None:
     stream, event = acl.stream(), acl.external_event()
     wait_limit(1)
     acl.wait(stream, event)
@@ -134,7 +136,7 @@ def test_a_wait_that_runs_out_of_time_fails_its_stream(acl: Acl, wait_limit) -> 
 
 
 @rule("section 3", "aclrtSetOpWaitTimeout: waits issued after the call")
-def test_a_wait_in_a_graph_has_the_limit_of_its_capture(acl: Acl, wait_limit) -> None:
+def test_a_wait_in_a_graph_has_the_limit_of_its_capture(acl: Acl, wait_limit: WaitLimit) -> None:
     stream, event = acl.stream(), acl.external_event()
     wait_limit(1)
     acl.begin(stream)
