@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ascend_aclgraph import CaptureOptions, Graph, UpdateError, _order, updatable
+from ascend_aclgraph._watchdog import ReplayWatch
 
 PROGRAM = """
 import ascend_sim
@@ -95,6 +96,18 @@ def test_replays_that_end_in_time_are_left_alone(two_layers):
     watch = two_layers._updater._watch
     two_layers.replay({"count": 2})
     torch.npu.synchronize()
+    assert not watch.overdue(0)
+
+
+def test_a_replay_that_begins_while_an_old_one_is_looked_at_is_not_overdue():
+    class Ended:
+        def query(self):
+            watch.begin()
+            return False
+
+    watch = ReplayWatch("the graph", 0, Ended())
+    watch.begin()
+    watch.issued()
     assert not watch.overdue(0)
 
 

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 import weakref
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -26,6 +27,12 @@ VARIABLE = "ASCEND_ACLGRAPH_REPLAY_LIMIT"
 DEFAULT = 600.0
 
 
+@dataclass(slots=True)
+class _Replay:
+    begun: float
+    issued: bool = False
+
+
 class ReplayWatch:
     """What the watchdog knows of the replays of one graph.
 
@@ -39,34 +46,34 @@ class ReplayWatch:
         Event that is recorded after each replay.
     """
 
-    __slots__ = ("__weakref__", "_begun", "_ended", "_issued", "device", "graph")
+    __slots__ = ("__weakref__", "_ended", "_latest", "device", "graph")
 
     def __init__(self, graph: str, device: int, ended: Any) -> None:
         self.graph = graph
         self.device = device
         self._ended = ended
-        self._begun: float | None = None
-        self._issued = False
+        self._latest: _Replay | None = None
 
     def begin(self) -> None:
         """Note that a replay is about to be issued."""
-        self._issued = False
-        self._begun = time.monotonic()
+        self._latest = _Replay(time.monotonic())
 
     def issued(self) -> None:
         """Note that the replay was issued, and the event after it."""
-        self._issued = True
+        assert self._latest is not None
+        self._latest.issued = True
 
     def forget(self) -> None:
         """Note that there is no replay to wait for."""
-        self._begun = None
+        self._latest = None
 
     def overdue(self, limit: float) -> bool:
         """Tell whether a replay that began `limit` seconds ago has not ended."""
-        begun = self._begun
-        if begun is None or time.monotonic() - begun < limit:
+        replay = self._latest
+        if replay is None or time.monotonic() - replay.begun < limit:
             return False
-        return not self._issued or not self._has_ended()
+        ended = replay.issued and self._has_ended()
+        return not ended and self._latest is replay  # the event may be of a later one by now
 
     def _has_ended(self) -> bool:
         try:
