@@ -28,6 +28,10 @@ set(ascendcl_sources
   csrc/acl/instruments/interpose.cpp
   csrc/acl/instruments/profiling.cpp
   csrc/acl/instruments/timeline.cpp
+  csrc/acl/kernels/binary.cpp
+  csrc/acl/kernels/body.cpp
+  csrc/acl/kernels/device_elf.cpp
+  csrc/acl/kernels/rt_front.cpp
   csrc/acl/machine/export_table.cpp
   csrc/acl/machine/ledger.cpp
   csrc/acl/machine/quota.cpp
@@ -163,3 +167,6 @@ set(hccl_sources
   csrc/hccl/rank_group.cpp
   csrc/hccl/segment.cpp
   csrc/hccl/settings.cpp)
+
+set(kernel_sources
+  csrc/kernels/elementwise.cpp)

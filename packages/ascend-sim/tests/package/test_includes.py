@@ -9,7 +9,7 @@ import pytest
 ACL = Path(__file__).parents[2] / "csrc" / "acl"
 
 # docs/design/runtime.md says what belongs where.
-FLOORS = ("base", "observe", "machine", "runtime", "graph", "instruments")
+FLOORS = ("base", "observe", "machine", "runtime", "graph", "kernels", "instruments")
 
 
 def _includes(folder: str) -> dict[str, set[str]]:
