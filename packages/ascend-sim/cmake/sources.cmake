@@ -6,6 +6,7 @@ set(ascendcl_sources
   csrc/acl/base/config.cpp
   csrc/acl/base/device_limits.cpp
   csrc/acl/base/error.cpp
+  csrc/acl/base/operand.cpp
   csrc/acl/base/process.cpp
   csrc/acl/base/soc.cpp
   csrc/acl/base/tenant.cpp
@@ -17,7 +18,6 @@ set(ascendcl_sources
   csrc/acl/graph/capture_state.cpp
   csrc/acl/graph/condition.cpp
   csrc/acl/graph/graph.cpp
-  csrc/acl/graph/lane_pool.cpp
   csrc/acl/graph/layer.cpp
   csrc/acl/graph/model.cpp
   csrc/acl/graph/task_group.cpp
@@ -32,35 +32,35 @@ set(ascendcl_sources
   csrc/acl/kernels/body.cpp
   csrc/acl/kernels/device_elf.cpp
   csrc/acl/kernels/rt_front.cpp
+  csrc/acl/launch/abort.cpp
+  csrc/acl/launch/callback.cpp
+  csrc/acl/launch/copy.cpp
+  csrc/acl/launch/host_task.cpp
+  csrc/acl/launch/value.cpp
   csrc/acl/machine/export_table.cpp
   csrc/acl/machine/ledger.cpp
   csrc/acl/machine/quota.cpp
   csrc/acl/observe/counters.cpp
   csrc/acl/observe/timeline.cpp
-  csrc/acl/runtime/abort.cpp
   csrc/acl/runtime/arena.cpp
-  csrc/acl/runtime/callback.cpp
   csrc/acl/runtime/context.cpp
-  csrc/acl/runtime/copy.cpp
-  csrc/acl/runtime/core_limits.cpp
   csrc/acl/runtime/device.cpp
   csrc/acl/runtime/event.cpp
   csrc/acl/runtime/graph_layer.cpp
-  csrc/acl/runtime/host_task.cpp
   csrc/acl/runtime/ipc_event.cpp
   csrc/acl/runtime/ipc_memory.cpp
   csrc/acl/runtime/memory.cpp
-  csrc/acl/runtime/operand.cpp
-  csrc/acl/runtime/options.cpp
-  csrc/acl/runtime/queue.cpp
-  csrc/acl/runtime/recent_errors.cpp
   csrc/acl/runtime/reservation.cpp
   csrc/acl/runtime/stream.cpp
-  csrc/acl/runtime/system.cpp
-  csrc/acl/runtime/value.cpp
   csrc/acl/runtime/virtual_memory.cpp
-  csrc/acl/runtime/wait.cpp
-  csrc/acl/runtime/wait_limit.cpp
+  csrc/acl/settings/core_limits.cpp
+  csrc/acl/settings/options.cpp
+  csrc/acl/settings/recent_errors.cpp
+  csrc/acl/settings/system.cpp
+  csrc/acl/task/lane_pool.cpp
+  csrc/acl/task/queue.cpp
+  csrc/acl/task/wait.cpp
+  csrc/acl/task/wait_limit.cpp
   csrc/log/app_log.cpp)
 
 set(opapi_sources
@@ -79,26 +79,26 @@ set(opapi_sources
   csrc/opapi/aten/reduce.cpp
   csrc/opapi/aten/shape.cpp
   csrc/opapi/aten/sort.cpp
-  csrc/opapi/attention/attention_call.cpp
-  csrc/opapi/attention/attention_dropout.cpp
-  csrc/opapi/attention/attention_kernel.cpp
-  csrc/opapi/attention/attention_layout.cpp
-  csrc/opapi/attention/attention_limits.cpp
-  csrc/opapi/attention/attention_update.cpp
+  csrc/opapi/attention/call.cpp
+  csrc/opapi/attention/dropout.cpp
   csrc/opapi/attention/flash_attention.cpp
   csrc/opapi/attention/flash_attention_grad.cpp
   csrc/opapi/attention/infer_attention.cpp
   csrc/opapi/attention/infer_attention_ops.cpp
+  csrc/opapi/attention/kernel.cpp
   csrc/opapi/attention/key_values.cpp
+  csrc/opapi/attention/layout.cpp
+  csrc/opapi/attention/limits.cpp
   csrc/opapi/attention/mla_prolog.cpp
+  csrc/opapi/attention/update.cpp
   csrc/opapi/cache/kv_cache.cpp
   csrc/opapi/cache/latent_cache.cpp
   csrc/opapi/cache/qkv_cache.cpp
   csrc/opapi/cache/scatter_update.cpp
-  csrc/opapi/moe/moe_distribute.cpp
-  csrc/opapi/moe/moe_gating.cpp
-  csrc/opapi/moe/moe_routing.cpp
-  csrc/opapi/moe/moe_routing_map.cpp
+  csrc/opapi/moe/distribute.cpp
+  csrc/opapi/moe/gating.cpp
+  csrc/opapi/moe/routing.cpp
+  csrc/opapi/moe/routing_map.cpp
   csrc/opapi/nn/activation.cpp
   csrc/opapi/nn/batch_norm.cpp
   csrc/opapi/nn/convolution.cpp
@@ -123,10 +123,10 @@ set(opapi_sources
   csrc/opapi/products/matmul.cpp
   csrc/opapi/products/matmul_collective.cpp
   csrc/opapi/products/quant_matmul.cpp
-  csrc/opapi/quant/quant.cpp
-  csrc/opapi/quant/quant_fused.cpp
-  csrc/opapi/rules/limits_by_hand.cpp
+  csrc/opapi/quantization/fused.cpp
+  csrc/opapi/quantization/quantize.cpp
   csrc/opapi/rules/limits.cpp
+  csrc/opapi/rules/limits_by_hand.cpp
   csrc/opapi/rules/shapes.cpp)
 
 set(acl_op_compiler_sources
@@ -150,7 +150,7 @@ set(atb_sources
   csrc/atb/named.cpp
   csrc/atb/operation.cpp
   csrc/atb/paged_attention.cpp
-  csrc/atb/quantise.cpp
+  csrc/atb/quantize.cpp
   csrc/atb/rope.cpp
   csrc/atb/self_attention.cpp)
 

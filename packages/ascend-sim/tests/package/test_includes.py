@@ -6,10 +6,22 @@ from pathlib import Path
 
 import pytest
 
-ACL = Path(__file__).parents[2] / "csrc" / "acl"
+CSRC = Path(__file__).parents[2] / "csrc"
+ACL = CSRC / "acl"
 
 # docs/design/runtime.md says what belongs where.
-FLOORS = ("base", "observe", "machine", "runtime", "graph", "kernels", "instruments")
+FLOORS = (
+    "base",
+    "observe",
+    "machine",
+    "task",
+    "runtime",
+    "launch",
+    "settings",
+    "graph",
+    "kernels",
+    "instruments",
+)
 
 
 def _includes(folder: str) -> dict[str, set[str]]:
@@ -32,3 +44,10 @@ def test_a_floor_includes_only_itself_and_what_is_below(folder: str) -> None:
     upward = {name: found - allowed for name, found in _includes(folder).items()}
     # then
     assert {name: found for name, found in upward.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(path for path in CSRC.rglob("*") if path.is_dir()), ids=lambda path: path.name
+)
+def test_a_folder_holds_at_most_twenty_files(folder: Path) -> None:
+    assert len([path for path in folder.iterdir() if path.is_file()]) <= 20

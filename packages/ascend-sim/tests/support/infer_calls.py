@@ -2,7 +2,7 @@
 """Calls of attention that a device refuses although they could be computed.
 
 The sources, pages of torch_npu's documentation, stand beside the checks in
-`csrc/opapi/attention/attention_limits.cpp`.
+`csrc/opapi/attention/limits.cpp`.
 """
 
 from dataclasses import dataclass, field

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "acl/graph/graph.h"
-#include "acl/runtime/launch_target.h"
+#include "acl/task/launch_target.h"
 
 namespace ascend_sim {
 

@@ -6,14 +6,14 @@
 
 #include "acl/graph/binding.h"
 #include "acl/graph/condition.h"
-#include "acl/graph/lane_pool.h"
 #include "acl/graph/task_parameters.h"
 #include "acl/observe/counters.h"
 #include "acl/observe/order.h"
 #include "acl/observe/timeline.h"
 #include "acl/runtime/event.h"
 #include "acl/runtime/stream.h"
-#include "acl/runtime/wait.h"
+#include "acl/task/lane_pool.h"
+#include "acl/task/wait.h"
 
 namespace ascend_sim {
 namespace {

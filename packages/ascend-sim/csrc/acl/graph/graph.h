@@ -21,7 +21,7 @@
 #include "acl/machine/quota.h"
 #include "acl/observe/order.h"
 #include "acl/runtime/context.h"
-#include "acl/runtime/wait.h"
+#include "acl/task/wait.h"
 #include "ascend_sim/launch.h"
 
 namespace ascend_sim {

@@ -10,8 +10,8 @@
 #include "acl/graph/capture_queue.h"
 #include "acl/graph/capture_state.h"
 #include "acl/graph/graph.h"
+#include "acl/launch/value.h"
 #include "acl/runtime/stream.h"
-#include "acl/runtime/value.h"
 
 namespace ascend_sim {
 namespace {

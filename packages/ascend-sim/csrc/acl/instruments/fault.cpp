@@ -20,7 +20,7 @@
 #include "acl/observe/faults.h"
 #include "acl/runtime/context.h"
 #include "acl/runtime/device.h"
-#include "acl/runtime/wait.h"
+#include "acl/task/wait.h"
 
 namespace ascend_sim {
 namespace {

@@ -20,7 +20,7 @@
 #include "acl/runtime/graph_layer.h"
 #include "acl/runtime/memory.h"
 #include "acl/runtime/stream.h"
-#include "acl/runtime/wait.h"
+#include "acl/task/wait.h"
 #include "ascend_sim/observe.h"
 
 namespace ascend_sim {

@@ -10,7 +10,7 @@
 #include "acl/runtime/graph_layer.h"
 #include "acl/runtime/ipc_event.h"
 #include "acl/runtime/stream.h"
-#include "acl/runtime/wait_limit.h"
+#include "acl/task/wait_limit.h"
 
 namespace ascend_sim {
 namespace {

@@ -15,7 +15,7 @@
 #include "acl/base/task_detail.h"
 #include "acl/machine/quota.h"
 #include "acl/runtime/context.h"
-#include "acl/runtime/wait.h"
+#include "acl/task/wait.h"
 
 namespace ascend_sim {
 

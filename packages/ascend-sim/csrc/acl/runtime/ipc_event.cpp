@@ -6,7 +6,7 @@
 #include <string>
 
 #include "acl/base/error.h"
-#include "acl/runtime/wait.h"
+#include "acl/task/wait.h"
 
 namespace ascend_sim {
 

@@ -14,8 +14,8 @@
 #include "acl/machine/quota.h"
 #include "acl/observe/order.h"
 #include "acl/runtime/context.h"
-#include "acl/runtime/launch_target.h"
-#include "acl/runtime/queue.h"
+#include "acl/task/launch_target.h"
+#include "acl/task/queue.h"
 #include "ascend_sim/launch.h"
 
 namespace ascend_sim {

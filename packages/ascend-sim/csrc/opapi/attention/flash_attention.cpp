@@ -3,8 +3,8 @@
 // The attention of training, which npu_fusion_attention and scaled_dot_product_attention run.
 #include "opapi/attention/flash_attention.h"
 
-#include "opapi/attention/attention_layout.h"
-#include "opapi/attention/attention_limits.h"
+#include "opapi/attention/layout.h"
+#include "opapi/attention/limits.h"
 
 namespace ascend_sim::opapi {
 namespace {

@@ -3,8 +3,8 @@
 // What the attention of training and its gradient have in common.
 #pragma once
 
-#include "opapi/attention/attention_call.h"
-#include "opapi/attention/attention_dropout.h"
+#include "opapi/attention/call.h"
+#include "opapi/attention/dropout.h"
 
 namespace ascend_sim::opapi {
 

@@ -2,8 +2,8 @@
 //
 // The gradient of the attention of training, from the statistics of the forward pass. In float32,
 // rounded once.
-#include "opapi/attention/attention_layout.h"
 #include "opapi/attention/flash_attention.h"
+#include "opapi/attention/layout.h"
 
 namespace ascend_sim::opapi {
 namespace {

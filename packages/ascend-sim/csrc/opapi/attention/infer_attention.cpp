@@ -4,9 +4,9 @@
 // and its second version.
 #include "opapi/attention/infer_attention.h"
 
-#include "opapi/attention/attention_call.h"
-#include "opapi/attention/attention_layout.h"
-#include "opapi/attention/attention_limits.h"
+#include "opapi/attention/call.h"
+#include "opapi/attention/layout.h"
+#include "opapi/attention/limits.h"
 
 namespace ascend_sim::opapi {
 namespace {

@@ -2,7 +2,7 @@
 //
 // The operators of inference: their many arguments become one plan, and what is not simulated is
 // refused by name.
-#include "opapi/attention/attention_call.h"
+#include "opapi/attention/call.h"
 #include "opapi/attention/infer_attention.h"
 
 namespace ascend_sim::opapi {

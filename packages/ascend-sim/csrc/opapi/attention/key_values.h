@@ -5,7 +5,7 @@
 #pragma once
 
 #include "opapi/abi/op.h"
-#include "opapi/attention/attention_kernel.h"
+#include "opapi/attention/kernel.h"
 
 namespace ascend_sim::opapi {
 

@@ -6,7 +6,7 @@
 //
 // What a product takes is rounded to the dtype of its weight; what follows a product is float32.
 #include "opapi/abi/store.h"
-#include "opapi/attention/attention_limits.h"
+#include "opapi/attention/limits.h"
 #include "opapi/cache/latent_cache.h"
 #include "opapi/nn/rope.h"
 #include "opapi/numerics/quantize.h"

@@ -279,7 +279,7 @@ std::span<const UncheckedLimit> UncheckedLimits() {
       // So does an offset that torch_npu does not pass.
       {"aclnnQuantMatmulV5", "yOffset"},
       {"aclnnQuantMatmulWeightNz", "yOffset"},
-      // Whose bodies know more of what is taken together (attention_limits.cpp).
+      // Whose bodies know more of what is taken together (attention/limits.cpp).
       {"aclnnFusedInferAttentionScoreV2", nullptr},
       {"aclnnFusedInferAttentionScoreV3", nullptr},
       {"aclnnFusedInferAttentionScoreV4", nullptr},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "acl/runtime/wait_limit.h"
+#include "acl/task/wait_limit.h"
 
 #include <atomic>
 

@@ -6,7 +6,7 @@
 //   IFA   npu_incre_flash_attention.md
 //   FA    npu_fusion_attention.md
 // Where the pages contradict themselves, the wider reading is enforced.
-#include "opapi/attention/attention_limits.h"
+#include "opapi/attention/limits.h"
 
 #include <algorithm>
 #include <array>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "acl/runtime/queue.h"
+#include "acl/task/queue.h"
 
 #include <cstdlib>
 #include <mutex>

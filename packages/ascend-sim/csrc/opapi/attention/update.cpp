@@ -4,7 +4,7 @@
 // summed up to.
 #include "opapi/abi/op.h"
 #include "opapi/abi/store.h"
-#include "opapi/attention/attention_call.h"
+#include "opapi/attention/call.h"
 
 namespace ascend_sim::opapi {
 

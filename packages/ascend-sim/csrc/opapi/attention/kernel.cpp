@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "opapi/attention/attention_kernel.h"
+#include "opapi/attention/kernel.h"
 
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "opapi/abi/op.h"
-#include "opapi/attention/attention_kernel.h"
+#include "opapi/attention/kernel.h"
 
 namespace ascend_sim::opapi {
 
@@ -30,7 +30,7 @@ int64_t WeightsOf(const AttentionCall& call);
 Tensor FactorsOf(const Tensor& factors, const AttentionCall& call,
                  const AttentionSequence& sequence, int64_t& first);
 
-// As Attend (attention_kernel.h), of dense keys and values, with weights dropped after the softmax.
+// As Attend (kernel.h), of dense keys and values, with weights dropped after the softmax.
 void AttendAndDrop(const AttentionCall& call, const AttentionDropout& dropout);
 
 }  // namespace ascend_sim::opapi

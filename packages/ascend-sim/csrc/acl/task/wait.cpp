@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "acl/runtime/wait.h"
+#include "acl/task/wait.h"
 
 #include "acl/base/error.h"
 

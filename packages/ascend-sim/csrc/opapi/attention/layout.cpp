@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "opapi/attention/attention_layout.h"
+#include "opapi/attention/layout.h"
 
 namespace ascend_sim::opapi {
 

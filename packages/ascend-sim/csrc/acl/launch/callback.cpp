@@ -14,7 +14,7 @@
 #include "abi/acl.h"
 #include "acl/base/error.h"
 #include "acl/runtime/stream.h"
-#include "acl/runtime/wait.h"
+#include "acl/task/wait.h"
 
 namespace ascend_sim {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "opapi/attention/attention_call.h"
+#include "opapi/attention/call.h"
 
 #include <climits>
 

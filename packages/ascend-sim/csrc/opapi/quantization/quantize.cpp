@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Quantisation and its way back. Computed in float32 and rounded once, half to even.
+#include "opapi/numerics/quantize.h"
+
 #include "opapi/abi/op.h"
 #include "opapi/abi/store.h"
 #include "opapi/numerics/groups.h"
-#include "opapi/numerics/quantize.h"
 #include "opapi/products/quant_matmul.h"
 
 namespace ascend_sim::opapi {

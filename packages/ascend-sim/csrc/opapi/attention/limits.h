@@ -8,9 +8,9 @@
 #include <initializer_list>
 #include <optional>
 
-#include "opapi/attention/attention_layout.h"
 #include "opapi/attention/infer_attention.h"
 #include "opapi/attention/key_values.h"
+#include "opapi/attention/layout.h"
 
 namespace ascend_sim::opapi {
 

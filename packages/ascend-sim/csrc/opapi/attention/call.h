@@ -6,7 +6,7 @@
 #include <string>
 
 #include "opapi/abi/op.h"
-#include "opapi/attention/attention_kernel.h"
+#include "opapi/attention/kernel.h"
 
 namespace ascend_sim::opapi {
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "opapi/attention/attention_dropout.h"
+#include "opapi/attention/dropout.h"
 
 #include <limits>
 
 #include "opapi/aten/random.h"
-#include "opapi/attention/attention_layout.h"
+#include "opapi/attention/layout.h"
 #include "opapi/nn/dropout.h"
 
 namespace ascend_sim::opapi {

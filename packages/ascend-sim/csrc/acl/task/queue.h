@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "acl/observe/schedule.h"
-#include "acl/runtime/wait.h"
+#include "acl/task/wait.h"
 #include "ascend_sim/launch.h"
 
 namespace ascend_sim {

@@ -2,7 +2,7 @@
 //
 // Value write and wait: words of device memory as flags between streams, graphs and (through
 // copies) the host.
-#include "acl/runtime/value.h"
+#include "acl/launch/value.h"
 
 #include <atomic>
 #include <condition_variable>
@@ -15,7 +15,7 @@
 #include "acl/observe/order.h"
 #include "acl/runtime/memory.h"
 #include "acl/runtime/stream.h"
-#include "acl/runtime/wait.h"
+#include "acl/task/wait.h"
 
 namespace ascend_sim {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "acl/graph/lane_pool.h"
+#include "acl/task/lane_pool.h"
 
 #include <condition_variable>
 #include <deque>
