@@ -134,21 +134,21 @@ def _train(tokenizer: PreTrainedTokenizerFast, progress: Callable[[str], None]) 
     torch.manual_seed(0)
     model = _new_model(tokenizer).train()
     ids, labels = _batch(tokenizer)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.0, fused=True)
     parameters = sum(p.numel() for p in model.parameters())
     progress(f"training a Qwen3 of {parameters:,} parameters on {len(QUESTIONS)} answers")
     started = last_report = time.monotonic()
     for step in range(1, _MAX_STEPS + 1):
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = 4e-3 * min(1.0, step / 20)
         logits = model(input_ids=ids).logits[:, :-1]
         loss = torch.nn.functional.cross_entropy(
             logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100
         )
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
         now = time.monotonic()
         if now - last_report > 2:
             progress(f"step {step}: loss {loss.item():.4f}, {now - started:.0f} s")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A wheel that must not be released is recognised."""
+"""A wheel that must not be released is recognized."""
 
 import zipfile
 from collections.abc import Callable

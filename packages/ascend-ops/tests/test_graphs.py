@@ -42,7 +42,7 @@ def test_replay_maps_the_values_of_the_moment(npu):
     table = np.array([[4, 9], [7, 2], [5, 1]])
     first = Batch(((0, 1), (130, 1), (3, 1)), table, block_size=128, padding=5)
     buffers = first.arguments(npu)
-    ascend_ops.slot_mapping(*buffers)  # warm-up: nothing is initialised during the capture
+    ascend_ops.slot_mapping(*buffers)  # warm-up: nothing is initialized during the capture
     torch.npu.synchronize()
     graph = torch.npu.NPUGraph()
     with torch.npu.graph(graph):

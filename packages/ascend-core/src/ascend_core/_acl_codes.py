@@ -81,8 +81,8 @@ _INTERNAL = Family.INTERNAL
 _TABLE = (
     # The ACL layer: what it checks itself before it asks the runtime.
     AclCode(100000, "ACL_PARAMETER", _ARG, "a pointer is null or a value is out of range"),
-    AclCode(100001, "ACL_UNINITIALIZED", _STATE, "ACL is not initialised"),
-    AclCode(100002, "ACL_REPEATED_INITIALIZE", _STATE, "ACL is initialised already"),
+    AclCode(100001, "ACL_UNINITIALIZED", _STATE, "ACL is not initialized"),
+    AclCode(100002, "ACL_REPEATED_INITIALIZE", _STATE, "ACL is initialized already"),
     AclCode(100003, "ACL_INVALID_FILE", _ARG, "a file is missing or cannot be read"),
     AclCode(200000, "ACL_BAD_ALLOC", Family.OUT_OF_MEMORY, "the host is out of memory"),
     AclCode(200001, "ACL_API_NOT_SUPPORTED", Family.NOT_SUPPORTED, "the call is not supported"),
@@ -148,14 +148,14 @@ _TABLE = (
         "STREAM_CAPTURED",
         _CAPTURE,
         "the stream is being captured, and the call is not possible on such a stream",
-        "Do not synchronise, query or destroy a capturing stream, nor launch a graph on it.",
+        "Do not synchronize, query or destroy a capturing stream, nor launch a graph on it.",
     ),
     AclCode(
         107028,
         "EVENT_CAPTURED",
         _CAPTURE,
         "the event is part of a capture, and the call is not possible on such an event",
-        "Do not synchronise, query or time events that were recorded inside a capture.",
+        "Do not synchronize, query or time events that were recorded inside a capture.",
     ),
     AclCode(107029, "STREAM_NOT_CAPTURED", _CAPTURE, "the stream is not being captured"),
     AclCode(
@@ -199,7 +199,7 @@ _TABLE = (
         "MODEL_RUNNING",
         _CAPTURE,
         "the graph is still running",
-        "Synchronise the stream the graph was launched on before closing the graph.",
+        "Synchronize the stream the graph was launched on before closing the graph.",
     ),
     AclCode(
         107038,
@@ -214,7 +214,7 @@ _TABLE = (
         107041,
         "CAPTURE_PAGEABLE_COPY",
         _CAPTURE,
-        "an asynchronous copy with pageable host memory would synchronise inside a capture",
+        "an asynchronous copy with pageable host memory would synchronize inside a capture",
         "Copy from or to pinned memory (tensor.pin_memory()), or outside the capture.",
     ),
     AclCode(107045, "CAPTURE_CHILD_OPEN", _CAPTURE, "a child graph is still being captured"),

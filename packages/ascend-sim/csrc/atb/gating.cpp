@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The choice of experts of DeepSeek-V3: sigmoid, bias, best groups, best experts, normalised
+// The choice of experts of DeepSeek-V3: sigmoid, bias, best groups, best experts, normalized
 // weights.
 #include "atb/named.h"
 
@@ -23,7 +23,7 @@ Tensor Largest(const Tensor& scores, int64_t k) {
 ATB_FUNCTION(AtbFusedAddTopkDiv,
              (const Tensor& x, const Tensor& bias, const OptTensor& mapping_num,
               const OptTensor& mapping_table, int64_t groups, int64_t group_topk, int64_t n,
-              int64_t k, int activation, bool normalise, float scale, bool map_experts, Tensor& out,
+              int64_t k, int activation, bool normalize, float scale, bool map_experts, Tensor& out,
               Tensor& indices)) {
   Require(!map_experts && !mapping_num && !mapping_table,
           "the mapping of experts (enable_expert_mapping) is not supported");
@@ -49,7 +49,7 @@ ATB_FUNCTION(AtbFusedAddTopkDiv,
     const auto kept = grouped.masked_fill(dropped.unsqueeze(-1), -INFINITY).flatten(-2);
     const auto chosen = Largest(kept, k);
     auto result = weights.gather(-1, chosen);
-    if (normalise) result = result / result.sum(-1, /*keepdim=*/true);
+    if (normalize) result = result / result.sum(-1, /*keepdim=*/true);
     out.copy_(result * scale);
     indices.copy_(chosen);
   };

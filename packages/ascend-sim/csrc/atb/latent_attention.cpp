@@ -58,7 +58,7 @@ ATB_FUNCTION(AtbMLA,
               const OptTensor& pv_descale, int64_t heads, float scale, int64_t kv_heads,
               int mask_type, int calc_type, int cache_mode, Tensor& out, OptTensor& lse)) {
   Require(cache_mode == 1, "cache_mode ", cache_mode, " is not supported: krope_ctkv (1) is");
-  Require(!qk_descale && !pv_descale, "quantised caches are not supported");
+  Require(!qk_descale && !pv_descale, "quantized caches are not supported");
   Require(mask_type == 0 || mask_type == 1, "mask_type ", mask_type,
           " is not supported: undefined (0) and mask_type_spec (1) are");
   RequireHalf(q_nope, "q_nope");

@@ -100,9 +100,9 @@ class SimConfig:
         stream takes one while it is captured and the graph keeps it.
     schedule : {"threads", "inline", "chaos:SEED"}
         ``"threads"``: a worker per stream, asynchronous as on a device. ``"inline"``: a task runs
-        inside the call that launches it; for debugging, as it hides every missing synchronisation.
+        inside the call that launches it; for debugging, as it hides every missing synchronization.
         ``"chaos:7"``: whatever no rule orders is delayed and reordered, the same way each time for
-        the same seed (0 to 2**64 - 1); for finding missing synchronisation.
+        the same seed (0 to 2**64 - 1); for finding missing synchronization.
     compute : {"on", "off"}
         ``"off"`` launches, orders and counts kernels without running their bodies: what is left is
         host time.
@@ -114,7 +114,7 @@ class SimConfig:
         ``"npu"``: rounds as a device does where it is known to differ from PyTorch on the CPU.
     check : {"off", "hazards", "hazards=error"}, optional
         ``"hazards"``: races between streams, use of freed memory and the like are named on stderr.
-        ``"hazards=error"``: and make the next synchronisation fail. Default: ``"hazards"`` with a
+        ``"hazards=error"``: and make the next synchronization fail. Default: ``"hazards"`` with a
         chaos schedule, else ``"off"``.
     faults : tuple of str
         What goes wrong on purpose, in every process; see :class:`ascend_sim.Fault`.

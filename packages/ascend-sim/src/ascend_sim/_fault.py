@@ -42,7 +42,7 @@ class Fault:
     ----------
     action : str
         ``"fail"``: the call does nothing and returns a code. ``"break"``: the task fails when it
-        runs, and the code surfaces at the next synchronisation. ``"hang"``: the stream stops at the
+        runs, and the code surfaces at the next synchronization. ``"hang"``: the stream stops at the
         task. ``"die"``: the process kills itself (SIGKILL) at the call. ``"lose"``: from this call
         on the device does not answer; every call gives 507010.
     target : str

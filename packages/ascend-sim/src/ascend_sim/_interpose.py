@@ -181,7 +181,7 @@ def device_limits(limits: Limits) -> Iterator[None]:
 
     Notes
     -----
-    torch_npu calls operators in the background: synchronise before the block and at its end.
+    torch_npu calls operators in the background: synchronize before the block and at its end.
     """
     on = ctypes.c_bool(SimConfig(limits=limits).limits == "device")
     _call("ascendSimExchangeDeviceLimits", ctypes.byref(on))

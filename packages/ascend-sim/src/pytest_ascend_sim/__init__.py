@@ -99,7 +99,7 @@ def ascend_sim_counters(_simulator: None) -> Callable[[], dict[str, int]]:
     -------
     callable
         Returns what was counted so far, by the names of :func:`ascend_sim.counters`. torch_npu
-        launches in the background: synchronise before the call.
+        launches in the background: synchronize before the call.
     """
     import ascend_sim
 

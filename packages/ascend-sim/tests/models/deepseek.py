@@ -150,7 +150,7 @@ class DeepseekOnNpu(nn.Module):
             k_group=config.topk_group if grouped else 1,
             group_count=config.n_group if grouped else 1,
             group_select_mode=1 if is_v3 else 0,  # a group's two best experts, or its best one
-            norm_type=1 if is_v3 else 0,  # sigmoid with normalised weights, or softmax
+            norm_type=1 if is_v3 else 0,  # sigmoid with normalized weights, or softmax
             routed_scaling_factor=config.routed_scaling_factor,
             eps=1e-20,
         )

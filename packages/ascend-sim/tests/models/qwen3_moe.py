@@ -30,7 +30,7 @@ def _expert_layer(
 
 
 def _first_operators(x: torch.Tensor, logits: torch.Tensor, k: int, experts: Experts):
-    """Ends of groups, places by columns; the weights normalised by hand."""
+    """Ends of groups, places by columns; the weights normalized by hand."""
     weights, chosen, row_idx = torch_npu.npu_moe_gating_top_k_softmax(logits, None, k)
     weights = weights / weights.sum(-1, keepdim=True)
     rows, places, sorted_experts = torch_npu.npu_moe_init_routing(x, row_idx, chosen, len(x))
@@ -40,7 +40,7 @@ def _first_operators(x: torch.Tensor, logits: torch.Tensor, k: int, experts: Exp
 
 
 def _second_operators(x: torch.Tensor, logits: torch.Tensor, k: int, experts: Experts):
-    """Sizes of groups, places by rows; the weights normalised by the gate."""
+    """Sizes of groups, places by rows; the weights normalized by the gate."""
     count = logits.size(-1)
     weights, chosen, _ = torch_npu.npu_moe_gating_top_k_softmax_v2(logits, k=k, renorm=1)
     rows, places, sizes, _ = torch_npu.npu_moe_init_routing_v2(

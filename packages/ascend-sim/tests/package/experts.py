@@ -79,7 +79,7 @@ def masked_and_shared() -> dict[str, Any]:
     }
 
 
-def normalised() -> dict[str, Any]:
+def normalized() -> dict[str, Any]:
     """Combined with a residual and its norm, in one operator."""
     x, experts, weights = inputs(5, hidden=1024)
     rows, _, info, counts, received, *_ = torch_npu.npu_moe_distribute_dispatch_v2(
@@ -107,7 +107,7 @@ def normalised() -> dict[str, Any]:
 
 
 def received() -> dict[str, Any]:
-    """What arrives, quantised: rows, scales and how many each expert has."""
+    """What arrives, quantized: rows, scales and how many each expert has."""
     x, experts, _ = inputs(2)
     rows, scales, _, counts, *_ = torch_npu.npu_moe_distribute_dispatch_v2(
         x, experts, **common(), quant_mode=2
@@ -166,7 +166,7 @@ def results() -> dict[str, Any]:
         "first": report(1),
         "second": report(2),
         "masked_and_shared": masked_and_shared(),
-        "normalised": normalised(),
+        "normalized": normalized(),
         "received": received(),
         "graph": graph(),
         "refusals": refusals(),

@@ -34,9 +34,9 @@ def test_tokens_go_to_their_experts_and_come_back(results: Results, case: str) -
         np.testing.assert_array_equal(rank[case]["out"], expected_outputs(rank[case]))
 
 
-def test_results_are_added_to_a_residual_and_normalised(results: Results) -> None:
+def test_results_are_added_to_a_residual_and_normalized(results: Results) -> None:
     for rank in results:
-        told = rank["normalised"]
+        told = rank["normalized"]
         total = expected_outputs(told) + np.array(told["x"])
         np.testing.assert_allclose(told["total"], total, rtol=2**-8)
         factor = 1 / np.sqrt(np.square(np.array(told["total"])).mean(1) + 0.5)
@@ -52,7 +52,7 @@ def test_inactive_tokens_stay_and_shared_experts_add(results: Results) -> None:
         np.testing.assert_array_equal(told["out"], expected)
 
 
-def test_rows_arrive_quantised_by_expert_then_by_rank(results: Results) -> None:
+def test_rows_arrive_quantized_by_expert_then_by_rank(results: Results) -> None:
     everything = [rank["received"] for rank in results]
     for rank, told in enumerate(everything):
         local = range(rank * EXPERTS // 2, (rank + 1) * EXPERTS // 2)

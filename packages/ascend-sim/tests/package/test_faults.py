@@ -92,7 +92,7 @@ print(*seen)
     assert out.split() == ["aclnnAdd", "0"]
 
 
-def test_a_broken_kernel_is_an_error_at_the_synchronisation(cli) -> None:
+def test_a_broken_kernel_is_an_error_at_the_synchronization(cli) -> None:
     code = (
         "import torch; x = torch.ones(4, device='npu'); y = x + x\n"
         "try: torch.npu.synchronize()\n"

@@ -122,7 +122,7 @@ def test_a_fault_of_another_device_does_not_strike(acl: Acl) -> None:
 # --- tasks ---
 
 
-def test_a_broken_kernel_surfaces_at_the_next_synchronisation(acl: Acl) -> None:
+def test_a_broken_kernel_surfaces_at_the_next_synchronization(acl: Acl) -> None:
     stream, ran = acl.stream(), list[int]()
     with fault(acl, "break:ascendSimLaunchHostTask,nth=2"):
         assert acl.kernel(stream, lambda: ran.append(1)) == 0

@@ -51,7 +51,7 @@ HAZARDS = {
     ),
     "host read": (
         STREAMS + "acl.fill(one, source, 1)\n{mend}\nacl.byte(source)",
-        ("aclrtMemcpy on the host", "aclrtMemsetAsync on stream", "synchronise the stream"),
+        ("aclrtMemcpy on the host", "aclrtMemsetAsync on stream", "synchronize the stream"),
         "acl.sync(one)",
     ),
     "free while in use": (
@@ -145,7 +145,7 @@ assert acl.counters()["hazards"] >= 3, acl.counters()
     assert len(lines) == len(set(lines)) <= 2
 
 
-def test_a_hazard_can_be_an_error_of_the_next_synchronisation(report: Callable[..., str]) -> None:
+def test_a_hazard_can_be_an_error_of_the_next_synchronization(report: Callable[..., str]) -> None:
     report(
         STREAMS
         + "acl.fill(one, source, 1)\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""References for quantised numbers: integers, and the formulas that make them."""
+"""References for quantized numbers: integers, and the formulas that make them."""
 
 import torch
 
@@ -41,6 +41,6 @@ def rounded(values: torch.Tensor) -> torch.Tensor:
 
 
 def dynamic(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Quantise rows: scale = max |row| / 127."""
+    """Quantize rows: scale = max |row| / 127."""
     scale = values.float().abs().amax(-1) / 127
     return rounded(values.float() / scale.unsqueeze(-1)), scale

@@ -3,7 +3,7 @@
 
 torch_npu launches from a queue of its own (TASK_QUEUE_ENABLE). What it does after an error there is
 its own code and the same on a device: the first call that notices raises, the queue never runs
-anything again, and only synchronisations go on raising.
+anything again, and only synchronizations go on raising.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def lines(result) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in result.stdout.splitlines())
 
 
-def test_a_failed_kernel_is_told_by_name_at_every_later_synchronisation(
+def test_a_failed_kernel_is_told_by_name_at_every_later_synchronization(
     program: Callable,
 ) -> None:
     told = lines(

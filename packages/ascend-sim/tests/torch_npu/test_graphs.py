@@ -158,7 +158,7 @@ def test_a_host_function_runs_at_each_replay_in_order_with_the_stream() -> None:
 # --- what a capture forbids ---
 
 
-def test_a_synchronisation_within_a_capture_is_refused_by_name() -> None:
+def test_a_synchronization_within_a_capture_is_refused_by_name() -> None:
     x, graph = torch.ones(4, device="npu"), torch.npu.NPUGraph()
     with pytest.raises(RuntimeError, match="captured"), torch.npu.graph(graph):
         (x + 1).cpu()

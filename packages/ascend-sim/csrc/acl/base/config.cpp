@@ -205,7 +205,7 @@ Config ParseConfig(const std::string& text) {
 }
 
 const Config& GetConfig() {
-  // A function-local static whose initialiser throws is tried again at the next call: the error
+  // A function-local static whose initializer throws is tried again at the next call: the error
   // stays visible.
   static const Config config = [] {
     const char* text = std::getenv(kVariable);

@@ -8,7 +8,7 @@
 //   fail:malloc,bytes=1073741824  the first allocation of at least 1 GiB fails
 //   fail:capture,code=207005      no resources for the first capture call
 //   break:aclnnAdd,nth=2          the second execution of the kernel fails: 507015 at the next
-//                                 synchronisation
+//                                 synchronization
 //   hang:aclnnMatmul              the stream stops there, until it is called off or the fault goes
 //   die:execute,device=1,nth=20   the process kills itself (SIGKILL) when device 1 replays the 20th
 //                                 time

@@ -144,7 +144,7 @@ void Hazards::Race(const Access& earlier, bool earlier_wrote, const Access& late
   Report(earlier.name + "|" + later.name,
          later.name + does(wrote) + " " + where + ", which " + earlier.name + does(earlier_wrote) +
              ", and nothing orders the two: " +
-             (host ? "synchronise the stream, or an event recorded on it, before the host goes on"
+             (host ? "synchronize the stream, or an event recorded on it, before the host goes on"
                    : "record an event after the one and let the other's stream wait for it"));
 }
 

@@ -5,7 +5,7 @@
 // The order that rules make, not the one in which things happened, is followed with vector clocks:
 // each stream, each further lane of a replay and the host (all its threads as one) is a track with
 // a clock; launches, event records, latches, value writes and the end of work hand over what a
-// track knows, and waits and synchronisations take it. Two accesses to the same bytes, one of them
+// track knows, and waits and synchronizations take it. Two accesses to the same bytes, one of them
 // a write, of which neither is known to the other's track, are a race, whatever the schedule did.
 // Tasks say what they touch (launch.h). A graph and the tasks of its groups are treated as memory
 // too: a replay writes the graph, an update writes what a replay reads.

@@ -57,7 +57,7 @@ ASCEND_SIM_ABI aclError aclprofInit(const char* folder, size_t length) {
     Require(length > 0, kInvalidParam, "length is 0: the path of the results is empty");
     Session& session = Session::This();
     const std::lock_guard lock(session.mutex);
-    Require(!session.open, kRepeatInitialize, "profiling is initialised already");
+    Require(!session.open, kRepeatInitialize, "profiling is initialized already");
     session.open = true;
   });
 }

@@ -46,7 +46,7 @@ class Device {
   // Throws the recorded failure, if any.
   void ThrowFailure() const;
 
-  // For synchronisations: throws the failure, or else what was refused since the last one.
+  // For synchronizations: throws the failure, or else what was refused since the last one.
   void ThrowReport();
   // The last refusal that was thrown.
   std::string ReportedRefusal() const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Initialisation and what the library says of its versions and abilities.
+// Initialization and what the library says of its versions and abilities.
 #include <algorithm>
 #include <atomic>
 #include <charconv>
@@ -31,9 +31,9 @@ constexpr int kAclMajor = 1;
 constexpr int kAclMinor = 16;
 constexpr int kAclPatch = 0;
 
-std::atomic<bool>& Initialised() {
-  static std::atomic<bool> initialised{false};
-  return initialised;
+std::atomic<bool>& Initialized() {
+  static std::atomic<bool> initialized{false};
+  return initialized;
 }
 
 // aclCannAttr values of the abilities that are present: "infinity and NaN" arithmetic and bfloat16.
@@ -77,7 +77,7 @@ ASCEND_SIM_ABI aclError aclInit(const char* config_path) {
     GetConfig();
     Count();
     Devices();
-    Require(!Initialised().exchange(true), kRepeatInitialize, "aclInit was called before");
+    Require(!Initialized().exchange(true), kRepeatInitialize, "aclInit was called before");
     if (config_path == nullptr) return;
     if (const auto device = DefaultDeviceIn(config_path)) SetDefaultDevice(*device);
   });
@@ -85,7 +85,7 @@ ASCEND_SIM_ABI aclError aclInit(const char* config_path) {
 
 ASCEND_SIM_ABI aclError aclFinalize() {
   return Abi("aclFinalize", [] {
-    Require(Initialised().exchange(false), kRepeatFinalize, "there is no aclInit to undo");
+    Require(Initialized().exchange(false), kRepeatFinalize, "there is no aclInit to undo");
   });
 }
 

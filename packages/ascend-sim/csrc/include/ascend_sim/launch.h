@@ -43,7 +43,7 @@ using Touches = std::vector<Touch>;
 ASCEND_SIM_EXPORT bool TouchesWanted() noexcept;
 
 // What a task throws whose arguments cannot be computed with, whatever memory holds: a device would
-// have refused the call in its first phase (161002). The next synchronisation says so, once, and
+// have refused the call in its first phase (161002). The next synchronization says so, once, and
 // the device goes on.
 class ASCEND_SIM_EXPORT Refusal : public std::runtime_error {
  public:
@@ -53,7 +53,7 @@ class ASCEND_SIM_EXPORT Refusal : public std::runtime_error {
 // One unit of device work. `run` may be called any number of times (a captured task runs once per
 // replay), on a worker thread, with no lock held and no GIL. It owns all it needs except device
 // memory. It throws to fail; the text of the exception becomes the device's error, surfacing at the
-// next synchronisation. A Refusal does not stay.
+// next synchronization. A Refusal does not stay.
 struct Task {
   const char* name;  // static storage: the ABI function that launched it, e.g. "aclnnAdd"
   TaskKind kind;

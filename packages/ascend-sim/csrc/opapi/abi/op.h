@@ -105,7 +105,7 @@ struct DType {
 };
 
 // An output with a data-dependent shape: the caller allocates the largest it can be, the body
-// writes the first part and says how much. The caller synchronises the stream, then reads the shape
+// writes the first part and says how much. The caller synchronizes the stream, then reads the shape
 // from the same handle.
 class ShapedTensor {
  public:

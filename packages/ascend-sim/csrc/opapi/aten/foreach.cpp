@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The same function for each tensor of lists, as optimisers use them. Results go into a list that
+// The same function for each tensor of lists, as optimizers use them. Results go into a list that
 // may be the first operand's own.
 #include "opapi/abi/op.h"
 #include "opapi/abi/store.h"

@@ -8,7 +8,7 @@
 
 namespace ascend_sim::opapi {
 
-// Mixes both numbers, so that neighbouring offsets give unrelated streams (the finaliser of
+// Mixes both numbers, so that neighbouring offsets give unrelated streams (the finalizer of
 // SplitMix64).
 at::Generator GeneratorAt(uint64_t seed, uint64_t offset) {
   uint64_t state = seed + (offset + 1) * 0x9E3779B97F4A7C15ull;

@@ -107,7 +107,7 @@ AttentionCall ScoreCall(const ScoreArguments& a) {
   return call;
 }
 
-void SetLater(ScoreArguments& arguments, SCORE_QUANTISATION, const OptInts& query_ends,
+void SetLater(ScoreArguments& arguments, SCORE_QUANTIZATION, const OptInts& query_ends,
               const OptInts& kv_ends, const std::string& softmax_layout, int64_t seed,
               int64_t offset) {
   RequireAbsent(d_scale_q, "dScaleQ");
@@ -257,7 +257,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScoreV5,
 // Of 950, for all of these.
 ACLNN_PLANNED_OP(aclnnFlashAttentionScoreV4,
                  (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
-                  const OptTensor& query_rope, const OptTensor& key_rope, SCORE_QUANTISATION,
+                  const OptTensor& query_rope, const OptTensor& key_rope, SCORE_QUANTIZATION,
                   const OptTensor& sink, const OptInts& /*prefix*/, const OptInts& query_ends,
                   const OptInts& kv_ends, const OptInts& /*q_start*/, const OptInts& /*kv_start*/,
                   SCORE_ATTRIBUTES, int64_t /*out_dtype: out's own*/, int64_t /*pse_type*/,

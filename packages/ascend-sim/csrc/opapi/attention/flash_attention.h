@@ -24,14 +24,14 @@ struct ScoreArguments {
   Tensor out = {};
 };
 
-#define SCORE_QUANTISATION \
+#define SCORE_QUANTIZATION \
   const OptTensor &d_scale_q, const OptTensor &d_scale_k, const OptTensor &d_scale_v
 
 // The call without the parts of rope, sink and dropout. Throws ParamError.
 AttentionCall ScoreCall(const ScoreArguments& arguments);
 
 // What the versions for 950 have beyond the others. Throws ParamError.
-void SetLater(ScoreArguments& arguments, SCORE_QUANTISATION, const OptInts& query_ends,
+void SetLater(ScoreArguments& arguments, SCORE_QUANTIZATION, const OptInts& query_ends,
               const OptInts& kv_ends, const std::string& softmax_layout, int64_t seed,
               int64_t offset);
 

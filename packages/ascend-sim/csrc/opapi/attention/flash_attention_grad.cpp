@@ -143,7 +143,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionUnpaddingScoreGradV4,
 // Of 950, for all of these.
 ACLNN_PLANNED_OP(aclnnFlashAttentionScoreGradV4,
                  (GRADIENT_INPUTS, const OptTensor& sink, const OptTensor& query_rope,
-                  const OptTensor& key_rope, SCORE_QUANTISATION, const OptTensor& d_scale_dy,
+                  const OptTensor& key_rope, SCORE_QUANTIZATION, const OptTensor& d_scale_dy,
                   const OptTensor& d_scale_o, const OptInts& /*prefix*/, const OptInts& query_ends,
                   const OptInts& kv_ends, const OptInts& /*q_start*/, const OptInts& /*kv_start*/,
                   double scale, double keep_probability, int64_t pre_tokens, int64_t next_tokens,

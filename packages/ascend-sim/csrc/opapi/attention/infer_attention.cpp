@@ -134,7 +134,7 @@ void SetPrefix(KeyValues& stored, const OptTensor& prefix, const OptInts& length
 }
 
 // FIA2: query, key and value in int8 (of MLA's absorbed form only).
-void CheckQuantised(const InferArguments& a) {
+void CheckQuantized(const InferArguments& a) {
   Require(a.query_scale.has_value(), "an int8 query needs dequantScaleQuery");
   Require(a.query_scaling == 3, "queryQuantMode must be 3, a scale per token and head, got ",
           a.query_scaling);
@@ -149,14 +149,14 @@ void CheckQuantised(const InferArguments& a) {
 }
 
 void CheckArguments(const InferArguments& a) {
-  if (a.IsQuantised()) {
-    CheckQuantised(a);
+  if (a.IsQuantized()) {
+    CheckQuantized(a);
   } else {
     Require(at::isFloatingType(a.query.scalar_type()),
             "query must be a floating-point tensor, or int8");
     Require(!a.query_scale, "dequantScaleQuery goes with an int8 query");
     Require(a.out.scalar_type() == a.query.scalar_type(),
-            "attentionOut must have query's dtype (quantised results are not supported)");
+            "attentionOut must have query's dtype (quantized results are not supported)");
   }
   Require(a.heads > 0 && a.kv_heads > 0, "numHeads must be positive");
   Require(a.heads % a.kv_heads == 0, "numHeads must be a multiple of numKeyValueHeads");

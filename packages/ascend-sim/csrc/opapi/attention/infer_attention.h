@@ -32,7 +32,7 @@ struct InferArguments {
   int64_t sparse_mode = 0, block_size = 0;
   Tensor log_sum_exp = {};  // undefined: not wanted
 
-  bool IsQuantised() const { return query.scalar_type() == at::kChar; }
+  bool IsQuantized() const { return query.scalar_type() == at::kChar; }
 };
 
 Work PlanInference(InferArguments arguments);

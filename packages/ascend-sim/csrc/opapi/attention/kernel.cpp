@@ -158,7 +158,7 @@ class ShortQuery {
       LoadQueries();
       Score();
       Mask(mask);
-      Normalise();
+      Normalize();
       Weigh();
     }
     Store();
@@ -224,7 +224,7 @@ class ShortQuery {
     }
   }
 
-  void Normalise() {
+  void Normalize() {
     for (int64_t row = 0; row < rows_; ++row) {
       float* scores = scores_.data() + row * score_stride_;
       max_[row] = *std::max_element(scores, scores + score_stride_);

@@ -38,7 +38,7 @@ void CheckBlocks(const Tensor& cache) {
 // are columns of a projection. Of keys and values without pages it found that a device wants them
 // contiguous (its pull requests 11834 and 13460).
 void CheckTensors(const InferArguments& a, const InferShape& s) {
-  if (a.IsQuantised()) {
+  if (a.IsQuantized()) {
     Limit(IsLatent(a, s), "an int8 query must have a head size of 512");
     Limit(a.out.scalar_type() == at::kBFloat16, "attentionOut must be bfloat16 with an int8 query");
     for (const auto* scale : {&a.query_scale, &a.key_scale, &a.value_scale}) {
@@ -174,7 +174,7 @@ void CheckPages(const InferArguments& a, const InferShape& s) {
   Limit(*s.pages != PageLayout::kTokensFirst || a.kv_heads * s.keys.size() <= 65535,
         "heads * size of a cache [blocks, blockSize, heads * size] must be at most 65535");
   if (s.q.size(1) > 1 || s.packed) {
-    Limit(!s.keys.scale || a.IsQuantised(), "an int8 cache in pages takes one query per sequence");
+    Limit(!s.keys.scale || a.IsQuantized(), "an int8 cache in pages takes one query per sequence");
   }
 }
 

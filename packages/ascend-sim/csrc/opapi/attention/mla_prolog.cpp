@@ -22,7 +22,7 @@ struct Weight {
   OptTensor scale;
   const char* name;
 
-  bool quantised() const { return matrix.scalar_type() == at::kChar; }
+  bool quantized() const { return matrix.scalar_type() == at::kChar; }
 };
 
 struct Prolog {
@@ -45,7 +45,7 @@ struct Prolog {
 // x @ weight in float32. `scale`: of the rows of an int8 x.
 Tensor Product(const Tensor& x, const OptTensor& scale, const Weight& weight) {
   const auto matrix = weight.matrix.Read();
-  if (!weight.quantised()) {
+  if (!weight.quantized()) {
     return at::matmul(x.to(matrix.scalar_type()).to(at::kFloat), matrix.to(at::kFloat));
   }
   return Dequantize(IntMatmul(x, matrix),
@@ -75,10 +75,10 @@ void Run(Prolog& p) {
   auto norm =
       RmsNorm(Product(x, p.x_scale, p.down_query), p.gamma_query, p.epsilon_query) * p.query_factor;
   OptTensor norm_scale;
-  if (p.up_query.quantised()) {
-    auto quantised = QuantizeRows(p.smooth ? norm * *p.smooth : norm);
-    norm = quantised.values;
-    norm_scale = quantised.scale;
+  if (p.up_query.quantized()) {
+    auto quantized = QuantizeRows(p.smooth ? norm * *p.smooth : norm);
+    norm = quantized.values;
+    norm_scale = quantized.scale;
   }
   if (p.norm) Store(*p.norm, norm);
   if (p.norm_scale && norm_scale) Store(*p.norm_scale, *norm_scale);
@@ -91,9 +91,9 @@ void Run(Prolog& p) {
   const auto query =
       at::bmm(content.transpose(0, 1), p.up_key.to(at::kFloat)).transpose(0, 1).contiguous();
   if (p.query.scalar_type() == at::kChar) {
-    const auto quantised = QuantizeRows(query);
-    Store(p.query, quantised.values);
-    Store(*p.query_scale, quantised.scale);
+    const auto quantized = QuantizeRows(query);
+    Store(p.query, quantized.values);
+    Store(*p.query_scale, quantized.scale);
   } else {
     Store(p.query, query);
   }
@@ -109,7 +109,7 @@ void Run(Prolog& p) {
 void CheckWeight(const Weight& weight, int64_t in, int64_t out) {
   Require(weight.matrix.dim() == 2 && weight.matrix.size(0) == in && weight.matrix.size(1) == out,
           weight.name, " must be [", in, ", ", out, "], got ", weight.matrix.sizes());
-  Require(weight.quantised() == weight.scale.has_value(), "the scale of ", weight.name,
+  Require(weight.quantized() == weight.scale.has_value(), "the scale of ", weight.name,
           " must be given if it is int8, and only then");
   Require(!weight.scale || weight.scale->numel() == out, "the scale of ", weight.name,
           " must have ", out, " elements");
@@ -132,12 +132,12 @@ void CheckShapes(const Prolog& p) {
   CheckWeight(p.down_key, p.x.size(-1), latent + p.rope());
 }
 
-void CheckQuantisation(const Prolog& p) {
+void CheckQuantization(const Prolog& p) {
   const bool full = p.x.scalar_type() == at::kChar;
-  Require(full == p.down_query.quantised() && full == p.down_key.quantised() &&
+  Require(full == p.down_query.quantized() && full == p.down_key.quantized() &&
               full == p.x_scale.has_value(),
           "tokenX, weightDq and weightDkvKr must be int8 together, with dequantScaleX");
-  Require(!full || p.up_query.quantised(), "weightUqQr must be int8 with an int8 tokenX");
+  Require(!full || p.up_query.quantized(), "weightUqQr must be int8 with an int8 tokenX");
   Require(!p.x_scale || p.x_scale->numel() == p.tokens(),
           "dequantScaleX must have one element per token");
   Require(!p.smooth || p.smooth->numel() == p.gamma_query.size(0),
@@ -182,7 +182,7 @@ void CheckSizes(const Prolog& p) {
 
 Work Plan(Prolog p, std::initializer_list<const char*> modes) {
   CheckShapes(p);
-  CheckQuantisation(p);
+  CheckQuantization(p);
   CheckCache(p, modes);
   CheckSizes(p);
   return [p = std::move(p)]() mutable { Run(p); };
@@ -240,8 +240,8 @@ ACLNN_PLANNED_OP(aclnnMlaPrologV3WeightNz,
   prolog.key_factor = key_factor;
   prolog.norm = query_norm;
   prolog.norm_scale = query_norm_scale;
-  Require(prolog.up_query.quantised() == (weight_quant_mode > 0) &&
-              prolog.down_query.quantised() == (weight_quant_mode == 2),
+  Require(prolog.up_query.quantized() == (weight_quant_mode > 0) &&
+              prolog.down_query.quantized() == (weight_quant_mode == 2),
           "the dtypes of the weights do not fit weightQuantMode ", weight_quant_mode);
   Require((kv_cache.scalar_type() == at::kChar) == (kv_quant_mode > 0),
           "the dtype of kvCache does not fit kvCacheQuantMode ", kv_quant_mode);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The cache of multi-head latent attention (MLA): a normalised latent vector and a rotated part of
+// The cache of multi-head latent attention (MLA): a normalized latent vector and a rotated part of
 // the key for every token.
 #include "opapi/cache/latent_cache.h"
 
@@ -132,7 +132,7 @@ Work PlanCache(CacheArguments a, std::function<Rows(const CacheArguments&)> rows
                            cache_mode, is_output_kv, k_rope,       c_kv};               \
   CheckArguments(arguments, k_rope_offset, c_kv_offset)
 
-// kv is latent | rope: the latent part is normalised, the other rotated.
+// kv is latent | rope: the latent part is normalized, the other rotated.
 ACLNN_PLANNED_OP(aclnnKvRmsNormRopeCache, (CACHE_INPUTS, CACHE_ATTRIBUTES)) {
   CACHE_ARGUMENTS(arguments);
   const auto latent = gamma.numel(), rope = cos.size(3);
@@ -147,16 +147,16 @@ ACLNN_PLANNED_OP(aclnnKvRmsNormRopeCache, (CACHE_INPUTS, CACHE_ATTRIBUTES)) {
   });
 }
 
-// All of kv is normalised and its first part then rotated; v goes to the other cache as it is.
+// All of kv is normalized and its first part then rotated; v goes to the other cache as it is.
 ACLNN_PLANNED_OP(aclnnKvRmsNormRopeCacheV2, (CACHE_INPUTS, const OptTensor& v, CACHE_ATTRIBUTES)) {
   CACHE_ARGUMENTS(arguments);
   Require(v.has_value() && v->dim() == 4, "v must be [batch, 1, tokens, size]");
   const auto rope = cos.size(3);
   Require(gamma.numel() == kv.size(3) && kv.size(3) >= rope, "gamma must have kv's size");
   return PlanCache(std::move(arguments), [=, v = *v](const CacheArguments& a) {
-    const auto normalised = RmsNorm(a.kv, a.gamma, a.epsilon);
-    const auto rotated = InterleaveRope(normalised.narrow(-1, 0, rope), a.cos, a.sin);
-    const auto rest = normalised.narrow(-1, rope, a.kv.size(3) - rope);
+    const auto normalized = RmsNorm(a.kv, a.gamma, a.epsilon);
+    const auto rotated = InterleaveRope(normalized.narrow(-1, 0, rope), a.cos, a.sin);
+    const auto rest = normalized.narrow(-1, rope, a.kv.size(3) - rope);
     return Rows{at::cat({rotated, rest}, -1), v.to(at::kFloat)};
   });
 }

@@ -19,7 +19,7 @@ struct Target {
   bool fractal;  // the memory of a block holds [size / c, block_size, c]
 };
 
-// As the cache stores it: rounded to its dtype, or quantised.
+// As the cache stores it: rounded to its dtype, or quantized.
 Tensor Stored(const Tensor& rows, const OptTensor& scale, const Tensor& cache);
 
 // Writes rows [batch, tokens, size] of the cache's dtype to it.

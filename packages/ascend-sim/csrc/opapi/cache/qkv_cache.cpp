@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What comes before attention to a paged cache, in one operator: queries, keys and values out of a
-// fused projection; norm and rotation of queries and keys; keys and values quantised or not, to the
+// fused projection; norm and rotation of queries and keys; keys and values quantized or not, to the
 // cache. transformer/posembedding/qkv_rms_norm_rope_cache/docs/aclnnQkvRmsNormRopeCache.md
 #include "opapi/abi/store.h"
 #include "opapi/cache/kv_cache.h"
@@ -22,13 +22,13 @@ struct Side {
   Tensor cache;
   OptTensor scale, offset;
 
-  bool quantised() const { return cache.scalar_type() == at::kChar; }
-  int64_t pieces() const { return quantised() ? 32 : 16; }
+  bool quantized() const { return cache.scalar_type() == at::kChar; }
+  int64_t pieces() const { return quantized() ? 32 : 16; }
 
   void Check(const Tensor& qkv, const Heads& heads) const {
-    Require(quantised() == scale.has_value(), name, " must be int8 with its scale, and only then");
+    Require(quantized() == scale.has_value(), name, " must be int8 with its scale, and only then");
     Require(!offset || scale, name, ": an offset is only taken with a scale");
-    Require(quantised() || cache.scalar_type() == qkv.scalar_type(), name,
+    Require(quantized() || cache.scalar_type() == qkv.scalar_type(), name,
             " must have the dtype of qkv, ", qkv.scalar_type(), ", or be int8, got ",
             cache.scalar_type());
     Require(cache.dim() == 4 && cache.size(3) == pieces() &&
@@ -48,7 +48,7 @@ struct Side {
     auto values = rows;
     if (scale) values = values / *scale;
     if (offset) values = values + *offset;
-    ScatterFractals(quantised() ? RoundTo(values, at::kChar) : values.to(cache.scalar_type()),
+    ScatterFractals(quantized() ? RoundTo(values, at::kChar) : values.to(cache.scalar_type()),
                     slots, cache, name);
   }
 };
@@ -102,7 +102,7 @@ ACLNN_PLANNED_OP(aclnnQkvRmsNormRopeCache,
   Require((!q_before_quant || q_before_quant->sizes() == query_shape) &&
               (!k_before_quant || k_before_quant->sizes() == key_shape) &&
               (!v_before_quant || v_before_quant->sizes() == key_shape),
-          "the outputs before quantisation must have the shapes of queries, keys and values");
+          "the outputs before quantization must have the shapes of queries, keys and values");
   Require(cache_mode == "PA_NZ", "cacheMode must be 'PA_NZ', got '", cache_mode, "'");
   const Side keys{"kCache", k_cache, k_scale, k_offset};
   const Side values{"vCache", v_cache, v_scale, v_offset};

@@ -147,9 +147,9 @@ Communication PlanDispatch(const Dispatch& d) {
     if (d.quant_mode == 2) {
       values = values.to(at::kFloat);
       if (d.scales) values *= d.scales->repeat_interleave(rows.counts, 0);
-      const auto quantised = QuantizeRows(values);
-      send(quantised.scale, *d.dynamic_scales);
-      values = quantised.values;
+      const auto quantized = QuantizeRows(values);
+      send(quantized.scale, *d.dynamic_scales);
+      values = quantized.values;
     }
     send(values, d.expand_x);
     if (d.expert_scales && d.expand_scales) {

@@ -71,7 +71,7 @@ void CheckRouting(const Routing& r) {
   }
   if (r.quant_mode == kNoQuant && r.scale) {
     Require(r.scale->dim() == 1 && r.scale->size(0) == r.x.size(0),
-            "scale must have shape [rows] without quantisation");
+            "scale must have shape [rows] without quantization");
   }
   if (r.quant_mode == kDynamicQuant && r.scale) {
     Require(r.scale->dim() == 2 && r.scale->size(1) == r.x.size(1) &&

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Normalisation over a batch or over groups of channels.
+// Normalization over a batch or over groups of channels.
 #include "opapi/abi/op.h"
 #include "opapi/abi/store.h"
 #include "opapi/numerics/wide.h"
@@ -8,7 +8,7 @@
 namespace ascend_sim::opapi {
 namespace {
 
-// x * sigmoid(scale * x) of the normalised groups: formula of npu_group_norm_swish, and with scale
+// x * sigmoid(scale * x) of the normalized groups: formula of npu_group_norm_swish, and with scale
 // 1 that of npu_group_norm_silu.
 void GroupNormSwish(const Tensor& self, const OptTensor& weight, const OptTensor& bias,
                     int64_t groups, double epsilon, double scale, Tensor& out, Tensor& mean,

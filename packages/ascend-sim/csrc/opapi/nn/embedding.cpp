@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Embeddings: sums over bags, renormalisation, and the gradient.
+// Embeddings: sums over bags, renormalization, and the gradient.
 #include "opapi/abi/op.h"
 #include "opapi/abi/store.h"
 #include "opapi/numerics/places.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Normalisation. Statistics and products are in float32; a result is rounded once, to its output's
+// Normalization. Statistics and products are in float32; a result is rounded once, to its output's
 // dtype.
 #include "opapi/abi/op.h"
 #include "opapi/abi/store.h"
@@ -18,7 +18,7 @@ ASCEND_SIM_CLONES void ScaleBy(const float* x, float factor, const float* weight
   for (int64_t i = 0; i < n; ++i) out[i] = x[i] * factor * (weight[i] + bias);
 }
 
-// Normalises the rows that `gamma` spans: y = x * rstd * (gamma + gamma_bias).
+// Normalizes the rows that `gamma` spans: y = x * rstd * (gamma + gamma_bias).
 // x [rows, n] and y [rows, n] of one dtype, contiguous; gamma [n] float; rstd [rows] float or null.
 template <class T>
 void RmsNormRows(const T* x, const float* gamma, float gamma_bias, float epsilon, T* y, float* rstd,

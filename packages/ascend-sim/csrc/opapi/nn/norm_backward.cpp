@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Gradients of normalisation, in float32.
+// Gradients of normalization, in float32.
 #include "opapi/abi/op.h"
 #include "opapi/abi/store.h"
 #include "opapi/numerics/wide.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rounding to few bits, shared by the operators that quantise.
+// Rounding to few bits, shared by the operators that quantize.
 #pragma once
 
 #include <ATen/ATen.h>

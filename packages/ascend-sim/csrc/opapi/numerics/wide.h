@@ -2,7 +2,7 @@
 //
 // Operands in the type that a device computes in: float32 for half precision, which rounds the
 // result once, where ATen's functions on the CPU round each step or take no half precision at all.
-// They are dense, since ATen's normalisations read statistics as if they were.
+// They are dense, since ATen's normalizations read statistics as if they were.
 #pragma once
 
 #include <ATen/ATen.h>

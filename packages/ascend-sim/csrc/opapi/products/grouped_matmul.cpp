@@ -130,12 +130,12 @@ void MultiplyColumns(const GroupedCall& call, const std::vector<Group>& groups) 
 void CheckDtypes(const GroupedCall& call) {
   const auto x = call.x[0].scalar_type(), weight = call.weight[0].scalar_type();
   const auto out = call.out[0].scalar_type();
-  const bool quantised = x == at::kChar, anti = !call.antiquant_scale.empty();
-  if (quantised) {
+  const bool quantized = x == at::kChar, anti = !call.antiquant_scale.empty();
+  if (quantized) {
     Require(weight == at::kChar, "weight must be int8 with an int8 x, got ", weight);
     Require(!call.scale.empty() || out == at::kInt, "scale must be given with an int8 x");
     Limit(call.offset.empty(), "offset must be absent");
-    Limit(call.group_type != kSplitK, "groupType 2 takes no quantised tensors");
+    Limit(call.group_type != kSplitK, "groupType 2 takes no quantized tensors");
   } else {
     Require(at::isFloatingType(x), "x must be a floating-point tensor or int8, got ", x);
     Require(call.scale.empty() && call.per_token_scale.empty() && call.offset.empty(),

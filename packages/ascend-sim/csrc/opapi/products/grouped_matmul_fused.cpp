@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Grouped products of quantised matrices with what comes next in a layer of experts: the gated
-// activation and its quantisation, or the way back to the tokens.
+// Grouped products of quantized matrices with what comes next in a layer of experts: the gated
+// activation and its quantization, or the way back to the tokens.
 #include "opapi/abi/op.h"
 #include "opapi/abi/store.h"
 #include "opapi/numerics/groups.h"
@@ -22,7 +22,7 @@ void CheckGroups(const Tensor& group_list, int64_t type, const FormattedTensor& 
   Require(group_list.size(0) <= weight.size(0), "groupList has more groups than weight matrices");
 }
 
-// --- silu(first half) * second half, quantised ---------------------------------------------------
+// --- silu(first half) * second half, quantized ---------------------------------------------------
 
 struct SwigluQuant {
   Tensor x;
@@ -65,9 +65,9 @@ Work PlanSwigluQuant(const SwigluQuant& a) {
           Dequantize(sums, {{}, a.weight_scale.select(0, group.index), {}, rows(a.x_scale)}), -1);
       auto values = at::silu(halves[0]).mul_(halves[1]);
       if (a.smooth_scale) values *= a.smooth_scale->select(0, group.index);
-      const auto quantised = QuantizeRows(values);
-      rows(out).copy_(quantised.values);
-      rows(out_scale).copy_(quantised.scale);
+      const auto quantized = QuantizeRows(values);
+      rows(out).copy_(quantized.values);
+      rows(out_scale).copy_(quantized.scale);
     }
   };
 }

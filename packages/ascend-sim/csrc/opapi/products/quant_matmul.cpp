@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Products of quantised matrices. Sums of int8 products are exact int32; formulas and combinations
+// Products of quantized matrices. Sums of int8 products are exact int32; formulas and combinations
 // of dtypes are those of npu_quant_matmul.md and npu_weight_quant_batchmatmul.md.
 #include "opapi/products/quant_matmul.h"
 
@@ -233,7 +233,7 @@ ACLNN_PLANNED_OP(aclnnFusedQuantMatmulWeightNz, (FUSED_QUANT_MATMUL_PARAMS)) {
   PLAN_FUSED_QUANT_MATMUL();
 }
 
-// x @ AntiQuantize(weight) + bias, which may be quantised again. `inner_precise` is about speed.
+// x @ AntiQuantize(weight) + bias, which may be quantized again. `inner_precise` is about speed.
 static Work PlanWeightQuantMatmul(const Tensor& x, const Tensor& weight, const Tensor& scale,
                                   const OptTensor& offset, const OptTensor& quant_scale,
                                   const OptTensor& quant_offset, const OptTensor& bias,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Products of quantised matrices, shared by the plain and the grouped operators.
+// Products of quantized matrices, shared by the plain and the grouped operators.
 #pragma once
 
 #include "opapi/abi/op.h"

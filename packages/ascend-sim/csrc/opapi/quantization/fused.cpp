@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Quantisation right after a norm or a gated activation. What is between is float32 and not
+// Quantization right after a norm or a gated activation. What is between is float32 and not
 // rounded.
 #include "opapi/abi/op.h"
 #include "opapi/abi/store.h"
@@ -26,9 +26,9 @@ void CheckNorm(const Tensor& x, const Tensor& gamma, const OptTensor& beta) {
 
 void StoreDynamic(Tensor& y, Tensor& scale, const Tensor& values, const OptTensor& smooth) {
   const bool int4 = y.scalar_type() == at::kInt;
-  const auto quantised = QuantizeRows(smooth ? values * *smooth : values, int4 ? 7 : 127);
-  Store(y, int4 ? PackInt4(quantised.values) : quantised.values);
-  Store(scale, quantised.scale);
+  const auto quantized = QuantizeRows(smooth ? values * *smooth : values, int4 ? 7 : 127);
+  Store(y, int4 ? PackInt4(quantized.values) : quantized.values);
+  Store(scale, quantized.scale);
 }
 
 // --- after a gated activation --------------------------------------------------------------------
@@ -66,7 +66,7 @@ ACLNN_PLANNED_OP(aclnnRmsNormQuant,
   };
 }
 
-// x = x1 + x2, rounded to its dtype, then the norm, quantised once or twice with given scales.
+// x = x1 + x2, rounded to its dtype, then the norm, quantized once or twice with given scales.
 ACLNN_PLANNED_OP(aclnnAddRmsNormQuantV2,
                  (const Tensor& x1, const Tensor& x2, const Tensor& gamma, const Tensor& scales1,
                   const OptTensor& scales2, const OptTensor& zero_points1,
@@ -88,13 +88,13 @@ ACLNN_PLANNED_OP(aclnnAddRmsNormQuantV2,
   return [=]() mutable {
     at::add_out(x, x1, x2);
     const auto norm = ShiftedRmsNorm(x, gamma, beta, epsilon);
-    const auto quantise = [&](Tensor& y, const Tensor& scale, const OptTensor& zero_point) {
+    const auto quantize = [&](Tensor& y, const Tensor& scale, const OptTensor& zero_point) {
       auto values = div_mode ? norm / scale : norm * scale;
       if (zero_point) values += *zero_point;
       StoreIntegers(y, values, /*int4=*/false);
     };
-    quantise(y1, scales1, zero_points1);
-    if (scales2) quantise(y2, *scales2, zero_points2);
+    quantize(y1, scales1, zero_points1);
+    if (scales2) quantize(y2, *scales2, zero_points2);
   };
 }
 
@@ -137,7 +137,7 @@ ACLNN_PLANNED_OP(aclnnSwiGluQuantV2,
   Require(group_list_type == kCumulative || group_list_type == kCounts,
           "groupListType must be 0 or 1");
   Require(dynamic || (smooth_scales && offsets),
-          "smoothScales and offsets must be given with static quantisation");
+          "smoothScales and offsets must be given with static quantization");
   Require(!group_index || !smooth_scales || smooth_scales->size(0) == group_index->size(0),
           "smoothScales must have one row per group");
   Limit(x.size(-1) <= 8192, "x's last dimension must be at most 8192");  // npu_swiglu_quant.md
@@ -152,9 +152,9 @@ ACLNN_PLANNED_OP(aclnnSwiGluQuantV2,
       auto values = Apply({activate_left}, part(rows).to(at::kFloat));
       if (smooth_scales) values *= *of_group(smooth_scales);
       if (dynamic) {
-        const auto quantised = QuantizeRows(values);
-        part(all).copy_(quantised.values);
-        part(scales).copy_(quantised.scale.reciprocal());
+        const auto quantized = QuantizeRows(values);
+        part(all).copy_(quantized.values);
+        part(scales).copy_(quantized.scale.reciprocal());
       } else {
         part(all).copy_(RoundTo(values + *of_group(offsets), at::kChar));
       }
@@ -162,7 +162,7 @@ ACLNN_PLANNED_OP(aclnnSwiGluQuantV2,
   };
 }
 
-// The sums of a product of int8 matrices, scaled, gated and quantised again.
+// The sums of a product of int8 matrices, scaled, gated and quantized again.
 static Work PlanDequantSwigluQuant(const Tensor& x, const OptTensor& weight_scale,
                                    const OptTensor& activation_scale, const OptTensor& bias,
                                    const OptTensor& quant_scale, const OptTensor& quant_offset,
@@ -202,9 +202,9 @@ static Work PlanDequantSwigluQuant(const Tensor& x, const OptTensor& weight_scal
       auto gated = Apply(gate, values);
       if (dynamic) {
         if (quant_scale) gated *= *of_group(quant_scale);
-        const auto quantised = QuantizeRows(gated);
-        part(all).copy_(quantised.values);
-        part(scales).copy_(quantised.scale);
+        const auto quantized = QuantizeRows(gated);
+        part(all).copy_(quantized.values);
+        part(scales).copy_(quantized.scale);
       } else {
         if (quant_scale) gated /= *of_group(quant_scale);
         if (quant_offset) gated += *of_group(quant_offset);

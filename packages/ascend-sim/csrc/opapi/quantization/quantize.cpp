@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Quantisation and its way back. Computed in float32 and rounded once, half to even.
+// Quantization and its way back. Computed in float32 and rounded once, half to even.
 #include "opapi/numerics/quantize.h"
 
 #include "opapi/abi/op.h"
@@ -55,9 +55,9 @@ Tensor Smooth(const DynamicQuant& q) {
   return rows;
 }
 
-// Quantises the rows of `values`; `unfold` brings the integers into the shape of x.
+// Quantizes the rows of `values`; `unfold` brings the integers into the shape of x.
 template <class Unfold>
-void StoreQuantised(DynamicQuant& q, const Tensor& values, Unfold unfold) {
+void StoreQuantized(DynamicQuant& q, const Tensor& values, Unfold unfold) {
   const bool int4 = q.y.scalar_type() == at::kInt;
   const int64_t largest = int4 ? 7 : 127;
   const auto store = [&](const Tensor& integers) {
@@ -77,18 +77,18 @@ void StoreQuantised(DynamicQuant& q, const Tensor& values, Unfold unfold) {
 
 Work PlanDynamicQuant(DynamicQuant q, const std::string& mode = "pertoken") {
   CheckDynamicQuant(q);
-  Require(q.symmetric != q.offset.has_value(), "offset belongs to asymmetric quantisation");
+  Require(q.symmetric != q.offset.has_value(), "offset belongs to asymmetric quantization");
   Require(mode == "pertoken" || mode == "pertensor" || mode == "perchannel", "quantMode '", mode,
           "' is not supported");
   return [q = std::move(q), mode]() mutable {
     const auto rows = Smooth(q);
     if (mode == "pertensor") {
-      StoreQuantised(q, rows.flatten(), [&](const Tensor& t) { return t.view(rows.sizes()); });
+      StoreQuantized(q, rows.flatten(), [&](const Tensor& t) { return t.view(rows.sizes()); });
     } else if (mode == "perchannel") {
-      StoreQuantised(q, rows.transpose(-1, -2),
+      StoreQuantized(q, rows.transpose(-1, -2),
                      [](const Tensor& t) { return t.transpose(-1, -2); });
     } else {
-      StoreQuantised(q, rows, [](const Tensor& t) { return t; });
+      StoreQuantized(q, rows, [](const Tensor& t) { return t; });
     }
   };
 }

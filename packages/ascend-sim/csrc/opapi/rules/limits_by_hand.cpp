@@ -94,7 +94,7 @@ const std::vector<OperatorLimits>& Table() {
       {"aclnnAdaptiveMaxPool3dBackward",
        {As(1, "self", 0, 0, 4, 5), Of(2, "indices", kIndices, 4, 5)}},
 
-      // --- quantisation: nn/quant/*, nn/index/quant_update_scatter ---
+      // --- quantization: nn/quant/*, nn/index/quant_update_scatter ---
       {"aclnnDynamicQuantV2",
        {Of(0, "x", kHalves, 2), As(1, "smoothScales", 0), Of(2, "groupIndex", kInt32, 1, 1)}},
       {"aclnnDynamicQuantV3", {As(1, "smoothScales", 0)}},

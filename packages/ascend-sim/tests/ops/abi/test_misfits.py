@@ -113,7 +113,7 @@ def test_the_text_names_the_arguments_and_what_was_expected(name, text):
         ("InplaceMaskedFillScalar", lambda: a(3).masked_fill_(a(3) >= 0, 1e200)),
     ],
 )
-def test_what_only_the_kernel_notices_is_told_at_the_next_synchronisation_and_then_over(
+def test_what_only_the_kernel_notices_is_told_at_the_next_synchronization_and_then_over(
     operator, program
 ):
     with pytest.raises(RuntimeError, match=rf"(?s)161002.*aclnn{operator} refused its arguments"):

@@ -249,7 +249,7 @@ def test_a_product_adds_to_a_float_matrix(dtype):
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
-def test_quantisation_divides_by_the_scale(dtype):
+def test_quantization_divides_by_the_scale(dtype):
     x = (torch.arange(-140, 140).to(dtype) / 2).view(10, 28)
     scale, offset = torch.tensor([0.25], dtype=dtype), torch.tensor([3], dtype=torch.int8)
     y = torch.empty(10, 28, dtype=torch.int8, device="npu")
@@ -258,7 +258,7 @@ def test_quantisation_divides_by_the_scale(dtype):
     assert torch.equal(y.cpu(), expected)
 
 
-def test_quantised_rms_norm():
+def test_quantized_rms_norm():
     x = values(4, 2, 32, dtype=torch.float16)
     gamma, beta = (values(1, 32, dtype=torch.float16, seed=seed) for seed in (1, 2))
     y = torch.empty(4, 2, 32, dtype=torch.int8, device="npu")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions of lists of tensors, and what is built on them: optimisers, clipping, loss scaling."""
+"""Functions of lists of tensors, and what is built on them: optimizers, clipping, loss scaling."""
 
 import pytest
 import torch

@@ -162,7 +162,7 @@ def test_left_padding(queries):
         assert_near(actual[i, rows], expected)
 
 
-def _quantise(rows, scale, offset=0.0):
+def _quantize(rows, scale, offset=0.0):
     return (rows / scale - offset).round().clamp(-128, 127).to(torch.int8)
 
 
@@ -184,7 +184,7 @@ def test_an_int8_cache_is_scaled_as_it_is_read(mode, offset, together):
     query, key, value = _dense(1)
     scale, spread = _shaped(mode, 2, 24, 2, 16)
     shift = torch.full_like(scale, 3.0) if offset else None
-    keys, others = (_quantise(rows, spread, 3.0 if offset else 0.0) for rows in (key, value))
+    keys, others = (_quantize(rows, spread, 3.0 if offset else 0.0) for rows in (key, value))
     kind = int(mode == "token")
     pair = [None if t is None else t.npu() for t in (scale, shift)]
     if together:
@@ -219,7 +219,7 @@ def test_keys_and_values_are_scaled_each_in_its_way(key_mode, value_mode):
     query, *cached = _dense(1)
     offsets, modes = (3.0, -2.0), (key_mode, value_mode)
     scales, spreads = zip(*(_shaped(mode, 2, 24, 2, 16) for mode in modes), strict=True)
-    keys, others = map(_quantise, cached, spreads, offsets)
+    keys, others = map(_quantize, cached, spreads, offsets)
     shifts = map(torch.full_like, scales, offsets)
     key_offset, value_offset = (shift.npu() for shift in shifts)
     actual, _ = torch_npu.npu_fused_infer_attention_score_v2(

@@ -62,14 +62,14 @@ def _rope(x, cos, sin):
 def _expected(a, x=None, query_factor=1.0, key_factor=1.0):
     """Query, its rotated part, and the latent and the rotated row of every token, in fp32."""
     x = a["token_x"].float() if x is None else x
-    normalised = _norm(x @ a["weight_dq"].float(), a["rmsnorm_gamma_cq"]) * query_factor
-    heads = (normalised @ a["weight_uq_qr"].float()).unflatten(-1, (HEADS, SIZE + ROPE))
+    normalized = _norm(x @ a["weight_dq"].float(), a["rmsnorm_gamma_cq"]) * query_factor
+    heads = (normalized @ a["weight_uq_qr"].float()).unflatten(-1, (HEADS, SIZE + ROPE))
     cos, sin = a["rope_cos"], a["rope_sin"]
     query = torch.einsum("...nd,ndl->...nl", heads[..., :SIZE], a["weight_uk"].float())
     query_rope = _rope(heads[..., SIZE:], cos.unsqueeze(-2), sin.unsqueeze(-2))
     key = x @ a["weight_dkv_kr"].float()
     latent = _norm(key[..., :LATENT], a["rmsnorm_gamma_ckv"]) * key_factor
-    return normalised, query, query_rope, latent, _rope(key[..., LATENT:], cos, sin)
+    return normalized, query, query_rope, latent, _rope(key[..., LATENT:], cos, sin)
 
 
 def _near(actual, expected, limit=3e-2):
@@ -115,7 +115,7 @@ def test_a_cache_in_blocks_of_16_columns():
         _near(blocks.transpose(1, 2).flatten(2).flatten(0, 1)[a["cache_index"]], rows)
 
 
-def _quantised(matrix):
+def _quantized(matrix):
     """int8 and the scales of the columns."""
     scale = matrix.float().abs().amax(0, keepdim=True) / 127
     return (matrix.float() / scale).round().to(torch.int8), scale
@@ -123,9 +123,9 @@ def _quantised(matrix):
 
 @pytest.mark.parametrize("smooth", [False, True])
 @pytest.mark.parametrize("cached", [False, True], ids=["bf16 cache", "int8 cache"])
-def test_the_second_weight_quantised(smooth, cached):
+def test_the_second_weight_quantized(smooth, cached):
     a = _inputs(5)
-    a["weight_uq_qr"], a["dequant_scale_w_uq_qr"] = _quantised(a["weight_uq_qr"])
+    a["weight_uq_qr"], a["dequant_scale_w_uq_qr"] = _quantized(a["weight_uq_qr"])
     whole = a["weight_uq_qr"].float() * a["dequant_scale_w_uq_qr"]
     if smooth:
         a["smooth_scales_cq"] = values(1, QUERY, seed=3).abs() + 0.5
@@ -135,7 +135,7 @@ def test_the_second_weight_quantised(smooth, cached):
         a |= {name: a[name].to(torch.int8) for name in ("kv_cache", "kr_cache")}
     on_npu = _on_npu(a)
     query, query_rope, *_ = torch_npu.npu_mla_prolog_v2(**on_npu)
-    if smooth:  # what is quantised is the norm times the scales
+    if smooth:  # what is quantized is the norm times the scales
         whole = a["smooth_scales_cq"].t() * whole
     _, want_query, want_rope, latent, key_rope = _expected(a | {"weight_uq_qr": whole})
     _near(query, want_query, 6e-2)
@@ -148,10 +148,10 @@ def test_the_second_weight_quantised(smooth, cached):
 
 
 @pytest.mark.parametrize("cached", [False, True], ids=["bf16 cache", "int8 cache"])
-def test_all_products_quantised(cached):
+def test_all_products_quantized(cached):
     a = _inputs(5)
     for name in ("dq", "uq_qr", "dkv_kr"):
-        a[f"weight_{name}"], a[f"dequant_scale_w_{name}"] = _quantised(a[f"weight_{name}"])
+        a[f"weight_{name}"], a[f"dequant_scale_w_{name}"] = _quantized(a[f"weight_{name}"])
     columns = a["token_x"].float().abs().amax(1, keepdim=True) / 127
     a["token_x"] = (a["token_x"].float() / columns).round().to(torch.int8)
     a["dequant_scale_x"] = columns

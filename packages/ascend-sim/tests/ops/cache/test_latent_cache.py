@@ -11,7 +11,7 @@ BATCH, TOKENS = 3, 5
 LIMIT = {torch.bfloat16: 3e-2, torch.float16: 4e-3}
 
 
-def _normalise(x, gamma):
+def _normalize(x, gamma):
     x = x.float()
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5) * gamma.float()
 
@@ -70,7 +70,7 @@ MODES = ["Norm", "PA", "PA_BNSD", "PA_NZ", "PA_BLK_BNSD", "PA_BLK_NZ"]
 
 @pytest.mark.parametrize("dtype", LIMIT, ids=str)
 @pytest.mark.parametrize("mode", MODES)
-def test_rows_are_normalised_or_rotated_and_land_in_their_slots(mode, dtype):
+def test_rows_are_normalized_or_rotated_and_land_in_their_slots(mode, dtype):
     kv, gamma, cos, sin = _inputs(dtype)
     index, slots = _slots(mode)
     caches = [_empty(mode, size, dtype) for size in (ROPE, LATENT)]
@@ -79,7 +79,7 @@ def test_rows_are_normalised_or_rotated_and_land_in_their_slots(mode, dtype):
         cache_mode=mode,
         is_output_kv=mode != "Norm",
     )
-    rows = [_rotate(kv[..., LATENT:], cos, sin), _normalise(kv[..., :LATENT], gamma)]
+    rows = [_rotate(kv[..., LATENT:], cos, sin), _normalize(kv[..., :LATENT], gamma)]
     for actual, size, expected in zip((k_cache, ckv_cache), (ROPE, LATENT), rows, strict=True):
         whole = torch.full((BATCH * BLOCK, size), 9.0)
         for b, row in enumerate(slots):
@@ -98,7 +98,7 @@ def test_rows_are_normalised_or_rotated_and_land_in_their_slots(mode, dtype):
 
 
 @pytest.mark.parametrize("mode", ["PA_BNSD", "PA_NZ"])
-def test_a_quantised_cache_holds_rounded_int8(mode):
+def test_a_quantized_cache_holds_rounded_int8(mode):
     kv, gamma, cos, sin = _inputs(torch.float16)
     index, slots = _slots(mode)
     scales = [values(size, seed=7).abs() * 20 for size in (ROPE, LATENT)]
@@ -109,14 +109,14 @@ def test_a_quantised_cache_holds_rounded_int8(mode):
         c_kv_scale=scales[1].npu(),
         cache_mode=mode,
     )[:2]
-    rows = [_rotate(kv[..., LATENT:], cos, sin), _normalise(kv[..., :LATENT], gamma)]
+    rows = [_rotate(kv[..., LATENT:], cos, sin), _normalize(kv[..., :LATENT], gamma)]
     for actual, scale, expected in zip(results, scales, rows, strict=True):
-        quantised = (expected * scale).round().clamp(-128, 127)
+        quantized = (expected * scale).round().clamp(-128, 127)
         tokens = _tokens_of(actual, mode).float()
         for b, row in enumerate(slots):
             for token, slot in enumerate(row):
                 if slot is not None:
-                    assert (tokens[slot] - quantised[b, 0, token]).abs().max() <= 1
+                    assert (tokens[slot] - quantized[b, 0, token]).abs().max() <= 1
     exact = sum(
         (_tokens_of(r, mode)[slots[0][0]] == (e * s).round().clamp(-128, 127)[0, 0, 0]).sum()
         for r, s, e in zip(results, scales, rows, strict=True)
@@ -124,7 +124,7 @@ def test_a_quantised_cache_holds_rounded_int8(mode):
     assert exact > 0.99 * (LATENT + ROPE)  # the rest were within rounding of .5
 
 
-def test_the_second_version_normalises_all_and_stores_v_as_it_is():
+def test_the_second_version_normalizes_all_and_stores_v_as_it_is():
     kv, gamma, cos, sin = _inputs(torch.float16, size=192, gamma=192)
     v = values(BATCH, 1, TOKENS, 128, dtype=torch.float16, seed=4)
     index, slots = _slots("PA_BNSD")
@@ -135,8 +135,8 @@ def test_the_second_version_normalises_all_and_stores_v_as_it_is():
         cache_mode="PA_BNSD",
         is_output_kv=True,
     )
-    normalised = _normalise(kv, gamma)
-    key = torch.cat([_rotate(normalised[..., :ROPE], cos, sin), normalised[..., ROPE:]], -1)
+    normalized = _normalize(kv, gamma)
+    key = torch.cat([_rotate(normalized[..., :ROPE], cos, sin), normalized[..., ROPE:]], -1)
     torch.testing.assert_close(k_rope.cpu(), key.half(), rtol=4e-3, atol=4e-3)
     assert torch.equal(c_kv.cpu(), v)
     slot = slots[2][1]

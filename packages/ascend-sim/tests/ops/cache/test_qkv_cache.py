@@ -20,7 +20,7 @@ def _rope(x, cos, sin):
     return x * cos[:, None] + torch.cat((-second, first), -1) * sin[:, None]
 
 
-def _quantised(x, scale, offset):
+def _quantized(x, scale, offset):
     if scale is None:
         return x
     x = x / scale + (0 if offset is None else offset)
@@ -35,19 +35,19 @@ def _tokens(cache):
 class Inputs:
     """Two sequences of three tokens, one of which has no slot."""
 
-    def __init__(self, dtype=torch.float16, quantised=False, offset=False, size=SIZE, block=BLOCK):
+    def __init__(self, dtype=torch.float16, quantized=False, offset=False, size=SIZE, block=BLOCK):
         tokens, heads = 6, QUERIES + 2 * KEYS
         self.qkv = values(tokens, heads * size, dtype=dtype)
         self.gammas = [values(size, dtype=dtype, seed=seed) for seed in (1, 2)]
         self.angles = [values(tokens, size, dtype=dtype, seed=seed) for seed in (3, 4)]
         self.index = torch.tensor([5, -1, 0, 40, 127, 64])
-        pieces, stored = (32, torch.int8) if quantised else (16, dtype)
+        pieces, stored = (32, torch.int8) if quantized else (16, dtype)
         shape = (BLOCKS, KEYS * size // pieces, block, pieces)
         self.caches = [torch.full(shape, 9, dtype=stored).npu() for _ in range(2)]
         self.q_out = torch.zeros(tokens, QUERIES * size, dtype=dtype).npu()
         self.sizes = ([2, 3, heads, size], [QUERIES, KEYS, KEYS])
         given = [0.05 + values(KEYS, size, seed=seed).abs() for seed in (5, 6)]
-        self.scales = given if quantised else [None, None]
+        self.scales = given if quantized else [None, None]
         shifts = [3 * values(KEYS, size, seed=seed) for seed in (7, 8)]
         self.offsets = shifts if offset else [None, None]
 
@@ -64,7 +64,7 @@ class Inputs:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "quantised", "offset"),
+    ("dtype", "quantized", "offset"),
     [
         (torch.float16, False, False),
         (torch.bfloat16, False, False),
@@ -73,8 +73,8 @@ class Inputs:
     ],
     ids=["float16", "bfloat16", "int8", "int8 with offset"],
 )
-def test_queries_come_out_and_keys_and_values_go_to_their_slots(dtype, quantised, offset):
-    inputs = Inputs(dtype, quantised, offset)
+def test_queries_come_out_and_keys_and_values_go_to_their_slots(dtype, quantized, offset):
+    inputs = Inputs(dtype, quantized, offset)
     results = inputs.run()
     rows = inputs.qkv.float().view(6, -1, SIZE)
     gammas, (cos, sin) = [g.float() for g in inputs.gammas], [a.float() for a in inputs.angles]
@@ -87,20 +87,20 @@ def test_queries_come_out_and_keys_and_values_go_to_their_slots(dtype, quantised
         torch.testing.assert_close(got.cpu().float(), want.flatten(1), rtol=limit, atol=limit)
     factors = zip(inputs.scales, inputs.offsets, strict=True)
     for cache, rows, (scale, shift) in zip(inputs.caches, (key, value), factors, strict=True):
-        stored = _quantised(rows, scale, shift).flatten(1)
+        stored = _quantized(rows, scale, shift).flatten(1)
         tokens = _tokens(cache).float()
         expected = torch.full_like(tokens, 9)
         for slot, row in zip(inputs.index.tolist(), stored, strict=True):
             if slot >= 0:
                 expected[slot] = row
-        if quantised:  # a number halfway between two integers may go either way
+        if quantized:  # a number halfway between two integers may go either way
             assert (tokens - expected).abs().max() <= 1
             assert (tokens != expected).float().mean() < 1e-3
         else:
             torch.testing.assert_close(tokens, expected, rtol=limit, atol=limit)
 
 
-def test_what_was_computed_before_quantisation_is_only_given_if_wanted():
+def test_what_was_computed_before_quantization_is_only_given_if_wanted():
     assert all(t is None or t.numel() == 0 for t in Inputs().run(is_output_qkv=False))
 
 

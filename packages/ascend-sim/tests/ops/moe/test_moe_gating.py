@@ -49,7 +49,7 @@ def test_finished_rows_go_to_an_expert_that_there_is_not():
 
 
 @pytest.mark.parametrize("renorm", [0, 1])
-def test_softmax_gate_v2_normalises_before_or_after_the_choice(renorm):
+def test_softmax_gate_v2_normalizes_before_or_after_the_choice(renorm):
     x = _gate_logits(4, 16)
     y, experts, softmax = torch_npu.npu_moe_gating_top_k_softmax_v2(
         x.npu(), k=4, renorm=renorm, output_softmax=True

@@ -135,11 +135,11 @@ def test_experts_have_a_capacity_and_rows_beyond_it_are_dropped():
 
 
 @pytest.mark.parametrize("smooth", [None, "one", "of experts"])
-def test_rows_are_quantised_as_they_are_expanded(smooth):
+def test_rows_are_quantized_as_they_are_expanded(smooth):
     x, experts = values(TOKENS, HIDDEN), _experts()
     rows = {None: 0, "one": 1, "of experts": EXPERTS}[smooth]
     scale = values(rows, HIDDEN, seed=1).abs() + 0.5 if smooth else None
-    quantised, _, _, scales = torch_npu.npu_moe_init_routing_v2(
+    quantized, _, _, scales = torch_npu.npu_moe_init_routing_v2(
         x.npu(),
         experts.npu(),
         scale=None if scale is None else scale.npu(),
@@ -153,12 +153,12 @@ def test_rows_are_quantised_as_they_are_expanded(smooth):
         expected = expected * scale[chosen]
     steps = expected.abs().amax(-1) / 127
     assert torch.equal(scales.cpu(), steps)
-    assert torch.equal(quantised.cpu(), (expected / steps.unsqueeze(1)).round().to(torch.int8))
+    assert torch.equal(quantized.cpu(), (expected / steps.unsqueeze(1)).round().to(torch.int8))
 
 
-def test_rows_are_quantised_with_a_given_scale():
+def test_rows_are_quantized_with_a_given_scale():
     x, experts = values(TOKENS, HIDDEN), _experts()
-    quantised, *_ = torch_npu.npu_moe_init_routing_v2(
+    quantized, *_ = torch_npu.npu_moe_init_routing_v2(
         x.npu(),
         experts.npu(),
         scale=torch.tensor([64.0]).npu(),
@@ -167,7 +167,7 @@ def test_rows_are_quantised_with_a_given_scale():
         quant_mode=0,
     )
     expected = (x * 64 + 2).round().clamp(-128, 127).to(torch.int8)
-    assert torch.equal(quantised.cpu(), expected[[p // K for p in _places(experts)]])
+    assert torch.equal(quantized.cpu(), expected[[p // K for p in _places(experts)]])
 
 
 # --- npu_moe_init_routing_quant ------------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_rows_are_quantised_with_a_given_scale():
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("smooth", [None, 1, EXPERTS], ids=["plain", "one", "per expert"])
-def test_rows_are_expanded_and_quantised(dtype, smooth):
+def test_rows_are_expanded_and_quantized(dtype, smooth):
     x, experts = values(TOKENS, HIDDEN, dtype=dtype), _experts()
     scale = None if smooth is None else values(smooth, HIDDEN, seed=1).abs() + 0.5
     rows, row_idx, counts, _, scales = torch_npu.npu_moe_init_routing_quant(
@@ -199,7 +199,7 @@ def test_rows_are_expanded_and_quantised(dtype, smooth):
     assert torch.equal(counts.cpu(), torch.bincount(experts.flatten(), minlength=EXPERTS).int())
 
 
-def test_rows_are_quantised_with_a_given_scale_and_counted_cumulatively():
+def test_rows_are_quantized_with_a_given_scale_and_counted_cumulatively():
     x, experts = values(TOKENS, HIDDEN), _experts()
     rows, _, ends, _, _ = torch_npu.npu_moe_init_routing_quant(
         x.npu(),
@@ -216,7 +216,7 @@ def test_rows_are_quantised_with_a_given_scale_and_counted_cumulatively():
     assert ends.tolist() == torch.bincount(experts.flatten(), minlength=EXPERTS).cumsum(0).tolist()
 
 
-def test_quantised_rows_beyond_the_capacity_are_dropped_but_counted():
+def test_quantized_rows_beyond_the_capacity_are_dropped_but_counted():
     x, experts, capacity = values(TOKENS, HIDDEN), _experts(), 2
     rows, row_idx, _, counts, scales = torch_npu.npu_moe_init_routing_quant(
         x.npu(),
@@ -365,7 +365,7 @@ def test_tokens_of_all_ranks_are_put_in_order_of_their_experts():
         ({"quant_mode": 0}, "scale and offset must have shape"),
     ],
 )
-def test_quantised_routing_refuses(arguments, text):
+def test_quantized_routing_refuses(arguments, text):
     with pytest.raises(RuntimeError, match=text):
         run_and_wait(
             torch_npu.npu_moe_init_routing_quant,

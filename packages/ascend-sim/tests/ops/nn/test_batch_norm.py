@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Normalisation over batches and groups, and the gradients of all norms."""
+"""Normalization over batches and groups, and the gradients of all norms."""
 
 import pytest
 import torch

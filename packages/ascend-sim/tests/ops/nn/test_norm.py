@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Normalisation and gated activations against their formulas."""
+"""Normalization and gated activations against their formulas."""
 
 import pytest
 import torch
@@ -143,7 +143,7 @@ def test_layer_norm_by_the_name_of_its_fast_kernel():
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-def test_add_layer_norm_normalises_a_sum(dtype):
+def test_add_layer_norm_normalizes_a_sum(dtype):
     x1, x2 = values(3, 5, 8, dtype=dtype), values(3, 5, 8, dtype=dtype, seed=1)
     gamma, beta = values(8, dtype=dtype, seed=2), values(8, dtype=dtype, seed=3)
     operands = [t.npu() for t in (x1, x2, gamma, beta)]

@@ -33,7 +33,7 @@ def test_top_k_top_p_masks_the_rest(with_k, with_p):
 
 
 def test_penalties_equal_cpu():
-    def penalise(logits, tokens, repetition, frequency, presence):
+    def penalize(logits, tokens, repetition, frequency, presence):
         counts = torch.zeros(
             logits.size(0), logits.size(1) + 1, dtype=torch.long, device=logits.device
         )
@@ -47,7 +47,7 @@ def test_penalties_equal_cpu():
 
     tokens = values(3, 6, dtype=torch.int64)
     assert_same(
-        penalise, values(3, 12), tokens, torch.tensor([1.0, 1.2, 2.0]), torch.rand(3), torch.rand(3)
+        penalize, values(3, 12), tokens, torch.tensor([1.0, 1.2, 2.0]), torch.rand(3), torch.rand(3)
     )
 
 

@@ -114,7 +114,7 @@ def test_groups_may_share_the_dimension_that_is_summed_up():
     _close(actual, torch.stack([a.double() @ b.double() for a, b in parts]))
 
 
-# --- quantised -----------------------------------------------------------------------------------
+# --- quantized -----------------------------------------------------------------------------------
 
 X, WEIGHT = int8(ROWS, K), int8(GROUPS, K, N, seed=1)
 SCALE, TOKENS = values(GROUPS, N, seed=2).abs() / 100, values(ROWS, seed=3).abs()
@@ -126,7 +126,7 @@ def _integers():
     return torch.cat(parts)
 
 
-def _quantised(**arguments):
+def _quantized(**arguments):
     defaults = {"group_list": ENDS.npu(), "split_item": 3, "group_type": 0}
     (actual,) = torch_npu.npu_grouped_matmul([X.npu()], [WEIGHT.npu()], **(defaults | arguments))
     return actual.cpu()
@@ -134,7 +134,7 @@ def _quantised(**arguments):
 
 @pytest.mark.parametrize("kind", [0, 1, 2], ids=["ends", "counts", "pairs"])
 def test_int8_with_a_scale_per_channel_and_per_token(kind):
-    actual = _quantised(
+    actual = _quantized(
         scale=[SCALE.bfloat16().npu()],
         per_token_scale=[TOKENS.npu()],
         output_dtype=torch.bfloat16,
@@ -147,7 +147,7 @@ def test_int8_with_a_scale_per_channel_and_per_token(kind):
 
 def test_integer_bias_comes_before_the_scale():
     bias = torch.arange(GROUPS * N, dtype=torch.int32).view(GROUPS, N) * 100
-    actual = _quantised(
+    actual = _quantized(
         scale=[SCALE.npu()],
         bias=[bias.npu()],
         per_token_scale=[TOKENS.npu()],
@@ -158,10 +158,10 @@ def test_integer_bias_comes_before_the_scale():
 
 
 def test_the_sums_themselves_and_int8_of_a_packed_scale():
-    assert torch.equal(_quantised(output_dtype=torch.int32), _integers().int())
+    assert torch.equal(_quantized(output_dtype=torch.int32), _integers().int())
     packed = torch_npu.npu_trans_quant_param(SCALE.npu())
     expected = (_integers().float() * fp19(SCALE)[OWNER]).round().clamp(-128, 127)
-    assert torch.equal(_quantised(scale=[packed]), expected.to(torch.int8))
+    assert torch.equal(_quantized(scale=[packed]), expected.to(torch.int8))
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_the_sums_themselves_and_int8_of_a_packed_scale():
     ids=["relu", "gelu", "fast gelu", "silu"],
 )
 def test_an_activation_follows(act_type, function):
-    actual = _quantised(
+    actual = _quantized(
         scale=[SCALE.npu()],
         per_token_scale=[TOKENS.npu()],
         output_dtype=torch.float16,
@@ -277,7 +277,7 @@ def _gated(sums, scale):
     return torch.nn.functional.silu(left) * right
 
 
-def test_gated_and_quantised_again(internal_formats):
+def test_gated_and_quantized_again(internal_formats):
     actual, scale, _ = torch_npu.npu_grouped_matmul_swiglu_quant(
         X.npu(), _nz(WEIGHT), ENDS.npu(), SCALE.npu(), TOKENS.npu()
     )
@@ -309,7 +309,7 @@ def test_a_view_of_a_weights_blocks_stands_for_its_matrices(internal_formats):
         assert torch.equal(one.cpu(), other.cpu())
 
 
-def test_int4_gated_smoothed_and_quantised():
+def test_int4_gated_smoothed_and_quantized():
     x, weight = int4(ROWS, K), int4(GROUPS, K, 32, seed=1)
     scale, smooth = values(GROUPS, 32, seed=2).abs() / 10, values(GROUPS, 16, seed=4).abs() + 0.5
     actual, actual_scale = torch_npu.npu_grouped_matmul_swiglu_quant_v2(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products of quantised matrices: exact against integers, and within the error of quantisation."""
+"""Products of quantized matrices: exact against integers, and within the error of quantization."""
 
 import pytest
 import torch
@@ -177,7 +177,7 @@ def test_weights_of_few_bits_with_floating_point_rows(inner_precise, bits, group
     torch.testing.assert_close(actual.cpu(), expected, rtol=limit, atol=limit)
 
 
-def test_the_output_may_be_quantised_again():
+def test_the_output_may_be_quantized_again():
     x, weight = values(5, 48).half(), int8(48, 24)
     scale, quant_scale = values(24, seed=1).half() / 100, torch.tensor([[8.0]])
     actual = torch_npu.npu_weight_quant_batchmatmul(
@@ -241,7 +241,7 @@ def _gelu(x, approximate):
 @pytest.mark.parametrize("scale", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("bias", [None, torch.int32, torch.float32], ids=str)
 @pytest.mark.usefixtures("internal_formats")
-def test_gelu_of_a_quantised_product(approximate, fractal, scale, bias):
+def test_gelu_of_a_quantized_product(approximate, fractal, scale, bias):
     x1, x2 = int8(5, 48), int8(48, 64, seed=1)
     tokens, channels = values(5, seed=4).abs(), (values(64, seed=2).abs() / 1e4).to(scale)
     bias = (

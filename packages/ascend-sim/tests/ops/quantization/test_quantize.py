@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quantisation against the formulas of torch_npu's documentation."""
+"""Quantization against the formulas of torch_npu's documentation."""
 
 import pytest
 import torch
@@ -75,7 +75,7 @@ def test_one_scale_for_the_tensor_or_for_every_column(mode, dims):
     assert torch.equal(scale.cpu().flatten(), steps.flatten())
 
 
-def test_asymmetric_quantisation_uses_the_whole_range():
+def test_asymmetric_quantization_uses_the_whole_range():
     x = values(5, 24).half() + 3
     y, scale, offset = torch_npu.npu_dynamic_quant_asymmetric(x.npu())
     high, low = x.float().amax(-1, keepdim=True), x.float().amin(-1, keepdim=True)
@@ -206,7 +206,7 @@ def test_quant_scatter_wants_rows_of_32_bytes():
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 @pytest.mark.parametrize("clip", [1.0, 0.5])
-def test_a_token_is_turned_from_both_sides_and_quantised(clip, dtype):
+def test_a_token_is_turned_from_both_sides_and_quantized(clip, dtype):
     # Small integers, of which every product and sum is exact.
     x, p1, p2 = (int4(*shape).to(dtype) for shape in ((3, 2, 8), (2, 2), (8, 8)))
     x[1] = 0
@@ -271,7 +271,7 @@ def test_rms_norm_quant(dtype):
 
 @pytest.mark.parametrize("div_mode", [True, False])
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
-def test_add_rms_norm_quant_quantises_once_or_twice(dtype, div_mode):
+def test_add_rms_norm_quant_quantizes_once_or_twice(dtype, div_mode):
     x1, x2 = values(5, 32, dtype=dtype), values(5, 32, dtype=dtype, seed=1)
     gamma, beta = values(32, dtype=dtype, seed=2), values(32, dtype=dtype, seed=3)
     kind = torch.float32 if dtype == torch.float16 else dtype
@@ -323,7 +323,7 @@ def test_a_mask_chooses_the_outputs_of_add_rms_norm_dynamic_quant():
     torch.testing.assert_close(scale1.cpu(), steps)
 
 
-def test_norms_that_quantise_take_no_float32():
+def test_norms_that_quantize_take_no_float32():
     x, gamma = values(5, 32), values(32)
     with pytest.raises(RuntimeError, match="x1 must be float16 or bfloat16"):
         run_and_wait(torch_npu.npu_add_rms_norm_dynamic_quant, x.npu(), x.npu(), gamma.npu())
@@ -365,7 +365,7 @@ def test_swiglu_quant_with_given_scales():
 
 @pytest.mark.parametrize("mode", [0, 1, 2], ids=["silu", "interleaved, clamped", "clamped"])
 @pytest.mark.parametrize("grouped", [False, True])
-def test_sums_are_scaled_gated_and_quantised(grouped, mode):
+def test_sums_are_scaled_gated_and_quantized(grouped, mode):
     hidden = 64
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(-5000, 5000, (6, 2 * hidden), generator=generator, dtype=torch.int32)
@@ -396,7 +396,7 @@ def test_sums_are_scaled_gated_and_quantised(grouped, mode):
 
 
 @pytest.mark.parametrize("activate_left", [False, True])
-def test_sums_are_scaled_gated_and_quantised_by_the_operator_of_950(activate_left):
+def test_sums_are_scaled_gated_and_quantized_by_the_operator_of_950(activate_left):
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(-5000, 5000, (6, 128), generator=generator, dtype=torch.int32)
     columns, rows = values(1, 128, seed=1).abs() / 1000, values(6, 1, seed=2).abs()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""W8A8 layers: exact against integers, near the float layer by the bound of quantisation."""
+"""W8A8 layers: exact against integers, near the float layer by the bound of quantization."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from support.oracle import values
 TOKENS, HIDDEN, INNER, EXPERTS, K = 9, 64, 48, 8, 2
 
 
-def _quantised_weight(weight):
+def _quantized_weight(weight):
     """Columns of [..., k, n], each with a scale of its own."""
     rows, scale = dynamic(weight.transpose(-1, -2))
     return rows.transpose(-1, -2).contiguous(), scale
@@ -27,7 +27,7 @@ def _error_bound(x, weight, x_scale, w_scale):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_a_linear_layer(dtype):
     x, weight = values(TOKENS, HIDDEN, dtype=dtype), values(HIDDEN, INNER, seed=1)
-    integers, scale = _quantised_weight(weight)
+    integers, scale = _quantized_weight(weight)
     rows, tokens = torch_npu.npu_dynamic_quant(x.npu())
     actual = torch_npu.npu_quant_matmul(
         rows, integers.npu(), scale.npu(), pertoken_scale=tokens, output_dtype=dtype
@@ -53,7 +53,7 @@ def test_a_layer_of_experts():
     x, logits = values(TOKENS, HIDDEN).bfloat16(), values(TOKENS, EXPERTS, seed=1)
     gate_up = values(EXPERTS, HIDDEN, 2 * INNER, seed=2) / HIDDEN**0.5
     down = values(EXPERTS, INNER, HIDDEN, seed=3) / INNER**0.5
-    (up_rows, up_scale), (down_rows, down_scale) = map(_quantised_weight, (gate_up, down))
+    (up_rows, up_scale), (down_rows, down_scale) = map(_quantized_weight, (gate_up, down))
 
     weights, chosen, _ = torch_npu.npu_moe_gating_top_k_softmax_v2(logits.npu(), k=K, renorm=1)
     rows, places, counts, scales = torch_npu.npu_moe_init_routing_v2(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RMS normalisation, with and without the residual addition before it."""
+"""RMS normalization, with and without the residual addition before it."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ class NpuRMSNorm(RMSNorm):
     def forward_oot(
         self, x: torch.Tensor, residual: torch.Tensor | None = None
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """Normalise `x`, or `x + residual`, over the last dimension.
+        """Normalize `x`, or `x + residual`, over the last dimension.
 
         Parameters
         ----------
@@ -44,7 +44,7 @@ class NpuRMSNorm(RMSNorm):
         Returns
         -------
         torch.Tensor or tuple of two
-            The normalised tensor and, with a residual, the sum that becomes the next residual.
+            The normalized tensor and, with a residual, the sum that becomes the next residual.
         """
         if not self._fits_the_kernel:
             return self.forward_native(x, residual)
