@@ -75,7 +75,7 @@ class FlatJson {
       }
       out += *at_++;
     }
-    if (at_ == end_) Reject("a string does not end");
+    if (at_ == end_) Reject("a string is not terminated");
     ++at_;
     return out;
   }

@@ -45,7 +45,7 @@ class Bytes {
     const auto rest = Part(offset, bytes_.size() - std::min<uint64_t>(offset, bytes_.size()));
     const auto* begin = reinterpret_cast<const char*>(rest.data());
     const size_t length = strnlen(begin, rest.size());
-    if (length == rest.size()) Refuse("has a name that does not end");
+    if (length == rest.size()) Refuse("has a name that is not terminated");
     return {begin, length};
   }
 

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "acl/base/handle.h"
 #include "acl/base/task_detail.h"
@@ -19,6 +20,7 @@
 
 namespace ascend_sim {
 
+class CaptureLock;
 class Graph;
 class IpcEvent;
 class Stream;
@@ -78,13 +80,17 @@ class Event : public std::enable_shared_from_this<Event> {
   void RecordWithFlag(Stream& stream, uint32_t flag);
   void WaitWithFlag(Stream& stream, uint32_t flag);
 
-  // Where in a graph the event was recorded; graph is null outside captures. Guarded by the capture
-  // mutex.
-  struct Captured {
+  // Where in a graph the event was recorded; graph is null outside captures. Only with the capture
+  // mutex, which the lock proves (graph/capture.h).
+  struct CapturePlace {
     std::shared_ptr<Graph> graph;
     size_t lane = 0;
     size_t node = 0;
-  } captured;
+  };
+  const CapturePlace& PlaceInCapture(const CaptureLock&) const { return capture_place_; }
+  void SetCapturePlace(const CaptureLock&, CapturePlace place) {
+    capture_place_ = std::move(place);
+  }
 
  private:
   // What one record made; `id` is guarded by the event's mutex.
@@ -113,6 +119,8 @@ class Event : public std::enable_shared_from_this<Event> {
   bool armed_ = false;                   // latest_ was made by a reset and waits for its record
   std::optional<uint32_t> record_flag_;
   std::optional<uint32_t> wait_flag_;
+
+  CapturePlace capture_place_;
 };
 
 Handles<Event>& Events();
