@@ -43,7 +43,7 @@ PYTHON_SOURCES = (
 )
 
 PYTHONS = ("3.11", "3.12", "3.13")
-SIM_SUITES = ("runtime", "hccl", "ops", "models", "torch_npu", "package")
+SIM_SUITES = ("runtime", "kernels", "hccl", "ops", "models", "torch_npu", "package")
 # What a row has to prove that differs from the first one in vLLM alone.
 VLLM_SUITES = (
     "tests-integration/test_parity.py",

@@ -28,14 +28,19 @@ set(ascendcl_sources
   csrc/acl/instruments/interpose.cpp
   csrc/acl/instruments/profiling.cpp
   csrc/acl/instruments/timeline.cpp
+  csrc/acl/kernels/acl_front.cpp
   csrc/acl/kernels/binary.cpp
   csrc/acl/kernels/body.cpp
+  csrc/acl/kernels/describe.cpp
   csrc/acl/kernels/device_elf.cpp
+  csrc/acl/kernels/host_stub.cpp
+  csrc/acl/kernels/program_body.cpp
   csrc/acl/kernels/rt_front.cpp
   csrc/acl/launch/abort.cpp
   csrc/acl/launch/callback.cpp
   csrc/acl/launch/copy.cpp
   csrc/acl/launch/host_task.cpp
+  csrc/acl/launch/notify.cpp
   csrc/acl/launch/value.cpp
   csrc/acl/machine/export_table.cpp
   csrc/acl/machine/ledger.cpp

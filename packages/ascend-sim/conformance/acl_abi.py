@@ -114,6 +114,16 @@ _ARGUMENTS: dict[str, list[Any]] = {
     "aclrtGetStreamOverflowSwitch": [c_void_p, c_void_p],
     "aclrtSetStreamFailureMode": [c_void_p, c_uint64],
     "aclrtSetStreamOverflowSwitch": [c_void_p, c_uint32],
+    "aclrtLaunchKernelWithHostArgs": [
+        c_void_p,
+        c_uint32,
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_size_t,
+        c_void_p,
+        c_size_t,
+    ],
     "aclmdlRIAddCondTask": [CondTaskParams, c_void_p, c_uint32],
     "aclmdlRICondHandleCreate": [c_void_p, c_uint32, c_uint32, c_void_p],
 }

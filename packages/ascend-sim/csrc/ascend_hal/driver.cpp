@@ -33,6 +33,6 @@ ASCEND_SIM_ABI int halGetAPIVersion(int* version) {
 ASCEND_SIM_ABI int halGetDeviceInfo(uint32_t, int32_t, int32_t, int64_t* value) {
   return ascend_sim::Call("halGetDeviceInfo", [&]() noexcept -> int {
     if (value == nullptr) return Refuse(kInvalidValue, "halGetDeviceInfo", "value is null");
-    return Refuse(kNotSupported, "halGetDeviceInfo", "the simulator has no driver");
+    return Refuse(kNotSupported, "halGetDeviceInfo", "there is no driver to ask");
   });
 }

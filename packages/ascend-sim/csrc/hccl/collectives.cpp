@@ -106,7 +106,7 @@ void AllGather(HcclComm comm, void* stream, const char* name, const void* send, 
   const auto communicator = CommunicatorArg(comm);
   const uint32_t rank = communicator->Rank();
   Require(parts[rank].bytes == send_bytes, abi::kHcclPara,
-          "recvCounts of this rank differs from its sendCount");
+          "recvCounts of this rank is not its sendCount");
   communicator->Launch(stream, name, message, [=, parts = std::move(parts)](Exchange& exchange) {
     CopyOwn(Bytes(recv) + parts[rank].offset, send, send_bytes);
     for (uint32_t peer = 0; peer < parts.size(); ++peer) {
@@ -123,7 +123,7 @@ void ReduceScatter(HcclComm comm, void* stream, const char* name, const void* se
   const auto communicator = CommunicatorArg(comm);
   const uint32_t rank = communicator->Rank();
   Require(parts[rank].bytes == recv_count * element, abi::kHcclPara,
-          "sendCounts of this rank differs from its recvCount");
+          "sendCounts of this rank is not its recvCount");
   communicator->Launch(stream, name, message, [=, parts = std::move(parts)](Exchange& exchange) {
     SendParts(exchange, rank, send, parts);
     exchange.ReceiveReduced(Bytes(send) + parts[rank].offset, Bytes(recv), recv_count);
@@ -137,7 +137,7 @@ void AllToAll(HcclComm comm, void* stream, const char* name, const void* send,
   const auto communicator = CommunicatorArg(comm);
   const uint32_t rank = communicator->Rank();
   Require(sends[rank].bytes == receives[rank].bytes, abi::kHcclPara,
-          "what this rank sends to itself differs from what it receives from itself");
+          "what this rank sends to itself is not what it receives from itself");
   void* const to = const_cast<void*>(recv);  // the ABI says const of a buffer that is written
   communicator->Launch(stream, name, message, [=](Exchange& exchange) {
     CopyOwn(Bytes(to) + receives[rank].offset, Bytes(send) + sends[rank].offset, sends[rank].bytes);

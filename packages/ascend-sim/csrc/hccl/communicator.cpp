@@ -55,7 +55,7 @@ Communicator::Communicator(std::shared_ptr<Segment> segment, CommunicatorOptions
     Raise(abi::kHcclRuntime,
           "the communicator needs " + std::to_string(options.streams) + " streams and " +
               std::to_string(notifies) + " notifies of device " + std::to_string(device) +
-              ", which has fewer left: destroy streams, communicators or graphs, or set "
+              ", which has not so many left: destroy streams, communicators or graphs, or set "
               "HCCL_OP_EXPANSION_MODE=AIV, which needs no streams");
   }
 }
@@ -94,7 +94,7 @@ void Communicator::Execute(const Message& message, const std::function<void(Exch
     Raise(error.Code(), "communicator " + name_ + ": " + error.what());
   } catch (...) {
     segment_->RecordFailure(abi::kHcclSuspending,
-                            Describe(numbered) + " was aborted: its stream was destroyed");
+                            Describe(numbered) + " was called off: its stream was destroyed");
     throw;
   }
 }

@@ -29,9 +29,9 @@ std::string RankNames(uint64_t ranks) {
 
 [[noreturn]] void RaiseMismatch(const Message& own, uint32_t rank, const Message& other,
                                 uint32_t other_rank) {
-  Raise(abi::kHcclPara, "the ranks call different collectives: rank " + std::to_string(rank) +
-                            " does " + Describe(own) + "; rank " + std::to_string(other_rank) +
-                            " does " + Describe(other) +
+  Raise(abi::kHcclPara, "the ranks do not do the same: rank " + std::to_string(rank) + " does " +
+                            Describe(own) + "; rank " + std::to_string(other_rank) + " does " +
+                            Describe(other) +
                             ". All ranks must call the same collectives in the same order, with "
                             "the same counts, types and roots");
 }

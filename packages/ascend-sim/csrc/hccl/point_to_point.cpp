@@ -60,7 +60,7 @@ void CopyOwn(const std::vector<abi::HcclSendRecvItem>& items, uint32_t rank) {
     Require(!sends.empty(), abi::kHcclPara,
             "a receive of a rank from itself has no send in the same batch");
     Require(About(item) == About(sends.front()), abi::kHcclPara,
-            "a receive of a rank from itself must have the count and type of its send");
+            "a receive of a rank from itself has not the count and type of its send");
     if (item.count > 0) std::memmove(item.buffer, sends.front().buffer, About(item).bytes);
     sends.pop_front();
   }
@@ -111,7 +111,7 @@ int ascend_sim::hccl::GroupStart() noexcept {
 
 int ascend_sim::hccl::GroupEnd() noexcept {
   return Call("HcclGroupEnd", [&] {
-    Require(t_group.depth > 0, abi::kHcclPara, "HcclGroupStart was not called on this thread");
+    Require(t_group.depth > 0, abi::kHcclPara, "there was no HcclGroupStart on this thread");
     if (--t_group.depth > 0) return;
     auto batches = std::exchange(t_group.batches, {});
     for (Batch& batch : batches) LaunchBatch("HcclGroupEnd", std::move(batch));

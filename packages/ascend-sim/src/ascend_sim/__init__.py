@@ -12,12 +12,14 @@ from ascend_sim._errors import (
     CannConflictError,
     ConfigError,
     CountersError,
+    KernelError,
     LedgerError,
     SimError,
     TimelineError,
 )
 from ascend_sim._fault import Fault
 from ascend_sim._interpose import Injection, device_limits, hook, inject, reseed
+from ascend_sim._kernel import device_view, kernel
 from ascend_sim._ledger import LedgerUsage, Usage, ledger
 from ascend_sim._library import library_path
 from ascend_sim._size import parse_size
@@ -31,6 +33,7 @@ __all__ = [
     "CountersError",
     "Fault",
     "Injection",
+    "KernelError",
     "LedgerError",
     "LedgerUsage",
     "SimConfig",
@@ -42,8 +45,10 @@ __all__ = [
     "activate",
     "counters",
     "device_limits",
+    "device_view",
     "hook",
     "inject",
+    "kernel",
     "ledger",
     "library_path",
     "parse_size",

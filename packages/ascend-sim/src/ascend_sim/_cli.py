@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import click
 
-from ascend_sim import _coverage, _timeline
+from ascend_sim import _coverage, _kernel_coverage, _timeline
 from ascend_sim._activate import child_environment
 from ascend_sim._config import SimConfig
 from ascend_sim._counters import read_counters
@@ -178,8 +178,19 @@ def _usage_lines(usage: LedgerUsage) -> list[str]:
     "--status", type=click.Choice(_coverage.STATUSES), help="Only functions of this status."
 )
 @click.option("--list", "names", is_flag=True, help="Every function instead of numbers.")
-def coverage(library: str | None, status: str | None, names: bool) -> None:
+@click.option(
+    "--kernels",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.so",
+    help="Instead: the kernels in a library built with Ascend C, and whether they have a body.",
+)
+def coverage(library: str | None, status: str | None, names: bool, kernels: Path | None) -> None:
     """Show which functions of the ABI are implemented, approximate, stubs, or absent."""
+    if kernels is not None:
+        if library is not None or status is not None or names:
+            raise click.UsageError("--kernels goes with no other option")
+        click.echo("\n".join(_kernel_coverage.listing(_kernel_coverage.kernels(kernels))))
+        return
     functions = [
         function
         for function in _coverage.functions()

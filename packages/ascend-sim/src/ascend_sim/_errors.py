@@ -6,6 +6,7 @@ __all__ = [
     "CannConflictError",
     "ConfigError",
     "CountersError",
+    "KernelError",
     "LedgerError",
     "SimError",
     "TimelineError",
@@ -30,6 +31,10 @@ class CannConflictError(ActivationError):
 
 class CountersError(SimError, RuntimeError):
     """A counter block that this version cannot read."""
+
+
+class KernelError(SimError, RuntimeError):
+    """A kernel that cannot be given a body, a file without kernels, or memory out of reach."""
 
 
 class LedgerError(SimError, RuntimeError):

@@ -132,7 +132,7 @@ me.ok("HcclAllReduce", buffer, buffer, count, type, op, comm, me.stream)
     )
     for [[code, error, message]] in run(program):
         assert (code, error) == (FFTS_PLUS_TIMEOUT, PARA)
-        assert "the ranks call different collectives" in message
+        assert "the ranks do not do the same" in message
         assert text in message
 
 

@@ -75,11 +75,36 @@ def program(wait):
     return acl.byte(buffer)
 RIGHT = 7
 """
+NOTIFIES = """
+from ctypes import byref, c_uint64, c_void_p
+def notify():
+    made = c_void_p()
+    acl.ok("aclrtCreateNotify", byref(made), c_uint64(0))
+    return made
+written, read = notify(), notify()
+def program(wait):
+    one, two = acl.stream(), acl.stream()
+    source, target = acl.buffer(), acl.buffer()
+    for value in range(1, 6):
+        acl.fill(one, source, value)
+        if wait:
+            acl.ok("aclrtRecordNotify", written, one)
+            acl.ok("aclrtWaitAndResetNotify", written, two, 0)
+        acl.ok("aclrtMemcpyAsync", target, 8, source, 8, 3, two)
+        if wait:
+            acl.ok("aclrtRecordNotify", read, two)
+            acl.ok("aclrtWaitAndResetNotify", read, one, 0)
+    acl.sync(two)
+    acl.sync(one)
+    return acl.byte(target)
+RIGHT = 5
+"""
 PROGRAMS = {
     "two streams": PRODUCER_CONSUMER,
     "update and replay": UPDATE_AND_REPLAY,
     "lanes of a graph": LANES_OF_A_GRAPH,
     "host read": HOST_READ,
+    "notifies": NOTIFIES,
 }
 OVER_SEEDS = """
 wrong = 0

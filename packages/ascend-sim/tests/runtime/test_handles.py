@@ -8,12 +8,13 @@ without being named here.
 import ctypes
 import re
 import tomllib
-from ctypes import byref, c_uint32, c_void_p
+from ctypes import byref, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
 
 import pytest
 from acl_abi import Acl, CondTaskParams
+from support.device_binary import DeviceKernel, device_elf
 
 PACKAGE = Path(__file__).parents[2]
 HANDLES = {
@@ -25,12 +26,20 @@ HANDLES = {
     "aclrtTaskGrp": "group",
     "aclrtContext": "context",
     "aclrtDrvMemHandle": "physical",
+    "aclrtNotify": "notify",
+    "aclrtBinHandle": "binary",
+    "aclrtFuncHandle": "function handle",
 }
 FUNCTIONS = ("aclrtHostFunc", "aclrtCallback", "aclmdlRIDestroyCallback")
 CALLBACK = ctypes.CFUNCTYPE(None, c_void_p)(lambda _: None)
 DEFINITION = re.compile(r"ASCEND_SIM_ABI\s+[\w\s*]+?\b(\w+)\(([^)]*)\)\s*\{")
 
-FLAGS_ARE_ZERO = {"aclmdlRIAddCondTask", "aclrtStreamWaitEventWithFlag", "aclrtValueWrite"}
+FLAGS_ARE_ZERO = {
+    "aclmdlRIAddCondTask",
+    "aclrtLaunchKernelWithHostArgs",
+    "aclrtStreamWaitEventWithFlag",
+    "aclrtValueWrite",
+}
 """They check a number, which must be 0 here, before a handle."""
 
 CHECKED_LATER = {("aclmdlRIEndTask", 1)}
@@ -87,6 +96,11 @@ class Objects:
         acl.ok("aclrtCreateContext", byref(context), 0)
         acl.ok("aclrtSetCurrentContext", primary)
         acl.ok("aclrtMallocPhysical", byref(physical), 2 << 20, (c_uint32 * 8)(0, 0, 1, 0, 1), 0)
+        notify, binary, function = c_void_p(), c_void_p(), c_void_p()
+        elf = device_elf(DeviceKernel("kernel_0"))
+        acl.ok("aclrtCreateNotify", byref(notify), c_uint64(0))
+        acl.ok("aclrtBinaryLoadFromData", elf, c_size_t(len(elf)), None, byref(binary))
+        acl.ok("aclrtBinaryGetFunctionByEntry", binary, c_uint64(0), byref(function))
         self.of = {
             "stream": acl.stream(),
             "event": acl.event(),
@@ -96,6 +110,9 @@ class Objects:
             "group": group,
             "context": context,
             "physical": physical,
+            "notify": notify,
+            "binary": binary,
+            "function handle": function,
         }
 
     def destroy(self, acl: Acl) -> None:
@@ -104,6 +121,8 @@ class Objects:
         acl.ok("aclrtDestroyEvent", self.of["event"])
         acl.ok("aclrtDestroyContext", self.of["context"])
         acl.ok("aclrtFreePhysical", self.of["physical"])
+        acl.ok("aclrtDestroyNotify", self.of["notify"])
+        acl.ok("aclrtBinaryUnLoad", self.of["binary"])  # and its functions
 
 
 def argument(kind: str, live: Objects, handle: c_void_p | None, room: Any, number: int) -> Any:

@@ -18,6 +18,14 @@ def order(first, then):
     acl.record(event, first)
     acl.wait(then, event)
 """
+NOTIFY = """
+from ctypes import byref, c_uint64, c_void_p
+def notify(first, then):
+    made = c_void_p()
+    acl.ok("aclrtCreateNotify", byref(made), c_uint64(0))
+    acl.ok("aclrtRecordNotify", made, first)
+    acl.ok("aclrtWaitAndResetNotify", made, then, 0)
+"""
 GRAPH = """
 acl.begin(one)
 acl.fill(one, source, 1)
@@ -43,6 +51,11 @@ HAZARDS = {
         STREAMS + "acl.fill(one, source, 1)\n{mend}\n" + COPY,
         ("aclrtMemcpyAsync on stream", "8 bytes at", "aclrtMemsetAsync on stream", "writes"),
         "order(one, two)",
+    ),
+    "write, then read, with a notify": (
+        STREAMS + NOTIFY + "acl.fill(one, source, 1)\n{mend}\n" + COPY,
+        ("aclrtMemcpyAsync on stream", "8 bytes at", "aclrtMemsetAsync on stream", "writes"),
+        "notify(one, two)",
     ),
     "read, then write": (
         STREAMS + COPY + "\n{mend}\nacl.fill(one, source, 1)",

@@ -129,7 +129,7 @@ def test_memory_of_another_device_needs_the_flag_for_peers(pair: tuple[Process, 
 
 @pytest.mark.parametrize("key", ["", "nonsense", "ascend-sim-ipc-zz", "ascend-sim-ipc-1 "])
 def test_what_is_no_key_is_refused(pair: tuple[Process, Process], key: str) -> None:
-    assert "was not made by this simulator" in share(pair[0], f"refusal({key!r})")
+    assert "is none that this simulator made" in share(pair[0], f"refusal({key!r})")
 
 
 def test_the_key_of_a_killed_process_names_it_and_nothing_is_left_of_its_memory(

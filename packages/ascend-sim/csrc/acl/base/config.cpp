@@ -75,7 +75,7 @@ class FlatJson {
       }
       out += *at_++;
     }
-    if (at_ == end_) Reject("a string is not terminated");
+    if (at_ == end_) Reject("a string does not end");
     ++at_;
     return out;
   }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <utility>
 
 #include "abi/hccl.h"
 
@@ -80,11 +81,20 @@ std::string Timestamp() {
   return text;
 }
 
+// A plain pointer, because libraries call from their exit handlers, when the objects of the thread
+// are gone. What they are told then is not freed.
+thread_local ThreadErrors* t_errors = nullptr;
+
+struct ThreadErrorsOwner {
+  ~ThreadErrorsOwner() { delete std::exchange(t_errors, nullptr); }
+};
+
 }  // namespace
 
 ThreadErrors& ErrorsOfThread() {
-  thread_local ThreadErrors errors;
-  return errors;
+  thread_local const ThreadErrorsOwner owner;
+  if (t_errors == nullptr) t_errors = new ThreadErrors;
+  return *t_errors;
 }
 
 std::string ErrorMessage(int code, const std::string& what) {

@@ -38,7 +38,7 @@ void Bind(const std::shared_ptr<Graph>& graph, const std::shared_ptr<Stream>& st
           "the flag must be 0 (head) or 0x7fffffff (default)");
   stream->RequireNotCapturing();
   RequireBindable(*stream);
-  const CaptureLock lock;
+  const std::lock_guard lock(CaptureMutex());
   Require(graph->status.load() == Graph::Status::kBuilding, kRtParamInvalid,
           "the model is complete");
   CaptureState& state = CaptureState::Of(*stream);
@@ -59,7 +59,7 @@ Lane& LaneOf(const std::shared_ptr<Graph>& graph, const Stream& stream) {
 // What was launched on the stream goes with it.
 void Unbind(const std::shared_ptr<Graph>& graph, Stream& stream) {
   stream.RequireNotCapturing();
-  const CaptureLock lock;
+  const std::lock_guard lock(CaptureMutex());
   Lane& lane = LaneOf(graph, stream);
   Require(graph->Running() == 0, kModelRunning, "the model is running");
   lane.nodes.clear();
@@ -104,7 +104,7 @@ ASCEND_SIM_ABI aclError aclmdlRIEndTask(aclmdlRI model, aclrtStream handle) {
     const auto graph = Built(model);
     const auto stream = StreamArg(handle);
     stream->RequireNotCapturing();
-    const CaptureLock lock;
+    const std::lock_guard lock(CaptureMutex());
     LaneOf(graph, *stream);
     graph->ended = true;
   });
@@ -114,7 +114,7 @@ ASCEND_SIM_ABI aclError aclmdlRIBuildEnd(aclmdlRI model, void* reserve) {
   return Abi("aclmdlRIBuildEnd", [&] {
     const auto graph = Built(model);
     Require(reserve == nullptr, kRtParamInvalid, "reserve must be null");
-    const CaptureLock lock;
+    const std::lock_guard lock(CaptureMutex());
     if (graph->ended) graph->status.store(Graph::Status::kReady);
   });
 }
@@ -126,7 +126,7 @@ ASCEND_SIM_ABI aclError aclmdlRIExecute(aclmdlRI model, int32_t timeout) {
     const auto graph = Graphs().Get(model);
     Require(graph->origin == Graph::Origin::kBuilt, kRtParamInvalid,
             "captured graphs are executed with aclmdlRIExecuteAsync");
-    Require(graph->In() == CurrentContext(), kModelContext, "the model belongs to another context");
+    Require(graph->In() == CurrentContext(), kModelContext, "the model is of another context");
     ExecuteAndWait(*graph, deadline);
   });
 }

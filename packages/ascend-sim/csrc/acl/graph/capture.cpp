@@ -20,9 +20,9 @@ bool Invalid(const Graph& graph) { return graph.status.load() == Graph::Status::
 
 // All streams and events leave the capture; the modes it stood for go. So do the captures of its
 // children.
-void Leave(const CaptureLock& lock, Graph& graph) {
+void Leave(Graph& graph) {
   for (const auto& condition : graph.conditions) {
-    for (const auto& branch : condition->branches) Leave(lock, *branch);
+    for (const auto& branch : condition->branches) Leave(*branch);
   }
   if (!std::exchange(graph.recording, false)) return;
   for (const Lane& lane : graph.lanes) {
@@ -30,11 +30,11 @@ void Leave(const CaptureLock& lock, Graph& graph) {
     if (const auto stream = lane.stream.lock()) CaptureState::Of(*stream).EndCapture();
   }
   for (const auto& weak : graph.events) {
-    if (const auto event = weak.lock()) event->SetCapturePlace(lock, {});
+    if (const auto event = weak.lock()) event->captured = {};
   }
   graph.events.clear();
-  graph.In()->captures.Remove(lock, graph.mode);
-  graph.begun_by_counts->Remove(lock, graph.mode);
+  --graph.In()->captures.of[graph.mode];
+  --graph.begun_by_counts->of[graph.mode];
 }
 
 // The rule of the join: each forked lane ends with a record that something awaits, and one of these
@@ -76,10 +76,9 @@ void Conflict(Graph& one, Graph& other) {
   Raise(kCaptureConflict, "the event belongs to another capture; both captures are invalidated");
 }
 
-void AppendWait(const CaptureLock& lock, Graph& graph, size_t lane, Event& event) {
+void AppendWait(Graph& graph, size_t lane, Event& event) {
   if (Invalid(graph)) return;
-  const Event::CapturePlace& place = event.PlaceInCapture(lock);
-  GraphNode& record = graph.lanes[place.lane].nodes[place.node];
+  GraphNode& record = graph.lanes[event.captured.lane].nodes[event.captured.node];
   GraphNode wait;
   wait.type = GraphNode::Type::kWait;
   wait.task = {"aclrtStreamWaitEvent", TaskKind::kEventWait, nullptr};
@@ -127,9 +126,7 @@ size_t Join(Graph& graph, Stream& stream) {
   return index;
 }
 
-CaptureLock::CaptureLock() : lock_(TheMutex()) {}
-
-std::mutex& CaptureLock::TheMutex() {
+std::mutex& CaptureMutex() {
   static auto* const mutex = new std::mutex;
   return *mutex;
 }
@@ -139,19 +136,19 @@ void Invalidate(Graph& graph) { graph.status.store(Graph::Status::kInvalidated);
 void AbandonGraphs(const Context& context) {
   const auto all =
       Graphs().All();  // outlives the lock: a graph's destructor does more than this needs
-  const CaptureLock lock;
+  const std::lock_guard lock(CaptureMutex());
   for (const auto& graph : all) {
     if (graph->In().get() != &context) continue;
-    Leave(lock, *graph);
+    Leave(*graph);
     Forget(*graph);
   }
 }
 
 bool CaptureRecord(Stream& stream, Event& event) {
-  const CaptureLock lock;
+  const std::lock_guard lock(CaptureMutex());
   const CaptureState& state = CaptureState::Of(stream);
   if (!state.Capture()) {
-    Require(event.PlaceInCapture(lock).graph == nullptr, kEventCaptured,
+    Require(event.captured.graph == nullptr, kEventCaptured,
             "the event is part of a capture; recording it outside would break its waits");
     return false;
   }
@@ -159,8 +156,8 @@ bool CaptureRecord(Stream& stream, Event& event) {
   Require(event.ModeOf() == Event::Mode::kEx, kNotSupported,
           "only events of aclrtCreateEventExWithFlag can be captured");
   if (!event.Has(abi::kEventSync)) return true;  // it cannot order streams: nothing to capture
-  if (const auto& other = event.PlaceInCapture(lock).graph; other && other.get() != &graph)
-    Conflict(graph, *other);
+  if (event.captured.graph && event.captured.graph.get() != &graph)
+    Conflict(graph, *event.captured.graph);
   if (Invalid(graph)) return true;
   GraphNode node;
   node.type = GraphNode::Type::kRecord;
@@ -170,19 +167,19 @@ bool CaptureRecord(Stream& stream, Event& event) {
   const size_t lane = state.CaptureLane();
   AppendNode(graph, lane, std::move(node));
   graph.events.push_back(event.weak_from_this());
-  event.SetCapturePlace(lock, {state.Capture(), lane, graph.lanes[lane].nodes.size() - 1});
+  event.captured = {state.Capture(), lane, graph.lanes[lane].nodes.size() - 1};
   return true;
 }
 
 bool CaptureWait(Stream& stream, Event& event) {
-  const CaptureLock lock;
+  const std::lock_guard lock(CaptureMutex());
   const CaptureState& state = CaptureState::Of(stream);
-  if (const auto& graph = event.PlaceInCapture(lock).graph) {
+  if (const auto& graph = event.captured.graph) {
     Require(!stream.IsDefault(), kCaptureImplicit,
             "the default stream cannot be drawn into a capture");
     if (state.Capture() && state.Capture() != graph) Conflict(*graph, *state.Capture());
     if (!state.Capture()) OrInvalidate(*graph, [&] { Join(*graph, stream); });
-    AppendWait(lock, *graph, state.CaptureLane(), event);
+    AppendWait(*graph, state.CaptureLane(), event);
     return true;
   }
   if (!state.Capture()) return false;
@@ -194,7 +191,7 @@ bool CaptureWait(Stream& stream, Event& event) {
 }
 
 void CaptureExternal(Stream& stream, Event& event, bool records) {
-  const CaptureLock lock;
+  const std::lock_guard lock(CaptureMutex());
   const CaptureState& state = CaptureState::Of(stream);
   Require(state.Capture() != nullptr, kStreamNotCaptured,
           "external records and waits are work of graphs: the stream is not being captured");
@@ -221,18 +218,17 @@ void CaptureExternal(Stream& stream, Event& event, bool records) {
 }
 
 void RequireNotCaptured(const Event& event) {
-  const CaptureLock lock;
-  Require(event.PlaceInCapture(lock).graph == nullptr, kEventCaptured,
-          "the event is part of a capture");
+  const std::lock_guard lock(CaptureMutex());
+  Require(event.captured.graph == nullptr, kEventCaptured, "the event is part of a capture");
 }
 
 void RequireModeAllows(int code) {
   const auto context = CurrentContext();
   const ThreadState& thread = ThisThread();
-  const CaptureLock lock;
-  const auto context_mode = context->captures.Strictest(lock);
+  const std::lock_guard lock(CaptureMutex());
+  const auto context_mode = context->captures.Strictest();
   if (!context_mode || thread.exchange_mode == abi::kCaptureRelaxed) return;
-  const auto thread_mode = thread.captures->Strictest(lock);
+  const auto thread_mode = thread.captures->Strictest();
   const bool forbidden =
       thread.exchange_mode == abi::kCaptureGlobal
           ? *context_mode == abi::kCaptureGlobal || thread_mode == abi::kCaptureThreadLocal
@@ -266,14 +262,14 @@ void Begin(aclrtStream handle, int mode, std::shared_ptr<Graph> child = nullptr)
           "only the graphs of a condition can be captured into");
   const auto context = CurrentContext();
   Require(stream->In() == context, kStreamContext, "the stream belongs to another context");
-  const CaptureLock lock;
+  const std::lock_guard lock(CaptureMutex());
   const CaptureState& state = CaptureState::Of(*stream);
   Require(state.Model() == nullptr, kStreamModel, "the stream is bound to a model");
   Require(!stream->IsDefault(), kNotSupported, "the default stream cannot be captured");
   Require(state.Capture() == nullptr, kStreamCaptured, "the stream is being captured already");
   Require(state.Update() == nullptr, kTaskGroupStatus, "the stream is updating a task group");
   Require(child == nullptr || child->lanes.empty(), kModelCaptured,
-          "this graph of a condition already holds a capture");
+          "this graph of a condition was captured into already");
   const auto graph = child ? child : Graph::Make(context, Graph::Origin::kCaptured);
   try {
     Join(*graph, *stream);
@@ -285,19 +281,19 @@ void Begin(aclrtStream handle, int mode, std::shared_ptr<Graph> child = nullptr)
   graph->mode = static_cast<abi::CaptureMode>(mode);
   graph->begun_by = std::this_thread::get_id();
   graph->begun_by_counts = ThisThread().captures;
-  context->captures.Add(lock, graph->mode);
-  graph->begun_by_counts->Add(lock, graph->mode);
+  ++context->captures.of[mode];
+  ++graph->begun_by_counts->of[mode];
 }
 
 // Checks in the order that callers can observe. What fails after the first three takes the graph
 // with it, except for the wrong thread. `out` is null after a failure; a child needs none.
 std::shared_ptr<Graph> End(Stream& stream, aclmdlRI* out) {
   const auto now = CurrentContext();
-  const CaptureLock lock;
+  const std::lock_guard lock(CaptureMutex());
   const CaptureState& state = CaptureState::Of(stream);
   const std::shared_ptr<Graph> graph = state.Capture();
   Require(graph == nullptr || graph->IsChild() || out != nullptr, kRtParamInvalid,
-          "the output pointer for the graph is null");
+          "the place for the graph is null");
   if (out != nullptr && (graph == nullptr || !graph->IsChild())) *out = nullptr;
   Require(stream.In() == now, kStreamContext, "the stream belongs to another context");
   Require(state.Model() == nullptr, kStreamModel, "the stream is bound to a model");
@@ -305,7 +301,7 @@ std::shared_ptr<Graph> End(Stream& stream, aclmdlRI* out) {
   Require(state.CaptureLane() == 0, kCaptureUnmatched,
           "the capture began on another stream: end it there");
   const bool complete = ChildrenReady(*graph);
-  Leave(lock, *graph);
+  Leave(*graph);
   if (graph->mode != abi::kCaptureRelaxed && graph->begun_by != std::this_thread::get_id()) {
     graph->status.store(Graph::Status::kReady);
     Raise(kCaptureWrongThread,
@@ -376,7 +372,7 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureGetInfo(aclrtStream handle, int* status, 
     int current = abi::kCaptureNone;
     aclmdlRI graph = nullptr;
     if (const CaptureState& state = CaptureState::Of(*stream); state.Active()) {
-      const CaptureLock lock;
+      const std::lock_guard lock(CaptureMutex());
       if (const auto& capture = state.Capture()) {
         current = Invalid(*capture) ? abi::kCaptureStatusInvalidated : abi::kCaptureActive;
         graph = capture->Handle();

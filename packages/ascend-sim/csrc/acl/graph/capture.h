@@ -14,16 +14,7 @@ namespace ascend_sim {
 class Event;
 class Stream;
 
-// Holds the capture mutex while it lives. What asks for one is guarded by that mutex.
-class CaptureLock {
- public:
-  CaptureLock();
-
- private:
-  static std::mutex& TheMutex();
-
-  const std::lock_guard<std::mutex> lock_;
-};
+std::mutex& CaptureMutex();
 
 // Adds a node to a lane of a graph that is being captured; swallows it when the capture is invalid.
 // Needs the capture mutex.

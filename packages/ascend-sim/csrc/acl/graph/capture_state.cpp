@@ -29,7 +29,7 @@ CaptureState& CaptureState::Of(const Stream& stream) {
 }
 
 bool CaptureState::Take(Task& task, TaskDetail detail) {
-  const CaptureLock lock;
+  const std::lock_guard lock(CaptureMutex());
   const auto model = Model();
   if (capture_ || model) {
     GraphNode node;
@@ -48,13 +48,13 @@ bool CaptureState::Take(Task& task, TaskDetail detail) {
 
 bool CaptureState::IsCapturing() const {
   if (!Active()) return false;
-  const CaptureLock lock;
+  const std::lock_guard lock(CaptureMutex());
   return capture_ != nullptr;
 }
 
 bool CaptureState::IsBound() const {
   if (!Active()) return false;
-  const CaptureLock lock;
+  const std::lock_guard lock(CaptureMutex());
   return !model_.expired();
 }
 
@@ -93,8 +93,7 @@ void CaptureState::BeginUpdate(std::shared_ptr<TaskGroup> group) {
 }
 
 std::shared_ptr<TaskSlot> CaptureState::NextSlot() {
-  Require(next_slot_ < update_->slots.size(), kInternal,
-          "the update launches more kernels than the task group has");
+  Require(next_slot_ < update_->slots.size(), kInternal, "more kernels than the task group has");
   return update_->slots[next_slot_++];
 }
 
@@ -104,8 +103,7 @@ void CaptureState::EndUpdate() {
   group->updating = false;
   Refresh();
   RecordSpan("update", "update", 0, group->update_begun_at);
-  Require(next_slot_ == group->slots.size(), kInternal,
-          "the update launched fewer kernels than the task group has");
+  Require(next_slot_ == group->slots.size(), kInternal, "fewer kernels than the task group has");
 }
 
 }  // namespace ascend_sim

@@ -52,7 +52,7 @@ std::shared_ptr<Condition> Create(const std::shared_ptr<Graph>& graph, uint32_t 
   Require(graph->origin != Graph::Origin::kBuilt, kNotSupported,
           "only captured graphs can have conditions");
   RequireSoftwareQueues();
-  const CaptureLock lock;
+  const std::lock_guard lock(CaptureMutex());
   Require(graph->recording && graph->status.load() == Graph::Status::kCapturing, kRtParamInvalid,
           "the graph is not being captured");
   auto condition =
@@ -69,10 +69,10 @@ void AddTask(Stream& stream, const TaskParams& params, uint32_t flags) {
           "the type must be 0 (IF), 1 (WHILE) or 2 (SWITCH)");
   Require(flags == 0, kRtParamInvalid, "the flags must be 0");
   const auto condition = Conditions().Get(params.handle);
-  Require(params.graphs != nullptr, kRtParamInvalid, "the output pointer for the graphs is null");
+  Require(params.graphs != nullptr, kRtParamInvalid, "the place for the graphs is null");
   RequireSoftwareQueues();
   CheckSize(params.type, params.size);
-  const CaptureLock lock;
+  const std::lock_guard lock(CaptureMutex());
   const CaptureState& state = CaptureState::Of(stream);
   Require(state.Capture() != nullptr, kStreamNotCaptured, "the stream is not being captured");
   Require(state.Capture() == condition->graph.lock(), kRtParamInvalid,

@@ -24,7 +24,7 @@ void AdmitToGroup(Graph& graph, size_t lane, GraphNode& node) {
   TaskGroup& group = *graph.open_group;
   if (group.lane != lane) {
     Break(graph, kTaskGroupInterrupted,
-          "work was launched on another stream of the graph while a task group was open");
+          "another stream of the same graph got work while a task group was open");
   }
   if (node.type != GraphNode::Type::kTask || node.task.kind != TaskKind::kKernel) {
     Break(graph, kTaskTypeNotSupport, "only kernels can be part of a task group");
@@ -57,7 +57,7 @@ using namespace ascend_sim;
 ASCEND_SIM_ABI aclError aclmdlRICaptureTaskGrpBegin(aclrtStream handle) {
   return Abi("aclmdlRICaptureTaskGrpBegin", [&] {
     const auto stream = Streams().Get(handle);
-    const CaptureLock lock;
+    const std::lock_guard lock(CaptureMutex());
     const CaptureState& state = CaptureState::Of(*stream);
     Require(state.Capture() != nullptr, kStreamNotCaptured, "the stream is not being captured");
     Graph& graph = *state.Capture();
@@ -73,7 +73,7 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureTaskGrpEnd(aclrtStream handle, aclrtTaskG
     RequirePtr(out, "handle");
     *out = nullptr;
     const auto stream = Streams().Get(handle);
-    const CaptureLock lock;
+    const std::lock_guard lock(CaptureMutex());
     const CaptureState& state = CaptureState::Of(*stream);
     Require(state.Capture() != nullptr, kStreamNotCaptured, "the stream is not being captured");
     Graph& graph = *state.Capture();
@@ -96,7 +96,7 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureTaskUpdateBegin(aclrtStream handle,
   return Abi("aclmdlRICaptureTaskUpdateBegin", [&] {
     const auto stream = Streams().Get(handle);
     const auto group = TaskGroups().Get(group_handle);
-    const CaptureLock lock;
+    const std::lock_guard lock(CaptureMutex());
     CaptureState::Of(*stream).BeginUpdate(group);
   });
 }
@@ -104,7 +104,7 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureTaskUpdateBegin(aclrtStream handle,
 ASCEND_SIM_ABI aclError aclmdlRICaptureTaskUpdateEnd(aclrtStream handle) {
   return Abi("aclmdlRICaptureTaskUpdateEnd", [&] {
     const auto stream = Streams().Get(handle);
-    const CaptureLock lock;
+    const std::lock_guard lock(CaptureMutex());
     CaptureState::Of(*stream).EndUpdate();
   });
 }

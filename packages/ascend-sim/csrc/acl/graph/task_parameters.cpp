@@ -53,13 +53,12 @@ void RequireSoftwareQueues() {
 
 // The stream's graph, with the lane it stands for; children tell nothing.
 std::pair<std::shared_ptr<Graph>, size_t> BoundGraph(const Stream& stream) {
-  const CaptureLock lock;
+  const std::lock_guard lock(CaptureMutex());
   const CaptureState& state = CaptureState::Of(stream);
   auto graph = state.Model();
   Require(graph != nullptr, kRtParamInvalid,
           "the stream belongs to no graph: take one from aclmdlRIGetStreams");
-  Require(!graph->IsChild(), kNotSupported,
-          "the tasks of the graph of a condition cannot be listed");
+  Require(!graph->IsChild(), kNotSupported, "the graph of a condition tells nothing of its tasks");
   return {graph, state.ModelLane()};
 }
 
@@ -115,7 +114,7 @@ void Apply(GraphTask& task, Graph& graph, const abi::TaskParams& params) {
                         params.type == abi::kTaskValueWait;
   Require(settable, kRtParamInvalid,
           "parameters can be set of the types 1 (kernel), 5 (value write) and 6 (value wait)");
-  Require(params.type == TaskTypeOf(node), kRtParamInvalid, "the task has another type");
+  Require(params.type == TaskTypeOf(node), kRtParamInvalid, "the task is of another type");
   if (params.type != abi::kTaskKernel) {
     const ValueDetail detail{static_cast<uint64_t*>(params.value.address), params.value.value,
                              params.type == abi::kTaskValueWait ? params.value.flag : 0};

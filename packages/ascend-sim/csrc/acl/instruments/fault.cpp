@@ -289,8 +289,7 @@ class Registry {
         kill(getpid(), SIGKILL);
         return;
       case Action::kLose:
-        Require(device != nullptr, kContextNull,
-                "a fault is to lose the device, but this thread has none");
+        Require(device != nullptr, kContextNull, "a device is to be lost, but the thread has none");
         lost_.insert({fault.id, device->MachineId()});
         device->RecordFailure(kLostHeartbeat, "the device was lost (fault \"" + fault.text + "\")");
         return;

@@ -79,7 +79,7 @@ ASCEND_SIM_ABI void* aclprofCreateConfig(const uint32_t* devices, uint32_t numbe
   void* handle = nullptr;
   Abi("aclprofCreateConfig", [&] {
     Require(number == 0 || devices != nullptr, kInvalidParam, "deviceIdList is null");
-    Require(number <= Devices().size(), kInvalidParam, "deviceNums exceeds the number of devices");
+    Require(number <= Devices().size(), kInvalidParam, "deviceNums is more than there are devices");
     for (uint32_t i = 0; i < number; ++i) DeviceAt(devices[i]);  // refuses those that are not there
     void* const token = Configs().Reserve();
     Configs().Add(token, std::make_shared<const ProfilingConfig>());

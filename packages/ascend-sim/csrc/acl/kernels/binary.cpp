@@ -22,9 +22,6 @@ const char* Intern(const std::string& name) {
   return names->insert(name).first->c_str();
 }
 
-// The address that stands in front of the arguments of mixed kernels.
-constexpr size_t kSignalBytes = 8;
-
 [[noreturn]] void RaiseSize(const char* kernel, size_t block, const std::string& expected) {
   Raise(kAicoreException, std::string("the argument block of ") + kernel + " has " +
                               std::to_string(block) + " bytes, " + expected +
@@ -39,13 +36,17 @@ Task MakeTask(const Kernel& kernel, const KernelBody& body, uint32_t blocks,
               "the body here takes " + std::to_string(signal + body.bytes));
   }
   KernelLaunch launch(kernel.name, blocks);
-  Task task{kernel.name, TaskKind::kKernel, body.plan(launch, block.data() + signal)};
-  if (launch.Waits()) {
-    task.kind = TaskKind::kCommunication;
-    task.waits = true;
-  }
-  if (Touches touches = launch.TakeTouches(); !touches.empty())
-    task.touches = std::make_shared<const Touches>(std::move(touches));
+  KernelRun run = body.plan(launch, block.data() + signal);
+  const auto touches = std::make_shared<const Touches>(launch.TakeTouches());
+  using Waits = KernelLaunch::Waits;
+  Task task{kernel.name,
+            launch.WhatFor() == Waits::kForPeers ? TaskKind::kCommunication : TaskKind::kKernel,
+            [name = kernel.name, touches, run = std::move(run)] {
+              RequireReach(name, *touches);
+              run();
+            },
+            TouchesWanted() ? touches : nullptr};
+  task.waits = launch.WhatFor() != Waits::kForNothing;
   return task;
 }
 
@@ -78,28 +79,54 @@ Task TaskOf(const Kernel& kernel, uint32_t blocks, std::span<const std::byte> bl
 
 Binary::Binary(std::span<const std::byte> elf) {
   for (const DeviceKernel& kernel : ReadKernels(elf)) {
-    kernels_.emplace(kernel.key, Kernel{Intern(kernel.name), kernel.mixed, kernel.block_bytes});
+    void* const handle = Functions().Reserve();
+    Functions().Add(handle, std::make_shared<const Kernel>(Intern(kernel.name), kernel.mixed,
+                                                           kernel.block_bytes));
+    if (kernel.key) by_key_.emplace(*kernel.key, handle);
+    by_name_.insert_or_assign(kernel.symbol, handle);
+    by_name_.emplace(kernel.name, handle);
   }
 }
 
-const Kernel& Binary::Find(uint64_t key) const {
-  const auto found = kernels_.find(key);
-  if (found == kernels_.end()) {
+Binary::~Binary() {
+  for (const auto& [name, handle] : by_name_) Functions().Remove(handle);
+}
+
+void* Binary::Register(std::span<const std::byte> elf) {
+  void* const handle = Binaries().Reserve();
+  Binaries().Add(handle, std::shared_ptr<Binary>(new Binary(elf)));
+  return handle;
+}
+
+void Binary::Unregister(void* handle) {
+  Binaries().Get(handle);
+  Binaries().Remove(handle);
+}
+
+void* Binary::Function(uint64_t key) const {
+  const auto found = by_key_.find(key);
+  if (found == by_key_.end()) {
     Raise(kRtParamInvalid, "the binary has no kernel with the key " + std::to_string(key));
   }
   return found->second;
 }
 
-const Kernel& Binary::Find(const char* name) const {
-  for (const auto& [key, kernel] : kernels_) {
-    if (std::string_view(kernel.name) == name) return kernel;
+void* Binary::Function(const std::string& symbol_or_name) const {
+  const auto found = by_name_.find(symbol_or_name);
+  if (found == by_name_.end()) {
+    Raise(kRtParamInvalid, "the binary has no kernel called " + symbol_or_name);
   }
-  Raise(kRtParamInvalid, std::string("the binary has no kernel called ") + name);
+  return found->second;
 }
 
 Handles<Binary>& Binaries() {
-  static auto* const binaries = new Handles<Binary>("binary", 20);
+  static auto* const binaries = new Handles<Binary>("binary", 11);
   return *binaries;
+}
+
+Handles<const Kernel>& Functions() {
+  static auto* const functions = new Handles<const Kernel>("function", 12);
+  return *functions;
 }
 
 void LaunchKernel(const Kernel& kernel, uint32_t blocks, std::span<const std::byte> block,

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "acl/base/handle.h"
 #include "acl/kernels/device_elf.h"
@@ -25,22 +26,32 @@ struct Kernel {
   std::optional<uint32_t> block_bytes;
 };
 
-// The kernels of one device ELF by key. Immutable; owned by the handle table, by functions and by
-// launches.
+// The kernels of one device ELF. Owned by the handle table.
 class Binary {
  public:
-  // Copies what it needs. Throws Failure(107000).
-  explicit Binary(std::span<const std::byte> elf);
+  // Copies what it needs of `elf`; returns the handle. Throws Failure(107000).
+  static void* Register(std::span<const std::byte> elf);
+  // With its functions. What was launched is not affected.
+  static void Unregister(void* handle);
 
-  // Fails with 107000 when there is none.
-  const Kernel& Find(uint64_t key) const;
-  const Kernel& Find(const char* name) const;
+  ~Binary();
+  Binary(const Binary&) = delete;
+  Binary& operator=(const Binary&) = delete;
+
+  // The handle of a kernel, in Functions(), for as long as the binary is registered; by the number
+  // at the end of its symbol, by its symbol, or by its name. Fails with 107000 when there is none.
+  void* Function(uint64_t key) const;
+  void* Function(const std::string& symbol_or_name) const;
 
  private:
-  std::map<uint64_t, Kernel> kernels_;
+  explicit Binary(std::span<const std::byte> elf);
+
+  std::map<uint64_t, void*> by_key_;
+  std::map<std::string, void*> by_name_;
 };
 
 Handles<Binary>& Binaries();
+Handles<const Kernel>& Functions();
 
 // Puts a launch of `kernel` with this argument block, which is read during the call, on `stream`. A
 // launch that cannot run makes the stream fail, not the call: host stubs print the code of the call

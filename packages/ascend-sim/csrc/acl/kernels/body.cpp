@@ -3,19 +3,25 @@
 
 #include <dlfcn.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <mutex>
 #include <shared_mutex>
+#include <stdexcept>
 
 #include "acl/observe/order.h"
+#include "ascend_sim/memory.h"
 
 namespace ascend_sim {
 namespace {
 
+using ByName = std::map<std::string, std::shared_ptr<const KernelBody>, std::less<>>;
+
 struct Bodies {
   std::shared_mutex mutex;
-  std::map<std::string, std::shared_ptr<const KernelBody>, std::less<>> by_name;
+  ByName of_program;  // go first
+  ByName of_libraries;
 };
 
 Bodies& TheBodies() {
@@ -26,8 +32,10 @@ Bodies& TheBodies() {
 std::shared_ptr<const KernelBody> Known(std::string_view name) {
   Bodies& bodies = TheBodies();
   const std::shared_lock lock(bodies.mutex);
-  const auto found = bodies.by_name.find(name);
-  return found == bodies.by_name.end() ? nullptr : found->second;
+  for (const ByName* each : {&bodies.of_program, &bodies.of_libraries}) {
+    if (const auto found = each->find(name); found != each->end()) return found->second;
+  }
+  return nullptr;
 }
 
 // libascend_sim_kernels.so stands on libtorch, which takes a moment to load: only a program that
@@ -56,11 +64,30 @@ std::shared_ptr<const KernelBody> FindBody(std::string_view name) {
 bool RegisterKernel(const char* name, KernelBody body) {
   Bodies& bodies = TheBodies();
   const std::unique_lock lock(bodies.mutex);
-  bodies.by_name.insert_or_assign(name, std::make_shared<const KernelBody>(std::move(body)));
+  bodies.of_libraries.emplace(name, std::make_shared<const KernelBody>(std::move(body)));
   return true;
 }
 
+void SetBodyOfProgram(const std::string& name, KernelBody body) {
+  Bodies& bodies = TheBodies();
+  const std::unique_lock lock(bodies.mutex);
+  bodies.of_program.insert_or_assign(name, std::make_shared<const KernelBody>(std::move(body)));
+}
+
+void RequireReach(const char* name, const Touches& touches) {
+  for (const Touch& touch : touches) {
+    if (DeviceCanReach(touch.begin, touch.bytes)) continue;
+    char address[32];
+    std::snprintf(address, sizeof address, "%p", touch.begin);
+    throw std::runtime_error(
+        std::string(name) + (touch.write ? " writes " : " reads ") + std::to_string(touch.bytes) +
+        " bytes at " + address +
+        ", which are neither live device memory nor pinned memory of the host");
+  }
+}
+
 void NoteTouches(const char* name, Touches touches) {
+  RequireReach(name, touches);
   OrderObserver* order = OrderObserver::Get();
   if (order == nullptr || touches.empty()) return;
   Task task{name, TaskKind::kKernel, nullptr};

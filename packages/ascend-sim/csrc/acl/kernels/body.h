@@ -15,6 +15,12 @@ namespace ascend_sim {
 // comes with the simulator before it says so. Safe from any thread.
 std::shared_ptr<const KernelBody> FindBody(std::string_view name);
 
+// Makes `body` that of the kernels of this name from their next launch on, whatever body they had.
+void SetBodyOfProgram(const std::string& name, KernelBody body);
+
+// Throws std::runtime_error unless the device can reach all that the kernel `name` touches.
+void RequireReach(const char* name, const Touches& touches);
+
 // Loads that library, once; returns why it could not be loaded, or nothing.
 const std::string& WhyNoBodies();
 

@@ -45,7 +45,7 @@ class Bytes {
     const auto rest = Part(offset, bytes_.size() - std::min<uint64_t>(offset, bytes_.size()));
     const auto* begin = reinterpret_cast<const char*>(rest.data());
     const size_t length = strnlen(begin, rest.size());
-    if (length == rest.size()) Refuse("has a name that is not terminated");
+    if (length == rest.size()) Refuse("has a name that does not end");
     return {begin, length};
   }
 
@@ -59,17 +59,21 @@ bool TakeTail(std::string_view& text, std::string_view tail) {
   return true;
 }
 
-// NAME_KEY, and NAME_KEY_mix_aic or NAME_KEY_mix_aiv of a kernel for both kinds of cores.
-std::optional<DeviceKernel> ParseSymbol(std::string_view symbol) {
+// NAME_KEY, and NAME_KEY_mix_aic or NAME_KEY_mix_aiv of a kernel for both kinds of cores. Compilers
+// of other languages leave the key out.
+DeviceKernel ParseSymbol(std::string_view symbol) {
   DeviceKernel kernel;
   kernel.mixed = TakeTail(symbol, "_mix_aic") || TakeTail(symbol, "_mix_aiv");
+  kernel.symbol = kernel.name = symbol;
   const size_t cut = symbol.rfind('_');
-  if (cut == 0 || cut == std::string_view::npos) return std::nullopt;
-  const std::string_view key = symbol.substr(cut + 1);
-  const char* const end = key.data() + key.size();
-  const auto [parsed, error] = std::from_chars(key.data(), end, kernel.key);
-  if (error != std::errc() || parsed != end) return std::nullopt;
-  kernel.name = symbol.substr(0, cut);
+  if (cut == 0 || cut == std::string_view::npos) return kernel;
+  uint64_t key = 0;
+  const char* const end = symbol.data() + symbol.size();
+  const auto [parsed, error] = std::from_chars(symbol.data() + cut + 1, end, key);
+  if (error == std::errc() && parsed == end) {
+    kernel.name = symbol.substr(0, cut);
+    kernel.key = key;
+  }
   return kernel;
 }
 
@@ -85,6 +89,7 @@ class Reader {
       Refuse("has section headers of " + std::to_string(header.e_shentsize) + " bytes");
     }
     relocatable_ = header.e_type == ET_REL;
+    names_ = header.e_shstrndx;
     file_.Part(header.e_shoff, uint64_t{header.e_shnum} * sizeof(Elf64_Shdr));
     for (uint64_t i = 0; i < header.e_shnum; ++i) {
       sections_.push_back(file_.At<Elf64_Shdr>(header.e_shoff + i * sizeof(Elf64_Shdr)));
@@ -96,7 +101,8 @@ class Reader {
       if (section.sh_type == SHT_SYMTAB) ReadSymbols(section);
     }
     std::vector<DeviceKernel> kernels;
-    for (auto& [symbol, kernel] : found_) {
+    for (const std::string& symbol : functions_) {
+      DeviceKernel kernel = ParseSymbol(symbol);
       const auto bytes = block_bytes_.find(symbol);
       if (bytes != block_bytes_.end()) kernel.block_bytes = bytes->second;
       Insert(kernels, std::move(kernel));
@@ -123,34 +129,42 @@ class Reader {
   void ReadSymbol(const Elf64_Sym& symbol, std::string_view name) {
     const int type = ELF64_ST_TYPE(symbol.st_info);
     if (type == STT_OBJECT && TakeTail(name, "__")) {
-      // The size of the argument block of the kernel with this symbol.
-      if (symbol.st_shndx == SHN_UNDEF || symbol.st_shndx >= SHN_LORESERVE) return;
-      const Elf64_Shdr& section = Section(symbol.st_shndx);
-      const Bytes content(file_.Part(section.sh_offset, section.sh_size));
-      const uint64_t at = symbol.st_value - (relocatable_ ? 0 : section.sh_addr);
-      block_bytes_.insert_or_assign(std::string(name), content.At<uint32_t>(at));
+      ReadBlockBytes(symbol, name);
     } else if (type == STT_FUNC && ELF64_ST_BIND(symbol.st_info) == STB_GLOBAL) {
-      // Weak functions are instances of templates.
-      if (auto kernel = ParseSymbol(name)) found_.emplace_back(name, *std::move(kernel));
+      functions_.emplace_back(name);  // weak ones are instances of templates
     }
   }
 
-  // The halves of a mixed kernel have one key.
+  // An object SYMBOL__ of this section is the size of the argument block of the kernel SYMBOL.
+  void ReadBlockBytes(const Elf64_Sym& object, std::string_view kernel) {
+    if (object.st_shndx == SHN_UNDEF || object.st_shndx >= SHN_LORESERVE) return;
+    const Elf64_Shdr& section = Section(object.st_shndx);
+    const Elf64_Shdr& names = Section(names_);
+    const Bytes strings(file_.Part(names.sh_offset, names.sh_size));
+    if (strings.Text(section.sh_name) != "__CCE_KernelArgSize") return;
+    const Bytes sizes(file_.Part(section.sh_offset, section.sh_size));
+    const uint64_t at = object.st_value - (relocatable_ ? 0 : section.sh_addr);
+    block_bytes_.insert_or_assign(std::string(kernel), sizes.At<uint32_t>(at));
+  }
+
+  // The halves of a mixed kernel have one symbol but for their ends.
   static void Insert(std::vector<DeviceKernel>& kernels, DeviceKernel kernel) {
-    const auto same = std::ranges::find(kernels, kernel.key, &DeviceKernel::key);
-    if (same == kernels.end()) {
-      kernels.push_back(std::move(kernel));
-    } else if (same->name != kernel.name) {
-      Refuse("has two kernels with the key " + std::to_string(kernel.key) + ": " + same->name +
-             " and " + kernel.name);
+    for (const DeviceKernel& other : kernels) {
+      if (other.symbol == kernel.symbol) return;
+      if (kernel.key && other.key == kernel.key) {
+        Refuse("has two kernels with the key " + std::to_string(*kernel.key) + ": " + other.name +
+               " and " + kernel.name);
+      }
     }
+    kernels.push_back(std::move(kernel));
   }
 
   const Bytes file_;
   bool relocatable_ = false;
   std::vector<Elf64_Shdr> sections_;
-  std::vector<std::pair<std::string, DeviceKernel>> found_;  // with their symbols
-  std::map<std::string, uint32_t> block_bytes_;              // by symbol
+  uint64_t names_ = 0;                           // the section with the names of sections
+  std::vector<std::string> functions_;           // their symbols
+  std::map<std::string, uint32_t> block_bytes_;  // by symbol
 };
 
 }  // namespace

@@ -14,12 +14,17 @@
 namespace ascend_sim {
 
 struct DeviceKernel {
-  std::string name;  // as in the source
-  uint64_t key = 0;  // of its launches, within its binary
+  std::string symbol;  // without what tells the halves of a mixed kernel apart
+  std::string name;    // as in the source: the symbol without its key
+  // By which launches name it within its binary; nullopt: by its symbol only.
+  std::optional<uint64_t> key;
   // Uses both kinds of cores: its argument block begins with an address for their signals.
   bool mixed = false;
   std::optional<uint32_t> block_bytes;  // of the argument block; nullopt: the binary does not say
 };
+
+// What stands in front of the arguments of a mixed kernel.
+inline constexpr size_t kSignalBytes = 8;
 
 // The kernels in the file's order, each once. A file that is cut off or contradicts itself throws
 // Failure(107000) with what is wrong.

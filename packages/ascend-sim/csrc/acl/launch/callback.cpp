@@ -77,14 +77,6 @@ std::shared_ptr<ReportQueue> QueueOf(uint64_t thread) {
   return found == TheRegistry().queues.end() ? nullptr : found->second;
 }
 
-// From now on nobody can subscribe to the stream.
-void UseWithHostFunc(Stream& stream) {
-  const std::lock_guard lock(TheRegistry().mutex);
-  Require(stream.report_thread == 0, kStreamSubscribe,
-          "a thread is subscribed to this stream: use aclrtLaunchCallback");
-  stream.uses_host_func = true;
-}
-
 void Subscribe(uint64_t thread, Stream& stream) {
   const std::lock_guard lock(TheRegistry().mutex);
   Require(stream.report_thread == 0 && !stream.uses_host_func, kStreamSubscribe,
@@ -150,7 +142,9 @@ ASCEND_SIM_ABI aclError aclrtLaunchHostFunc(aclrtStream handle, aclrtHostFunc fu
   return Abi("aclrtLaunchHostFunc", [&] {
     RequirePtr(reinterpret_cast<const void*>(function), "fn");
     const auto stream = StreamArg(handle);
-    UseWithHostFunc(*stream);
+    Require(stream->report_thread == 0, kStreamSubscribe,
+            "a thread is subscribed to this stream: use aclrtLaunchCallback");
+    stream->uses_host_func = true;
     // May wait for locks of the caller (Python's, for one), so never in the caller's own thread.
     Task task{"aclrtLaunchHostFunc", TaskKind::kHostFunc, [=] { function(args); }};
     task.waits = true;

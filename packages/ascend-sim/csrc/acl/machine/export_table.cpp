@@ -88,7 +88,7 @@ ExportKey ExportKey::Parse(const char* text, size_t room) {
   const std::string format = std::string(kKeyPrefix) + "%16lx%n";
   const bool whole = std::sscanf(key.c_str(), format.c_str(), &packed, &end) == 1 &&
                      static_cast<size_t>(end) == key.size();
-  Require(whole, kRtParamInvalid, "the key was not made by this simulator");
+  Require(whole, kRtParamInvalid, "the key is none that this simulator made");
   return Unpack(packed);
 }
 
@@ -143,13 +143,12 @@ std::shared_ptr<ExportTable> ExportTable::Of(int32_t pid) {
   const int file = OpenTableOf(pid);
   if (file < 0) {
     RaiseNotShown(pid,
-                  "has ended, shares nothing, or is not visible from here: processes that "
+                  "has ended, shares nothing, or is not to be seen from here: processes that "
                   "share must run under one user and the same version of ascend-sim");
   }
   table.reset(new ExportTable(file));
   close(file);
-  if (table->Maker() != pid)
-    RaiseNotShown(pid, "cannot share memory itself: it is a forked process");
+  if (table->Maker() != pid) RaiseNotShown(pid, "shares nothing itself: it is a fork");
   (*known)[pid] = table;
   return table;
 }

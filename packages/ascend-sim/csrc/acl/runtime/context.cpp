@@ -7,9 +7,9 @@
 
 namespace ascend_sim {
 
-std::optional<abi::CaptureMode> ModeCounts::Strictest(const CaptureLock&) const {
+std::optional<abi::CaptureMode> ModeCounts::Strictest() const {
   for (int mode = abi::kCaptureGlobal; mode <= abi::kCaptureRelaxed; ++mode) {
-    if (of_[mode] > 0) return static_cast<abi::CaptureMode>(mode);
+    if (of[mode] > 0) return static_cast<abi::CaptureMode>(mode);
   }
   return std::nullopt;
 }

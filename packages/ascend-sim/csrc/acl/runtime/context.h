@@ -15,20 +15,13 @@
 
 namespace ascend_sim {
 
-class CaptureLock;
 class Stream;
 
-// Numbers of captures in progress, by mode. Only with the capture mutex, which the lock proves
-// (graph/capture.h).
-class ModeCounts {
- public:
-  void Add(const CaptureLock&, abi::CaptureMode mode) { ++of_[mode]; }
-  void Remove(const CaptureLock&, abi::CaptureMode mode) { --of_[mode]; }
+// Numbers of captures begun, by mode. Guarded by the capture mutex (capture.h).
+struct ModeCounts {
+  int of[3] = {0, 0, 0};
   // The strictest mode present: the smallest value.
-  std::optional<abi::CaptureMode> Strictest(const CaptureLock&) const;
-
- private:
-  int of_[3] = {0, 0, 0};
+  std::optional<abi::CaptureMode> Strictest() const;
 };
 
 // Owned by the handle table (explicit contexts) or by its device (primary ones), and by the
@@ -49,7 +42,7 @@ class Context : public std::enable_shared_from_this<Context> {
   bool Released() const { return released_.load(); }
 
   std::atomic<bool> stop_on_failure{false};
-  ModeCounts captures;
+  ModeCounts captures;  // guarded by the capture mutex
   std::shared_ptr<std::atomic<int>> capturing_streams = std::make_shared<std::atomic<int>>(0);
 
  private:

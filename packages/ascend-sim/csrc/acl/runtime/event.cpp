@@ -122,9 +122,14 @@ void EventFlag::Set(bool value) {
   if (value) changed_.notify_all();
 }
 
-bool EventFlag::AwaitSet(const Deadline& deadline) {
+bool EventFlag::AwaitSet(const Deadline& deadline) { return Await(deadline, /*clear=*/false); }
+
+bool EventFlag::AwaitAndClear(const Deadline& deadline) { return Await(deadline, /*clear=*/true); }
+
+bool EventFlag::Await(const Deadline& deadline, bool clear) {
   std::unique_lock lock(mutex_);
   if (!WaitUntil(lock, changed_, deadline, [this] { return set_; })) return false;
+  if (clear) set_ = false;
   if (OrderObserver* order = OrderObserver::Get()) order->Learn(knowledge_);
   return true;
 }

@@ -10,7 +10,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <utility>
 
 #include "acl/base/handle.h"
 #include "acl/base/task_detail.h"
@@ -20,20 +19,23 @@
 
 namespace ascend_sim {
 
-class CaptureLock;
 class Graph;
 class IpcEvent;
 class Stream;
 
-// The flag of an EXTERNAL event; shared with the tasks that use it.
+// The flag of an EXTERNAL event or of a notify; shared with the tasks that use it.
 class EventFlag {
  public:
   void Set(bool value);
   // False at the deadline.
   bool AwaitSet(const Deadline& deadline);
+  // Likewise, and clears the flag: of several that wait, one goes on.
+  bool AwaitAndClear(const Deadline& deadline);
   bool IsSet() const;
 
  private:
+  bool Await(const Deadline& deadline, bool clear);
+
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool set_ = false;
@@ -80,17 +82,13 @@ class Event : public std::enable_shared_from_this<Event> {
   void RecordWithFlag(Stream& stream, uint32_t flag);
   void WaitWithFlag(Stream& stream, uint32_t flag);
 
-  // Where in a graph the event was recorded; graph is null outside captures. Only with the capture
-  // mutex, which the lock proves (graph/capture.h).
-  struct CapturePlace {
+  // Where in a graph the event was recorded; graph is null outside captures. Guarded by the capture
+  // mutex.
+  struct Captured {
     std::shared_ptr<Graph> graph;
     size_t lane = 0;
     size_t node = 0;
-  };
-  const CapturePlace& PlaceInCapture(const CaptureLock&) const { return capture_place_; }
-  void SetCapturePlace(const CaptureLock&, CapturePlace place) {
-    capture_place_ = std::move(place);
-  }
+  } captured;
 
  private:
   // What one record made; `id` is guarded by the event's mutex.
@@ -119,8 +117,6 @@ class Event : public std::enable_shared_from_this<Event> {
   bool armed_ = false;                   // latest_ was made by a reset and waits for its record
   std::optional<uint32_t> record_flag_;
   std::optional<uint32_t> wait_flag_;
-
-  CapturePlace capture_place_;
 };
 
 Handles<Event>& Events();

@@ -56,7 +56,7 @@ ExportKey Export(const void* address, size_t size, bool for_all) {
   Arena& arena = DeviceArena();
   Require(arena.Contains(address), kRtParamInvalid, "devPtr is not memory of aclrtMalloc");
   RequireMemory(address, size, "devPtr");
-  Require(arena.File() >= 0, kNotSupported, "a forked process cannot share memory");
+  Require(arena.File() >= 0, kNotSupported, "a fork cannot share memory");
   const MemoryInfo block = Describe(address);
   auto made = std::make_unique<MemoryExport>(arena.File(), arena.OffsetOf(address), size,
                                              DeviceAt(block.device).MachineId(), for_all);

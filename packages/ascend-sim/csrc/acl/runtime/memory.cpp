@@ -117,7 +117,7 @@ void* AllocateOnDevice(size_t size, size_t guard) {
   Device& device = CurrentContext()->OnDevice();
   FaultOnAllocation(size);
   Require(size <= static_cast<size_t>(device.Resources().hbm.Limit()), kMemoryAllocation,
-          "size exceeds the memory of the device");
+          "more than the device's whole memory");
   const auto bytes = static_cast<int64_t>(RoundUp(size, kStep) + guard);
   Claim claim(device.Resources().hbm, bytes);
   void* memory = DeviceArena().Take(bytes);
@@ -188,8 +188,8 @@ void RequireMemory(const void* address, size_t count, const char* what) {
     at = static_cast<const char*>(block.base) + block.size;
   }
   if (!inside) {
-    Raise(kRtParamInvalid,
-          "the " + std::to_string(count) + " bytes from " + what + " exceed the block of memory");
+    Raise(kRtParamInvalid, "the " + std::to_string(count) + " bytes from " + what +
+                               " are more than the block of memory has");
   }
 }
 

@@ -26,8 +26,7 @@ Reservation& Reservation::operator=(Reservation&&) noexcept = default;
 int Reservation::Take(const char* call, int device, int streams, int notifies) noexcept {
   return Abi(call, [&] {
     Release();
-    Require(streams >= 0 && notifies >= 0, kRtParamInvalid,
-            "the number of resources must not be negative");
+    Require(streams >= 0 && notifies >= 0, kRtParamInvalid, "a negative number of resources");
     held_ = std::make_unique<Held>(DeviceAt(device).Resources(), streams, notifies);
   });
 }

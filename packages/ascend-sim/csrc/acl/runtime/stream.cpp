@@ -131,7 +131,7 @@ void Stream::Synchronize(const Deadline& deadline) {
   if (waits) RecordSpan("synchronize", "synchronize", 0, begin);
   if (track_) OrderObserver::Get()->HostLearns(*track_);
   if (const auto [now, code] = queue_->Aborts(); now != aborts) {
-    Raise(code, "the work of stream " + std::to_string(id_) + " was aborted meanwhile");
+    Raise(code, "the work of stream " + std::to_string(id_) + " was called off meanwhile");
   }
   OnDevice().ThrowReport();
 }

@@ -176,7 +176,7 @@ ASCEND_SIM_ABI aclError aclrtReserveMemAddress(void** address, size_t size, size
     RequirePtr(address, "virPtr");
     Require(size > 0 && alignment == 0 && wanted == nullptr && flags <= 1, kInvalidParam,
             "size must be positive, alignment 0, the expected address null and flags 0 or 1");
-    Require(size <= SIZE_MAX - kHugePage, kMemoryAllocation, "size exceeds the address space");
+    Require(size <= SIZE_MAX - kHugePage, kMemoryAllocation, "more than all addresses there are");
     // Room to begin at a huge page.
     const size_t room = size + kHugePage;
     void* memory =
@@ -230,7 +230,7 @@ ASCEND_SIM_ABI aclError aclrtMallocPhysical(aclrtDrvMemHandle* handle, size_t si
     Device* device =
         prop->location.type == abi::kLocationDevice ? &DeviceAt(prop->location.id) : nullptr;
     Require(device != nullptr || size <= HostMemory(), kMemoryAllocation,
-            "size exceeds the memory of the host");
+            "more than the host's whole memory");
     void* token = Physicals().Reserve();
     Physicals().Add(token, std::make_shared<Physical>(device, size));
     *handle = token;

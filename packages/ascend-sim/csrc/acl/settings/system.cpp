@@ -85,7 +85,7 @@ ASCEND_SIM_ABI aclError aclInit(const char* config_path) {
 
 ASCEND_SIM_ABI aclError aclFinalize() {
   return Abi("aclFinalize", [] {
-    Require(Initialized().exchange(false), kRepeatFinalize, "aclInit was not called");
+    Require(Initialized().exchange(false), kRepeatFinalize, "there is no aclInit to undo");
   });
 }
 

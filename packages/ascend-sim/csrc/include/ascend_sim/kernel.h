@@ -48,6 +48,7 @@ class ASCEND_SIM_EXPORT KernelLaunch {
   uint32_t Blocks() const { return blocks_; }  // of the device; a CPU needs none
 
   // The kernel reads, or may write, `count` elements from `begin`. Null is an argument left out.
+  // The stream fails when it comes to the kernel and the device cannot reach all of them.
   template <class T>
   void Reads(const T* begin, size_t count) {
     AddTouch(begin, count * sizeof(T), false);
@@ -57,9 +58,11 @@ class ASCEND_SIM_EXPORT KernelLaunch {
     AddTouch(begin, count * sizeof(T), true);
   }
 
-  // What is returned waits for other processes: other streams run meanwhile, and it must call
-  // ThrowIfCancelled (blocking.h) while it waits.
-  void WaitsForPeers() { waits_ = true; }
+  // What is returned waits: for other processes, where it must call ThrowIfCancelled (blocking.h),
+  // or for a lock of this one. Other streams run meanwhile.
+  enum class Waits { kForNothing, kForPeers, kForHost };
+  void WaitsForPeers() { waits_ = Waits::kForPeers; }
+  void WaitsForHost() { waits_ = Waits::kForHost; }
 
   // Refuses the launch unless `holds`: the stream fails with `why`, and goes on after it was told.
   void Require(bool holds, const char* why) const {
@@ -73,23 +76,23 @@ class ASCEND_SIM_EXPORT KernelLaunch {
   }
 
   // For the registry.
-  bool Waits() const { return waits_; }
+  Waits WhatFor() const { return waits_; }
   Touches TakeTouches() { return std::move(touches_); }
 
  private:
   void AddTouch(const void* begin, size_t bytes, bool write) {
-    if (begin != nullptr && bytes != 0 && wanted_) touches_.push_back({begin, bytes, write});
+    if (begin != nullptr && bytes != 0) touches_.push_back({begin, bytes, write});
   }
 
   const char* const name_;
   const uint32_t blocks_;
-  const bool wanted_ = TouchesWanted();
   Touches touches_;
-  bool waits_ = false;
+  Waits waits_ = Waits::kForNothing;
 };
 
 // For memory that only the run knows, such as the blocks that a table in device memory names: to be
-// called by the run before it touches them, with the kernel's name.
+// called by the run before it touches them, with the kernel's name. Throws std::runtime_error when
+// the device cannot reach them.
 ASCEND_SIM_EXPORT void NoteTouches(const char* name, Touches touches);
 
 // Where arguments lie in the block, as the host stubs of Ascend C pack them: each at its natural
@@ -120,9 +123,9 @@ struct KernelBody {
   std::function<KernelRun(KernelLaunch& launch, const std::byte* arguments)> plan;
 };
 
-// Makes `body` the body of all kernels called `name`, whichever binary they are in, from their next
-// launch on; a later body replaces an earlier one. Safe from any thread, and while a library is
-// loaded. Returns true.
+// Makes `body` the body of all kernels called `name`, whichever binary they are in, unless there is
+// one: the program's own bodies go before those of libraries. Safe from any thread, and while a
+// library is loaded. Returns true.
 ASCEND_SIM_EXPORT bool RegisterKernel(const char* name, KernelBody body);
 
 template <auto kPlan>
