@@ -52,7 +52,7 @@ EXPECTED = {
     "ascend_ops": Expected(100 << 10, frozenset({"libascend_ops.so"})),
     "ascend_sim": Expected(6 << 20, _simulated_libraries()),
     "ascend_vllm_plugin": Expected(80 << 10),
-    "ascend_xlite_bridge": Expected(30 << 10),
+    "ascend_xlite_bridge": Expected(150 << 10, frozenset({"libascend_xlite_bridge.so"})),
 }
 
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The example of the README prints what it says."""
+
 import re
 from pathlib import Path
 
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_example_of_the_readme_prints_what_it_says(capsys):
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+def test_the_check_of_a_model_prints_what_the_readme_says(capsys):
+    (example,) = re.findall(r"```python\n(# check.*?)```", README.read_text(), re.DOTALL)
 
     exec(compile(example, str(README), "exec"), {})
 

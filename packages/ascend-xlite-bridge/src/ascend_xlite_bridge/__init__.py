@@ -1,24 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of the xlite engine and the checks of what it can run; the engine itself comes later."""
+"""Decoders of vLLM and transformers on xlite, with every input checked that the engine believes."""
 
 from ascend_xlite_bridge._config import XliteConfig
-from ascend_xlite_bridge._library import xlite_version
-from ascend_xlite_bridge._model_spec import ARCHITECTURES, XliteModelSpec, validate
+from ascend_xlite_bridge._decoder import XliteDecoder
+from ascend_xlite_bridge._families import ARCHITECTURES
+from ascend_xlite_bridge._library import XliteLibrary, check_library
+from ascend_xlite_bridge._limits import XliteRun, check_run
+from ascend_xlite_bridge._model import XliteModel
+from ascend_xlite_bridge._ranks import XliteRanks
+from ascend_xlite_bridge._step import DeviceStep, HostStep
+from ascend_xlite_bridge._step_buffers import StepBuffers
 from ascend_xlite_bridge._version import __version__
 from ascend_xlite_bridge.errors import (
+    XliteClosedError,
     XliteEngineMissingError,
+    XliteStepError,
     XliteUnavailableError,
     XliteUnsupportedError,
+    XliteWeightError,
 )
 
 __all__ = [
     "ARCHITECTURES",
+    "DeviceStep",
+    "HostStep",
+    "StepBuffers",
+    "XliteClosedError",
     "XliteConfig",
+    "XliteDecoder",
     "XliteEngineMissingError",
-    "XliteModelSpec",
+    "XliteLibrary",
+    "XliteModel",
+    "XliteRanks",
+    "XliteRun",
+    "XliteStepError",
     "XliteUnavailableError",
     "XliteUnsupportedError",
+    "XliteWeightError",
     "__version__",
-    "validate",
-    "xlite_version",
+    "check_library",
+    "check_run",
 ]

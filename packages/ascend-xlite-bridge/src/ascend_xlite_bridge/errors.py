@@ -1,43 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why xlite cannot be used: not there, or not for this model."""
+"""Why xlite cannot be used: not there, not for this model, or not in this way."""
 
 from ascend_core import AscendError, OptionError
 
-__all__ = ["XliteEngineMissingError", "XliteUnavailableError", "XliteUnsupportedError"]
+__all__ = [
+    "XliteClosedError",
+    "XliteEngineMissingError",
+    "XliteStepError",
+    "XliteUnavailableError",
+    "XliteUnsupportedError",
+    "XliteWeightError",
+]
+
+_OFF = "or set xlite_graph_config.enabled to false"
 
 
 class XliteUnavailableError(AscendError, ImportError):
-    """The xlite library is not installed, or cannot be on this machine.
+    """The xlite library is not installed, or does not fit this machine, Python, chip or torch.
 
     Parameters
     ----------
     reason
-        What is missing.
+        What is missing, or does not fit.
+    remedy
+        What to do about it, as a command where there is one.
     """
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason, remedy)
         self.reason = reason
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"xlite cannot be used: {self.reason}. {self.remedy}, {_OFF}."
+
+
+class XliteEngineMissingError(AscendError, ImportError):
+    """The vLLM plugin does not run xlite yet."""
 
     def __str__(self) -> str:
         return (
-            f"xlite cannot be used: {self.reason}. Its only wheel is for Linux on aarch64: there, "
-            '`pip install "ascend-xlite-bridge[xlite]"`; elsewhere set xlite_graph_config.enabled '
-            "to false."
-        )
-
-
-class XliteEngineMissingError(XliteUnavailableError):
-    """The engine is not in this version of the bridge, which only checks options."""
-
-    def __init__(self) -> None:
-        super().__init__("the engine is not in this version of ascend-xlite-bridge")
-        self.args = ()
-
-    def __str__(self) -> str:
-        return (
-            f"{self.reason}: it checks xlite_graph_config, but cannot run a model yet. Set "
-            "xlite_graph_config.enabled to false, or leave the option out, to use ACL graphs."
+            "the engine is not in this version of the plugin: it checks xlite_graph_config, but "
+            "cannot run a model yet. Set xlite_graph_config.enabled to false, or leave the option "
+            "out, to use ACL graphs."
         )
 
 
@@ -60,3 +65,55 @@ class XliteUnsupportedError(AscendError, ValueError):
             f"xlite cannot run this model as configured:\n{listed}\n"
             "Change these, or set xlite_graph_config.enabled to false."
         )
+
+
+class XliteWeightError(AscendError, ValueError):
+    """A tensor that would be handed to xlite is not what the engine would take it for.
+
+    The engine itself checks little more than how many tensors there are.
+
+    Parameters
+    ----------
+    tensor
+        What it is: the engine's name, and the module's path.
+    problem
+        What is wrong, and what was expected.
+    """
+
+    def __init__(self, tensor: str, problem: str) -> None:
+        super().__init__(tensor, problem)
+        self.tensor = tensor
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return (
+            f"{self.tensor}: {self.problem}. The model was loaded in a form that xlite cannot "
+            f"take; load it as the checkpoint's authors do, {_OFF}."
+        )
+
+
+class XliteStepError(AscendError, ValueError):
+    """The inputs of a step do not fit each other, the model, or the engine's limits.
+
+    Parameters
+    ----------
+    what
+        Name of the input.
+    problem
+        What is wrong, and what was expected.
+    """
+
+    def __init__(self, what: str, problem: str) -> None:
+        super().__init__(what, problem)
+        self.what = what
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"a step of xlite has a wrong {self.what}: {self.problem}."
+
+
+class XliteClosedError(AscendError, RuntimeError):
+    """The model was closed and cannot compute any more."""
+
+    def __str__(self) -> str:
+        return "this xlite model is closed. Make another one with XliteModel.create."
