@@ -27,9 +27,9 @@ class _Preflight:
         run_body = spec.loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
-            from ascend_core import acl, floors
+            from ascend_core import acl, versions
 
-            floors.check_pair()
+            versions.check_pair()
             acl.library()
             run_body(module)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ascend_core import Device, floors
+from ascend_core import Device, versions
 from ascend_core._doctor import main
 
 README = Path(__file__).parents[1] / "README.md"
@@ -22,7 +22,7 @@ def doctor():
 @pytest.fixture
 def in_bounds(install):
     """A machine on which all versions are right."""
-    for bound in floors.BOUNDS.values():
+    for bound in versions.BOUNDS.values():
         install(bound.distribution, bound.floor)
 
 
@@ -53,7 +53,7 @@ def test_json_has_the_same_in_one_object(doctor, device, in_bounds):
     assert found["problems"] == []
     assert found["soc"] == device.name
     assert found["streams_available"] == device.streams_available()
-    assert found["versions"]["torch"] == floors.BOUNDS["torch"].floor
+    assert found["versions"]["torch"] == versions.BOUNDS["torch"].floor
 
 
 @pytest.mark.sim

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ascend_core import floors
+from ascend_core import versions
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("_ascend_preflight") is None,
@@ -44,7 +44,7 @@ def import_torch_npu(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_without_libascendcl_both_ways_to_go_on_are_named(no_libascendcl, tmp_path):
-    pretend_torch_npu(tmp_path, floors.installed("torch") or "2.13.0")
+    pretend_torch_npu(tmp_path, versions.installed("torch") or "2.13.0")
 
     result = import_torch_npu(tmp_path)
 
@@ -64,7 +64,7 @@ def test_a_torch_npu_of_another_torch_is_named_with_the_command_that_mends_it(tm
 
 
 def test_a_torch_for_cuda_is_named_before_torch_npu_aborts(tmp_path, make_build_for_cuda):
-    pretend_torch_npu(tmp_path, floors.installed("torch") or "2.13.0")
+    pretend_torch_npu(tmp_path, versions.installed("torch") or "2.13.0")
     make_build_for_cuda()
 
     result = import_torch_npu(tmp_path)
@@ -76,7 +76,7 @@ def test_a_torch_for_cuda_is_named_before_torch_npu_aborts(tmp_path, make_build_
 
 
 def test_where_it_can_work_nothing_is_in_its_way(run_python, tmp_path):
-    pretend_torch_npu(tmp_path, floors.installed("torch") or "2.13.0")
+    pretend_torch_npu(tmp_path, versions.installed("torch") or "2.13.0")
 
     output = run_python(f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import torch_npu")
 

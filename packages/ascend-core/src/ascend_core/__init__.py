@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices, versions, streams and errors of Ascend NPUs, with no import of torch."""
 
-from ascend_core import acl, errors, floors
+from ascend_core import acl, errors, versions
 from ascend_core._chip import Feature
 from ascend_core._device import Device, MemoryInfo
 from ascend_core._partition import Partition, PartitionError, SchedulingPolicy
@@ -20,7 +20,6 @@ from ascend_core.errors import (
     AclOutOfStreams,
     AscendError,
 )
-from ascend_core.floors import ConflictError, VersionError
 from ascend_core.options import (
     OptionError,
     SeveralOptionsError,
@@ -28,6 +27,7 @@ from ascend_core.options import (
     nearest_key,
     raise_problems,
 )
+from ascend_core.versions import ConflictError, VersionError
 
 __all__ = [
     "AclCaptureError",
@@ -54,9 +54,9 @@ __all__ = [
     "acl",
     "check_visible_devices",
     "errors",
-    "floors",
     "nearest_key",
     "parse_visible_devices",
     "probe",
     "raise_problems",
+    "versions",
 ]

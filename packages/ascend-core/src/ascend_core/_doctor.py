@@ -9,7 +9,7 @@ from enum import Enum
 
 import click
 
-from ascend_core import floors
+from ascend_core import versions
 from ascend_core._partition import Partition
 from ascend_core._probe import Probe, probe
 from ascend_core._version import __version__
@@ -72,11 +72,11 @@ def _try_probe(device: int | None) -> tuple[Probe | None, str]:
 
 def _version_problems() -> Iterator[str]:
     needed = ["torch", "torch_npu"]
-    if floors.installed("vllm") or floors.installed(floors.PLUGIN):
+    if versions.installed("vllm") or versions.installed(versions.PLUGIN):
         needed.append("vllm")
     checks: tuple[Callable[[], None], ...] = (
-        lambda: floors.check(*needed),
-        floors.check_conflicts,
+        lambda: versions.check(*needed),
+        versions.check_conflicts,
     )
     for check in checks:
         try:

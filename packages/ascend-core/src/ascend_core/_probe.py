@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from ascend_core import acl, floors
+from ascend_core import acl, versions
 from ascend_core._device import Device, MemoryInfo, device_count, soc_name
 from ascend_core._partition import Partition
 from ascend_core.errors import AclError, AclLibraryNotFoundError
@@ -136,9 +136,9 @@ def probe(*, streams: bool = False, device: int = 0, root: Path | None = None) -
 def _versions(*, cann: str | None) -> Versions:
     return Versions(
         python=platform.python_version(),
-        torch=floors.installed("torch"),
-        torch_npu=floors.installed("torch_npu"),
-        vllm=floors.installed("vllm"),
+        torch=versions.installed("torch"),
+        torch_npu=versions.installed("torch_npu"),
+        vllm=versions.installed("vllm"),
         cann=cann,
     )
 

@@ -28,13 +28,13 @@ def register_ops() -> None:
 
     Raises
     ------
-    ascend_core.floors.ConflictError
+    ascend_core.versions.ConflictError
         If vllm-ascend is installed as well. Its platform entry point has the same name as ours, so
         vLLM may have taken its platform, and this function is where we can still say so.
     """
-    from ascend_core import floors
+    from ascend_core import versions
 
-    floors.check_conflicts()
+    versions.check_conflicts()
     from vllm.v1.attention.backends.registry import AttentionBackendEnum, register_backend
 
     from ascend_vllm_plugin import ops

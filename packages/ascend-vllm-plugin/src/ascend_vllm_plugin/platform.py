@@ -9,10 +9,10 @@ ours that need its configuration classes are imported by the methods that use th
 import os
 from typing import TYPE_CHECKING, Any
 
-from ascend_core import AclLibraryNotFoundError, check_visible_devices, floors
+from ascend_core import AclLibraryNotFoundError, check_visible_devices, versions
 
-floors.check_conflicts()
-floors.check()
+versions.check_conflicts()
+versions.check()
 
 import torch  # noqa: E402
 from vllm.platforms.interface import Platform, PlatformEnum  # noqa: E402

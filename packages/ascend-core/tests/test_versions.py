@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ascend_core import ConflictError, VersionError, floors
+from ascend_core import ConflictError, VersionError, versions
 from ascend_core._bounds import TESTED
 
 CPU_INDEX = "--extra-index-url https://download.pytorch.org/whl/cpu"
@@ -29,7 +29,7 @@ def test_versions_within_bounds_pass(install, torch, torch_npu, vllm):
     install("torch_npu", torch_npu)
     install("vllm", vllm)
 
-    floors.check()
+    versions.check()
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_version_out_of_bounds_is_named_with_the_command_that_mends_it(install
     install(name, version)
 
     with pytest.raises(VersionError, match=f"{name} {version} is installed") as caught:
-        floors.check(name)
+        versions.check(name)
 
     assert "pip install " in caught.value.command
     assert f'"{name}>=' in caught.value.command
@@ -60,13 +60,13 @@ def test_a_torch_out_of_bounds_gives_way_to_a_build_for_the_cpu(install, version
     install("torch", version)
 
     with pytest.raises(VersionError, match=f"torch {re.escape(version)} is installed") as caught:
-        floors.check("torch")
+        versions.check("torch")
 
     assert caught.value.command == f'pip install {CPU_INDEX} "torch==2.13.0+cpu"'
 
 
 @pytest.mark.parametrize("version", ["2.13.0", "2.13.1", "2.13.0+cu130"])
-@pytest.mark.parametrize("check", [lambda: floors.check("torch"), floors.check_pair])
+@pytest.mark.parametrize("check", [lambda: versions.check("torch"), versions.check_pair])
 def test_a_build_for_cuda_is_told_by_its_library(install, make_build_for_cuda, version, check):
     """torch_npu aborts the process beside it, and PyPI's builds have no "+cu130"."""
     install("torch", version)
@@ -87,14 +87,14 @@ def test_a_pair_of_another_version_gives_way_to_the_same_for_the_cpu(install, ma
     make_build_for_cuda()
 
     with pytest.raises(VersionError) as caught:
-        floors.check_pair()
+        versions.check_pair()
 
     assert caught.value.command == f'pip install {CPU_INDEX} "torch==2.14.0+cpu"'
 
 
 def test_a_missing_distribution_is_named_with_the_command(install):
     with pytest.raises(VersionError, match="torch_npu is not installed") as caught:
-        floors.check("torch_npu")
+        versions.check("torch_npu")
 
     assert caught.value.command == 'pip install "torch_npu>=2.13.0,<2.14"'
 
@@ -104,7 +104,7 @@ def test_one_command_mends_everything_that_is_wrong(install):
     install("torch_npu", "2.13.0")
 
     with pytest.raises(VersionError) as caught:
-        floors.check()
+        versions.check()
 
     assert len(caught.value.problems) == 2
     assert caught.value.command == (
@@ -116,14 +116,14 @@ def test_one_command_mends_everything_that_is_wrong(install):
 def test_only_what_is_named_is_checked(install):
     install("torch", "2.13.0")
 
-    floors.check("torch")
+    versions.check("torch")
 
 
 def test_an_old_python_is_told_first(install, monkeypatch):
     monkeypatch.setattr(sys, "version_info", (3, 10, 4))
 
     with pytest.raises(VersionError, match=r"Python 3\.10 is older than 3\.11"):
-        floors.check()
+        versions.check()
 
 
 def test_vllm_ascend_beside_the_plugin_is_a_conflict(install):
@@ -131,7 +131,7 @@ def test_vllm_ascend_beside_the_plugin_is_a_conflict(install):
     install("ascend-vllm-plugin", "0.1.0")
 
     with pytest.raises(ConflictError) as caught:
-        floors.check_conflicts()
+        versions.check_conflicts()
 
     assert "pip uninstall vllm-ascend" in str(caught.value)
     assert "pip uninstall ascend-vllm-plugin" in str(caught.value)
@@ -141,7 +141,7 @@ def test_vllm_ascend_beside_the_plugin_is_a_conflict(install):
 def test_either_of_them_alone_is_no_conflict(install, only):
     install(only, "0.1.0")
 
-    floors.check_conflicts()
+    versions.check_conflicts()
 
 
 @pytest.mark.skipif(not MATRIX.exists(), reason="the tests are not in a checkout")
@@ -162,7 +162,7 @@ def test_every_tested_row_is_within_the_bounds(install, row):
     install("torch_npu", row.torch_npu)
     install("vllm", row.vllm)
 
-    floors.check()
+    versions.check()
 
 
 def test_the_error_travels_between_processes():
