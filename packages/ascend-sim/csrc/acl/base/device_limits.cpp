@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whether operators refuse what a device does not take. The configuration says so at first; tests
+// Whether operators refuse what a device does not accept. The configuration decides at first; tests
 // that compare with other numbers than a device's exchange it while the process runs.
 #include <atomic>
 

@@ -81,8 +81,8 @@ std::string Timestamp() {
   return text;
 }
 
-// A plain pointer, because libraries call from their exit handlers, when the objects of the thread
-// are gone. What they are told then is not freed.
+// A plain pointer: libraries call from their exit handlers, when the objects of the thread
+// are gone. The text that they get then is not freed.
 thread_local ThreadErrors* t_errors = nullptr;
 
 struct ThreadErrorsOwner {
@@ -108,7 +108,7 @@ int Fail(int code, const char* call, const std::string& why) noexcept {
   try {
     ThreadErrors& errors = ErrorsOfThread();
     errors.last = code;
-    // Bounded: a caller that never fetches the text must not grow it for ever.
+    // Bounded, because a caller may never fetch the text.
     constexpr size_t kKeep = 4096;
     const std::string text = ErrorMessage(code, std::string(call) + " failed: " + why);
     errors.pending.insert(0, text);

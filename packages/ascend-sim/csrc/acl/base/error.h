@@ -43,7 +43,7 @@ ThreadErrors& ErrorsOfThread();
 // `what` happened, in the form of CANN's messages.
 std::string ErrorMessage(int code, const std::string& what);
 
-// What came of `body`, as the code that `call` returns.
+// Runs `body` and returns the code that `call` must return.
 template <class Body>
 int CodeOf(const char* call, Body& body) noexcept {
   try {

@@ -51,7 +51,7 @@ class Handles {
     return object;
   }
 
-  // Takes the object out; null when somebody else was first.
+  // Removes the object and returns it; null when another thread removed it first.
   std::shared_ptr<T> Remove(const void* token) {
     const std::unique_lock lock(mutex_);
     const auto found = objects_.find(const_cast<void*>(token));

@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kMaxDims = 128;  // ACL_MAX_DIM_CNT
 
-// The objects that callers hold, so that any pointer can be told from one of them. Safe from any
+// The objects that callers hold, to recognize a pointer that is not one of them. Safe from any
 // thread.
 template <class T>
 class Objects {

@@ -7,7 +7,7 @@
 
 namespace ascend_sim {
 
-// What a device has a limited number of. The names are those of the configuration.
+// The limited resources of a device. Their names are those of the configuration.
 enum class Resource : uint8_t { kStreams, kStreamIds, kEvents, kNotifies, kModels, kHbmBytes };
 inline constexpr const char* kResourceNames[] = {"streams",  "stream_ids", "events",
                                                  "notifies", "models",     "hbm_bytes"};

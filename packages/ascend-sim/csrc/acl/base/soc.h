@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is known of the chips that can be simulated.
+// What is known about the chips that can be simulated.
 #pragma once
 
 #include <cstdint>

@@ -54,7 +54,7 @@ int64_t Tenant::StepsDue(int64_t elapsed_ms) const {
 
 int64_t Tenant::Wants(Resource resource, int64_t number) const {
   const int64_t amount = amounts[static_cast<size_t>(resource)];
-  // By quotient and rest: the product of memory and steps need not fit.
+  // By quotient and remainder, because the product of memory and steps may overflow.
   return amount / steps + (number < amount % steps ? 1 : 0);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Other tenants of the devices: programs of other containers, of which nothing is seen but what
+// Other tenants of the devices: programs in other containers. Nothing is seen of them but what
 // they leave over.
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Calling off work: of one stream, or of a whole device. What runs and can be interrupted (waits)
-// ends, what has not begun is dropped, and who waits is told.
+// Aborting work: of one stream, or of a whole device. What runs and can be interrupted (waits)
+// ends, what has not begun is dropped, and those who wait get an error.
 #include "acl/base/error.h"
 #include "acl/runtime/stream.h"
 

@@ -26,12 +26,12 @@ void CheckCopy(const void* destination, size_t room, const void* source, size_t 
   RequireMemory(source, count, "src");
 }
 
-// What an asynchronous task touches, if somebody wants to know.
+// The memory that an asynchronous task touches, if an observer wants it.
 std::shared_ptr<const Touches> Touching(Touches touches) {
   return TouchesWanted() ? std::make_shared<const Touches>(std::move(touches)) : nullptr;
 }
 
-// The host reads or fills memory, now.
+// The host reads or fills memory at once.
 void HostTouch(const char* call, const void* begin, size_t bytes, bool write) {
   if (OrderObserver* order = OrderObserver::Get()) order->OnHostTouch(call, begin, bytes, write);
 }

@@ -128,7 +128,7 @@ std::shared_ptr<ExportTable> ExportTable::Own() {
   static std::mutex mutex;
   static auto* const own = new std::shared_ptr<ExportTable>;
   const std::lock_guard lock(mutex);
-  // A fork inherits its parent's, which is not its own.
+  // A forked process inherits its parent's, which is not its own.
   if (!*own || (*own)->Maker() != getpid()) *own = Make();
   return *own;
 }

@@ -27,7 +27,7 @@ struct ExportKey {
 
   // As text, for keys that are strings: at most 64 characters.
   std::string Text() const;
-  // Fails with 107000 for what is no such text.
+  // Fails with 107000 for any other text.
   static ExportKey Parse(const char* text, size_t room);
 };
 

@@ -275,7 +275,7 @@ void Ledger::Reap() {
   for (int64_t i = 0; i < book_->rows_used; ++i) {
     Row& row = book_->rows[i];
     if (&row == own || row.pid == 0) continue;
-    // A row with this process's id that is not its own is of the program it was before an exec.
+    // A row with this process's id that is not its own belongs to the program before an exec.
     const auto pid = static_cast<int>(row.pid);
     if (pid != getpid() && ProcessId{pid, row.start}.Alive()) continue;
     std::memset(row.used, 0, sizeof row.used);

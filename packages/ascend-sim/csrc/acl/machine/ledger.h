@@ -19,13 +19,13 @@ namespace ascend_sim {
 
 // One mapping of a ledger. Safe from any thread and between processes: a robust mutex in the file
 // guards all of it, and is never held while anything waits. Every process has a row of its own,
-// which it begins with the first thing it takes. The row of a process that ended, however it did,
+// which starts with the first thing that it takes. The row of a process that has ended, in any way,
 // is cleared when somebody finds too little left or asks how much there is.
 class Ledger {
  public:
   // Makes a ledger in an empty file.
   static void Format(int file, const Config& config);
-  // Maps the ledger in a file; fails with 100000 when it is none or another version's.
+  // Maps the ledger in a file; fails with 100000 when it is not one, or is of another version.
   explicit Ledger(const std::string& path);
   // Makes a private one.
   explicit Ledger(const Config& config);
@@ -43,7 +43,7 @@ class Ledger {
   int64_t Available(int device, Resource resource);
   int64_t Limit(Resource resource) const;
 
-  // What others hold, as the end of a sentence; empty when it is nothing.
+  // What others hold, as the end of a sentence; empty when they hold nothing.
   std::string OthersText(int device, Resource resource);
   // Everything, as a JSON object.
   std::string Json();
@@ -63,7 +63,7 @@ class Ledger {
 
   Book* book_ = nullptr;
   std::vector<Tenant> tenants_;
-  // Null until this process has one; a fork begins without.
+  // Null until this process has one; a forked process starts without.
   std::atomic<Row*> own_{nullptr};
   static void ForgetRowAfterFork();
 };

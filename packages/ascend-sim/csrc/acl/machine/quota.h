@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Quotas of what a device has a limited number of. Every object that takes something holds a Claim
+// Quotas of the limited resources of a device. Every object that takes some holds a Claim
 // and gives it back when it goes.
 #pragma once
 
@@ -17,11 +17,11 @@ class Quota {
  public:
   Quota(int device, Resource resource) : device_(device), resource_(resource) {}
 
-  // Takes `amount` or throws Failure with the code that says that this resource has run out.
+  // Takes `amount`, or throws Failure with the code for this exhausted resource.
   void Take(int64_t amount = 1);
   // Takes `amount` if there is enough.
   bool TryTake(int64_t amount = 1);
-  // Takes what there is of `amount`; returns how much.
+  // Takes as much of `amount` as is left; returns how much.
   int64_t TakeUpTo(int64_t amount);
   void Give(int64_t amount = 1);
   int64_t Available() const;
@@ -39,7 +39,7 @@ class Claim {
   explicit Claim(Quota& quota, int64_t amount = 1) : quota_(&quota), amount_(amount) {
     quota.Take(amount);
   }
-  // Of one unit that was taken from `quota` already.
+  // For one unit that was already taken from `quota`.
   static Claim Adopt(Quota& quota) {
     Claim claim;
     claim.quota_ = &quota;

@@ -18,7 +18,7 @@ class Device;
 class Faults {
  public:
   virtual ~Faults() = default;
-  // Throw what a fault makes of a task that is about to run, or of an allocation.
+  // Throw the failure that a fault plans for a task that is about to run, or for an allocation.
   virtual void OnTask(Device& device, const Task& task) = 0;
   virtual void OnAllocation(size_t bytes) = 0;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The order that rules make between pieces of work, for who follows it: the check for hazards
-// (acl/instruments/hazard.h). Without it (null) nothing is followed.
+// The order that rules impose on pieces of work, for those who track it: the check for hazards
+// (acl/instruments/hazard.h). Without it (null) nothing is tracked.
 #pragma once
 
 #include <cstddef>
@@ -34,10 +34,10 @@ class OrderObserver {
   virtual ~OrderObserver() = default;
 
   virtual std::shared_ptr<Track> MakeTrack(Device& device, std::string name) = 0;
-  // Makes this thread work for `track`, null for the host; returns for which it did before.
+  // Makes this thread work for `track`, null for the host; returns the track it worked for before.
   virtual Track* WorkFor(Track* track) = 0;
 
-  // The tracks' conversation. All are about the track this thread works for: the host's by default.
+  // What tracks tell each other, about the track this thread works for: by default the host's.
   virtual Knowledge Publish() = 0;
   virtual void Learn(const Knowledge& knowledge) = 0;
   virtual void PublishAt(const void* address) = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A schedule decides which device work goes on when rules leave it open. Without one (null) the
+// A schedule decides which device work runs next where rules leave it open. Without one (null) the
 // operating system does; the chaos schedule is one (acl/instruments/chaos.h).
 #pragma once
 
@@ -34,7 +34,7 @@ class Schedule {
   // Makes this thread run the work of `actor`, or of none, from now on.
   virtual void Act(Actor* actor) = 0;
 
-  // The calling actor gives its turn up, if it has it, and waits for the next one. Throws
+  // The calling actor gives up its turn, if it has it, and waits for the next one. Throws
   // Cancelled.
   virtual void Step() = 0;
   // The calling actor has finished a task.
@@ -49,7 +49,7 @@ class Schedule {
   virtual void OnLaunch() = 0;
   virtual void OnQuery() = 0;
 
-  // The acting thread, if any, begins or ends to run beside the schedule.
+  // The acting thread, if any, starts or stops running beside the schedule.
   virtual void BeginBeside() = 0;
   virtual void EndBeside() = 0;
 

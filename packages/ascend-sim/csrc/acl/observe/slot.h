@@ -12,7 +12,7 @@ class Slot {
  public:
   using Make = Instrument* (*)();
 
-  // Null when the configuration does not ask for the instrument, which the first call finds out.
+  // Null when the configuration does not ask for the instrument; the first call finds that out.
   // Throws what reading a wrong configuration throws.
   static Instrument* Get() {
     static Instrument* const instrument = make_();

@@ -136,7 +136,7 @@ void Device::ThrowFailure() const {
 void Device::RecordRefusal(std::string why) {
   Add(Count().tasks_failed);
   const std::lock_guard lock(mutex_);
-  if (refused_.load()) return;  // the first one is told
+  if (refused_.load()) return;  // the first one is reported
   refusal_why_ = std::move(why);
   refused_.store(true, std::memory_order_release);
 }
@@ -231,7 +231,7 @@ ASCEND_SIM_ABI aclError aclrtResetDeviceForce(int32_t device) {
   return Abi("aclrtResetDeviceForce", [&] { DeviceAt(device).Close(/*force=*/true); });
 }
 
-// Also how callers ask whether this thread has a device at all: saying no leaves no text.
+// Callers also use it to ask whether this thread has a device at all, so a no leaves no error text.
 ASCEND_SIM_ABI aclError aclrtGetDevice(int32_t* device) {
   const auto& context = ThisThread().context;
   const auto by_default = context == nullptr ? DefaultDevice() : std::nullopt;

@@ -54,7 +54,7 @@ class Event : public std::enable_shared_from_this<Event> {
   // each record until a later one or the end of the event makes it useless, or never.
   enum class Ids { kAtCreation, kPerRecord, kNone };
 
-  // `ipc`: what an event of kIpc is in memory; null otherwise.
+  // `ipc`: the shared-memory part of a kIpc event; null otherwise.
   Event(std::shared_ptr<Context> context, void* handle, Mode mode, uint32_t flags, Ids ids,
         std::shared_ptr<IpcEvent> ipc = nullptr);
 

@@ -28,7 +28,7 @@ class GraphLayer {
   // is an ordinary one.
   virtual bool Record(Stream& stream, Event& event) = 0;
   virtual bool Wait(Stream& stream, Event& event) = 0;
-  // A record of or a wait for the world outside a graph, as work of the graph.
+  // A record for, or a wait for, the world outside a graph, as work of the graph.
   virtual void UseExternally(Stream& stream, Event& event, bool records) = 0;
   // Fails with 107028.
   virtual void RequireNotCaptured(const Event& event) = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// IPC events: what is in memory that processes share. A record counts up when it is called and
+// IPC events: the part in memory that processes share. A record counts up when it is called and
 // says so when it is reached; a wait binds to the count at the time it is called.
 #pragma once
 

@@ -8,8 +8,8 @@
 namespace ascend_sim {
 
 // Runs `job`, which must not throw, on a thread of its own at once: lanes may wait for each other,
-// so none may wait for a free thread. Ends the process when the host has no thread left, because
-// half a replay cannot be called off.
+// so none may wait for a free thread. Ends the process when the host has no threads left, because
+// half a replay cannot be cancelled.
 void RunOnLanePool(std::function<void()> job) noexcept;
 
 }  // namespace ascend_sim

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What launches on a stream go to before its queue: a capture, a model that is being built, or the
+// Where launches on a stream go before its queue: a capture, a model that is being built, or the
 // update of a task group. Graphs, which build on the runtime, implement it (acl/graph).
 #pragma once
 

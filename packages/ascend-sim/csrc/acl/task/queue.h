@@ -37,13 +37,13 @@ class TaskQueue : public std::enable_shared_from_this<TaskQueue> {
 
   bool Idle() const;
 
-  // Drops the tasks that have not begun and calls off the one that waits; the queue lives on. False
+  // Drops the tasks that have not begun and cancels the one that waits; the queue lives on. False
   // when that one has not ended at the deadline. Waits of others for dropped tasks end with `code`.
   bool Abort(int code, const Deadline& deadline = std::nullopt);
   // How often that happened, and the code of the last time.
   std::pair<uint64_t, int> Aborts() const;
 
-  // Ends the worker: after the tasks already there, or dropping them and calling off the one that
+  // Ends the worker: after the tasks already there, or dropping them and cancelling the one that
   // waits. Returns when it has ended, unless called from the worker itself, or at the deadline.
   enum class Leave { kDrain, kDrop };
   void Stop(Leave leave, const Deadline& deadline = std::nullopt);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Waiting: with a deadline on host threads, and so that it can be called off on worker threads.
+// Waiting: with a deadline on host threads, and cancellable on worker threads.
 #pragma once
 
 #include <algorithm>
@@ -80,7 +80,7 @@ bool WaitUntil(std::unique_lock<std::mutex>& lock, std::condition_variable& chan
   return true;
 }
 
-// Looks at `ready` for a moment before the caller goes to sleep: a wake-up costs more than most
+// Polls `ready` for a moment before the caller goes to sleep: a wake-up costs more than most
 // kernels. Yields, so that on few cores the one waited for can run.
 template <class Ready>
 bool SpinUntil(Ready ready) {
@@ -96,7 +96,7 @@ bool SpinUntil(Ready ready) {
   return ready();
 }
 
-// A pause of a host thread that looks now and then whether device work is done.
+// A pause of a host thread that polls for the end of device work.
 inline void Pause() {
   if (Schedule* schedule = Schedule::Get()) schedule->OnQuery();
   std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -131,7 +131,7 @@ class Signal {
     return true;
   }
 
-  // Only after Done(): who asks is now after what led to it (see order.h).
+  // Only after Done(): the caller is now ordered after what led to the signal (see order.h).
   void Learn() const {
     if (OrderObserver* order = OrderObserver::Get()) order->Learn(knowledge_);
   }
