@@ -26,7 +26,7 @@ struct Operator {
 
 namespace {
 
-/// To turn RecordFunction off and on costs as much as to observe this many operators.
+/// To disable the callback and enable it again costs as much as to observe this many operators.
 constexpr int64_t kOperatorsPerSwitch = 4;
 
 /// The observer of this thread: callbacks of at::RecordFunction carry no state of their own.
@@ -114,7 +114,6 @@ void TouchedMemory::start() {
 void TouchedMemory::stop() {
   if (observer != this) return;
   at::removeCallback(callback_);
-  at::enableRecordFunction(true);
   observer = nullptr;
   // What operators reached for by themselves and is still there now belongs to somebody.
   for (auto& [address, weak] : seen_inside_) {
@@ -153,7 +152,7 @@ void TouchedMemory::end(const at::RecordFunction& operation) {
       ++operators_in_kernel_;
       return;
     }
-    if (kernel_->calls_many) at::enableRecordFunction(true);
+    if (kernel_->calls_many) at::reenableCallback(callback_);
     kernel_->calls_many = kernel_->calls_many || operators_in_kernel_ > kOperatorsPerSwitch;
     kernel_ = nullptr;
   }
@@ -179,7 +178,7 @@ void TouchedMemory::note_operator(const at::RecordFunction& operation) {
   kernel_ = &op;
   depth_of_kernel_ = depth_;
   operators_in_kernel_ = 0;
-  if (op.calls_many) at::enableRecordFunction(false);
+  if (op.calls_many) at::disableCallback(callback_);
 }
 
 void TouchedMemory::note_input(const at::Tensor& tensor, bool written) {

@@ -92,6 +92,17 @@ def test_written_memory_is_what_schemas_declare():
     assert not memory.wrote(read)
 
 
+def test_a_profiler_sees_what_operators_call_meanwhile():
+    x, weight = torch.ones(4, 4), torch.ones(4, 4)
+    with torch.autograd.profiler.profile() as profiler, Observed():
+        for _ in range(3):  # from the second call on, the observer itself looks away
+            torch.layer_norm(x, (4,))
+            torch.nn.functional.linear(x, weight)
+    calls = [event.name for event in profiler.function_events]
+    assert calls.count("aten::native_layer_norm") == 3
+    assert calls.count("aten::t") == 3
+
+
 @pytest.mark.npu
 def test_made_device_memory_is_reported_once(npu):
     x = torch.ones(4, device=npu)

@@ -29,8 +29,8 @@ class UpdateRecord:
     op
         The operator; writes into tensors among `kwargs`.
     kwargs
-        Its arguments, as the last update or else the capture gave them; tensors of the graph's pool
-        as weak references. Read-only.
+        Its arguments, as the last update or else the capture gave them; tensors whose memory the
+        graph owns or keeps alive as weak references. Read-only.
     host_args
         Those of `kwargs` that an update gives.
     """

@@ -5,15 +5,17 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import torch
+from torch._ops import OpOverload, OpOverloadPacket
 
 from ascend_aclgraph import _native
 from ascend_aclgraph._capture import Capture, active_capture
 from ascend_aclgraph._native import npu
-from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._task import Task
 from ascend_aclgraph.errors import UnknownHostArgError, UpdateError
 
 __all__ = ["updatable"]
+
+_TensorMap = Callable[[torch.Tensor], torch.Tensor]
 
 
 def updatable(
@@ -77,8 +79,8 @@ def _capture_task(
     result = op(**kwargs)
     handle = _native.group_end(stream)
     _check_result(name, result, kwargs)
-    capture.keep_alive.update_pool()
-    weak_kwargs = {key: _weak(value, capture.pool) for key, value in kwargs.items()}
+    weak = _weak_reference(capture, op)
+    weak_kwargs = {key: _map_tensors(weak, value) for key, value in kwargs.items()}
     capture.tasks.append(Task(name, op, weak_kwargs, host_args, event, handle))
     return result
 
@@ -120,11 +122,21 @@ def _op_name(op: Callable[..., Any]) -> str:
     return str(getattr(op, "__name__", op))
 
 
-def _weak(value: Any, pool: MemoryPool) -> Any:
+def _weak_reference(capture: Capture, op: Callable[..., Any]) -> _TensorMap:
+    """Choose how the record refers to a tensor, so that later work may have its memory."""
+    if isinstance(op, (OpOverload, OpOverloadPacket)):
+        # It has touched all of its tensors: the graph keeps those that are not of its pool.
+        return lambda tensor: _native.weak_tensor(tensor) if tensor.device.type == "npu" else tensor
+    # An update may touch what this call of the function did not.
+    capture.keep_alive.update_pool()
+    return capture.pool.weak
+
+
+def _map_tensors(change: _TensorMap, value: Any) -> Any:
     if isinstance(value, torch.Tensor):
-        return pool.weak(value)
+        return change(value)
     if isinstance(value, (list, tuple)):
-        return type(value)(_weak(item, pool) for item in value)
+        return type(value)(_map_tensors(change, item) for item in value)
     return value
 
 
