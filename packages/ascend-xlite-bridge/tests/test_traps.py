@@ -19,7 +19,7 @@ from reference import Texts, by_xlite
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ascend_xlite_bridge import XliteUnavailableError, XliteWeightError, _native
+from ascend_xlite_bridge import XliteStepError, XliteUnavailableError, XliteWeightError, _native
 from ascend_xlite_bridge._model import _check_product
 
 pytestmark = needs_xlite
@@ -37,6 +37,8 @@ def llama():
 def model(llama):
     config, module = llama
     with open_model(module, config) as model:
+        ids = torch.zeros(1, device=model.device)
+        model.forward(Requests(model, 1).host_step([1]), input_ids=ids)  # for steps of both forms
         yield model
 
 
@@ -82,6 +84,35 @@ class TestStream:
         ]
 
         assert all(torch.equal(each, expected) for each in found)
+
+
+class TestForms:
+    """The engine makes its buffers at the first step, for lengths that are where they are then."""
+
+    def test_a_step_on_the_host_after_a_first_one_on_the_device_is_refused(self, llama):
+        config, module = llama
+        with open_model(module, config) as model:
+            values = embedded(model)
+            first = model.forward(Requests(model, 2).device_step(LENS), inputs_embeds=values)
+
+            with pytest.raises(XliteStepError, match="begin with one"):
+                model.forward(Requests(model, 2).host_step(LENS), inputs_embeds=values)
+
+            again = model.forward(Requests(model, 2).device_step(LENS), inputs_embeds=values)
+            assert torch.equal(again, first)
+
+    def test_a_first_step_on_the_host_allows_both(self, model):
+        values = embedded(model)
+        steps = [
+            Requests(model, 2).host_step(LENS),
+            Requests(model, 2).device_step(LENS),
+            Requests(model, 2).host_step(LENS),
+        ]
+
+        found = [model.forward(step, inputs_embeds=values) for step in steps]
+
+        assert torch.equal(found[0], found[1])
+        assert torch.equal(found[0], found[2])
 
 
 class TestLifetime:

@@ -65,6 +65,7 @@ class XliteModel:
         self._caches: list[list[torch.Tensor]] = []
         self._num_blocks = 0
         self._num_requests = 0
+        self._has_host_buffers: bool | None = None  # the first step decides
         self._held: tuple[object, ...] = ()
         self._no_features: torch.Tensor | None = None
 
@@ -176,7 +177,7 @@ class XliteModel:
         Parameters
         ----------
         step
-            Which tokens of which requests.
+            Which tokens of which requests. A `HostStep` after `DeviceStep`s needs one before them.
         input_ids
             On the device, shape (tokens), int32 (others are converted). Not for a model that sees.
         inputs_embeds
@@ -206,11 +207,17 @@ class XliteModel:
         if not self._caches:
             raise XliteStepError("order", "bind_kv_cache comes before the first step")
         tokens = check_step(step, self.decoder, self.run, self._num_blocks)
+        is_device = isinstance(step, DeviceStep)
+        if not is_device and self._has_host_buffers is False:
+            raise XliteStepError(
+                "form",
+                "the first step of this model was a DeviceStep, so that the engine has no buffers "
+                "for a HostStep; begin with one to use both",
+            )
         shape = (tokens, self.decoder.hidden_size)
         if out is None:
             out = torch.empty(shape, dtype=self.decoder.dtype, device=self.device)
         self._check_hidden("out", out, shape)
-        is_device = isinstance(step, DeviceStep)
         options: dict[str, Any] = {}
         table: Any = self._table
         if inputs_embeds is not None:
@@ -230,6 +237,8 @@ class XliteModel:
             self._runtime, values, meta, self._caches, table, out, curr_stream=stream, **options
         )
         self._num_requests = len(step.host_lens[0])
+        if self._has_host_buffers is None:
+            self._has_host_buffers = not is_device
         return out
 
     def logits(self, hidden: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
@@ -359,15 +368,15 @@ def _runtime(engine: Any, run: XliteRun, device: torch.device, pool: int) -> Any
 
 
 def _check_product(engine: Any, runtime: Any, device: torch.device) -> None:
-    """Compute a small product: an engine that has no kernels here reports success, and zeros."""
-    x = torch.arange(16 * 32).view(16, 32).remainder(7).to(torch.bfloat16)
-    w = torch.arange(48 * 32).view(48, 32).remainder(5).to(torch.bfloat16)
-    result = torch.zeros(16, 48, dtype=torch.bfloat16, device=device)
-    on_device = x.to(device), w.to(device)
+    """Compare a small product with torch's: without kernels for a chip, the engine gives zeros."""
+    x = torch.arange(16 * 32).view(16, 32).remainder(7).to(torch.bfloat16).to(device)
+    w = torch.arange(48 * 32).view(48, 32).remainder(5).to(torch.bfloat16).to(device)
+    found, expected = (torch.zeros(16, 48, dtype=torch.bfloat16).to(device) for _ in range(2))
+    torch.mm(x, w.T, out=expected)
     npu().synchronize(device)
-    engine.matmul(runtime, *on_device, result)
+    engine.matmul(runtime, x, w, found)
     npu().synchronize(device)
-    if not torch.equal(result.cpu(), (x.float() @ w.float().T).to(torch.bfloat16)):
+    if not torch.equal(found.cpu(), expected.cpu()):
         raise XliteUnavailableError(
             f"it computes a wrong product on {device}",
             "See what it printed above, and whether CANN and the chip are those it was built for",
