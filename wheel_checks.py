@@ -50,7 +50,7 @@ EXPECTED = {
     "ascend_aclgraph": Expected(70 << 10),
     "ascend_core": Expected(70 << 10),
     "ascend_ops": Expected(100 << 10, frozenset({"libascend_ops.so"})),
-    "ascend_sim": Expected(6 << 20, _simulated_libraries()),
+    "ascend_sim": Expected(6 << 20, _simulated_libraries() | {"libascend_sim_kernels.so"}),
     "ascend_vllm_plugin": Expected(80 << 10),
     "ascend_xlite_bridge": Expected(150 << 10, frozenset({"libascend_xlite_bridge.so"})),
 }

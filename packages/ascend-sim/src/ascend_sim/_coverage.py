@@ -40,6 +40,7 @@ class Function:
     capture: str | int | None = None
     asynchronous: bool = False
     note: str = ""
+    needed_by: str = "torch_npu"
     torch: tuple[str, ...] = ()
     """Functions of torch that lead to it, such as ``"aten.add"``; known of operators."""
 
@@ -85,6 +86,7 @@ def functions() -> tuple[Function, ...]:
             capture=entry.get("capture"),
             asynchronous=entry.get("async", False),
             note=entry.get("note", ""),
+            needed_by=entry.get("needed_by", "torch_npu"),
         )
         for library, content in tomllib.loads(_installed("abi.toml")).items()
         for name, entry in content["functions"].items()

@@ -2,9 +2,8 @@
 //
 // Functions that CANN does not have, for bodies in another language: ascend_sim.kernel of Python.
 #include <array>
-#include <atomic>
 #include <cstdint>
-#include <memory>
+#include <cstring>
 #include <mutex>
 #include <shared_mutex>
 #include <stdexcept>
@@ -22,17 +21,25 @@ namespace {
 // the text of a failure in the buffer.
 using Function = int (*)(const uint64_t* arguments, uint32_t blocks, char* why, uint64_t room);
 
-// Functions cannot be called once their language has ended. A call holds the mutex shared.
-std::shared_mutex mutex;
-bool ended = false;
+// Functions cannot be called once their language has ended.
+struct Language {
+  std::shared_mutex mutex;  // a call holds it shared
+  bool ended = false;
+};
+
+Language& TheLanguage() {
+  static auto* const language = new Language;
+  return *language;
+}
 
 // The kernel that a function computes on this thread.
 thread_local const char* t_kernel = nullptr;
 
 void CallFunction(Function function, const char* name, const std::vector<uint64_t>& arguments,
                   uint32_t blocks) {
-  const std::shared_lock lock(mutex);
-  if (ended) throw std::runtime_error("the program that has its body is ending");
+  Language& language = TheLanguage();
+  const std::shared_lock lock(language.mutex);
+  if (language.ended) throw std::runtime_error("the program that has its body is ending");
   std::array<char, 1024> why{};
   t_kernel = name;
   const int failed = function(arguments.data(), blocks, why.data(), why.size());
@@ -85,6 +92,7 @@ ASCEND_SIM_ABI aclError ascendSimKernelTouches(const void* begin, uint64_t bytes
 
 // No function is called any more; returns when none is running.
 ASCEND_SIM_ABI void ascendSimEndKernels() {
-  const std::unique_lock lock(mutex);
-  ended = true;
+  Language& language = TheLanguage();
+  const std::unique_lock lock(language.mutex);
+  language.ended = true;
 }
