@@ -23,6 +23,7 @@ DECLARATION = re.compile(r"ASCEND_SIM_ABI\s+([\w ]+?[\s*]+)(\w+)\(([^)]*)\)")
 # They wait for ever when the input is good, or end what the tests need.
 EXCLUDED = {"aclFinalize", "aclInit", "aclrtResetDevice", "aclrtResetDeviceForce", "aclAppLog"}
 EXCLUDED |= {"aclrtGetLastError", "aclrtPeekAtLastError"}  # give codes of calls before
+EXCLUDED |= {"mmGetTid"}  # gives a number of its own
 EXCLUDED |= {"aclmdlRIAddCondTask"}  # takes a structure: see test_conditionals.py
 
 
@@ -42,7 +43,8 @@ def declarations() -> dict[str, tuple[str, list[str]]]:
 
 
 HANDLES = ("aclrtStream", "aclrtEvent", "aclmdlRI", "aclrtContext", "aclrtTaskGrp", "aclmdlRITask")
-HANDLES += ("aclmdlRICondHandle", "aclrtDrvMemHandle")
+HANDLES += ("aclmdlRICondHandle", "aclrtDrvMemHandle", "aclrtNotify")
+HANDLES += ("aclrtBinHandle", "aclrtFuncHandle")
 CALLBACKS = ("aclrtHostFunc", "aclrtCallback", "aclmdlRIDestroyCallback")
 INTEGERS = {
     "int": ctypes.c_int,
@@ -103,7 +105,7 @@ class Values:
 
 # A raw pointer that CANN cannot check either: null or memory.
 READS_RAW = {"aclrtSetStreamAttribute", "aclrtMallocHostWithCfg", "aclrtDeviceGetUuid"}
-READS_RAW |= {"aclrtReserveMemAddress", "aclmdlRIBuildEnd"}
+READS_RAW |= {"aclrtReserveMemAddress", "aclmdlRIBuildEnd", "aclrtBinaryLoadFromData"}
 LONGEST = 400  # calls of one function
 
 
