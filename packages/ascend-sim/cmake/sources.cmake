@@ -123,6 +123,7 @@ set(opapi_sources
   csrc/opapi/nn/upsample.cpp
   csrc/opapi/numerics/cube.cpp
   csrc/opapi/numerics/quantize.cpp
+  csrc/opapi/numerics/scores.cpp
   csrc/opapi/products/grouped_matmul.cpp
   csrc/opapi/products/grouped_matmul_fused.cpp
   csrc/opapi/products/matmul.cpp
@@ -174,4 +175,13 @@ set(hccl_sources
   csrc/hccl/settings.cpp)
 
 set(kernel_sources
-  csrc/kernels/elementwise.cpp)
+  csrc/kernels/xlite/attention.cpp
+  csrc/kernels/xlite/collectives.cpp
+  csrc/kernels/xlite/elementwise.cpp
+  csrc/kernels/xlite/embedding.cpp
+  csrc/kernels/xlite/norms.cpp
+  csrc/kernels/xlite/peers.cpp
+  csrc/kernels/xlite/products.cpp
+  csrc/kernels/xlite/rotary.cpp
+  csrc/kernels/xlite/routing.cpp
+  csrc/kernels/xlite/rows.cpp)

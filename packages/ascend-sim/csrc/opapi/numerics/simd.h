@@ -21,6 +21,10 @@
 #define ASCEND_SIM_CLONES
 #endif
 
+// In front of a loop over an array of registers, at most 8: unless it is unrolled, the array is
+// kept in memory.
+#define ASCEND_SIM_UNROLL _Pragma("GCC unroll 8")
+
 namespace ascend_sim::opapi::simd {
 
 // The width of one vector register: a wider type would be kept in memory.
@@ -55,13 +59,13 @@ template <int kRows>
 [[gnu::always_inline]] inline void Dots(const float* a, const float* b, int64_t b_stride, int64_t n,
                                         float* out) {
   Lanes sums[kRows];
-  for (int r = 0; r < kRows; ++r) sums[r] = Lanes{};
+  ASCEND_SIM_UNROLL for (int r = 0; r < kRows; ++r) sums[r] = Lanes{};
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     const Lanes& left = At(a + i);
-    for (int r = 0; r < kRows; ++r) sums[r] += left * At(b + r * b_stride + i);
+    ASCEND_SIM_UNROLL for (int r = 0; r < kRows; ++r) sums[r] += left * At(b + r * b_stride + i);
   }
-  for (int r = 0; r < kRows; ++r) {
+  ASCEND_SIM_UNROLL for (int r = 0; r < kRows; ++r) {
     float rest = 0.0f;
     for (int64_t k = i; k < n; ++k) rest += a[k] * b[r * b_stride + k];
     out[r] = SumOf(sums[r]) + rest;
@@ -80,11 +84,12 @@ template <int kVectors>
 [[gnu::always_inline]] inline void WeightedSum(const float* weights, const float* b,
                                                int64_t b_stride, int64_t rows, float* out) {
   Lanes sums[kVectors];
-  for (int v = 0; v < kVectors; ++v) sums[v] = At(out + v * kLanes);
+  ASCEND_SIM_UNROLL for (int v = 0; v < kVectors; ++v) sums[v] = At(out + v * kLanes);
   for (int64_t r = 0; r < rows; ++r) {
-    for (int v = 0; v < kVectors; ++v) sums[v] += weights[r] * At(b + r * b_stride + v * kLanes);
+    ASCEND_SIM_UNROLL for (int v = 0; v < kVectors; ++v) sums[v] +=
+        weights[r] * At(b + r * b_stride + v * kLanes);
   }
-  for (int v = 0; v < kVectors; ++v) At(out + v * kLanes) = sums[v];
+  ASCEND_SIM_UNROLL for (int v = 0; v < kVectors; ++v) At(out + v * kLanes) = sums[v];
 }
 
 typedef int32_t IntLanes __attribute__((vector_size(kLanes * sizeof(int32_t))));
