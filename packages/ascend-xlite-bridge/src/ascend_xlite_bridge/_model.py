@@ -177,7 +177,7 @@ class XliteModel:
         Parameters
         ----------
         step
-            Which tokens of which requests. A `HostStep` after `DeviceStep`s needs one before them.
+            Which tokens of which requests. A `HostStep` after a `DeviceStep` needs an earlier one.
         input_ids
             On the device, shape (tokens), int32 (others are converted). Not for a model that sees.
         inputs_embeds
