@@ -34,6 +34,8 @@ TEST_TOOLS = (
     *("pytest>=8", "pytest-xdist>=3", "hypothesis>=6"),
     *("psutil", "matplotlib>=3.8", "pyyaml>=6", "nox", "pyelftools"),
 )
+XLITE = "xlite==0.2.0rc4; python_version < '3.13'"
+"""The engine's wheel, which is installed alone: it asks for nothing but some torch."""
 WHEEL_TOOLS = ("twine>=6", "check-wheel-contents>=0.6", "pyelftools")
 DEMO_TOOLS = ("click>=8.1", "httpx>=0.27", "openai>=2", "platformdirs>=4", "rich>=13")
 UPSTREAM_TOOLS = ("click>=8.1", "rich>=13", "unearth>=0.18")
@@ -117,7 +119,8 @@ def unit(session: nox.Session) -> None:
     """Run what needs no vLLM on every Python; without torch, if it has none: `-p 3.12`."""
     ours = [str(wheel) for wheel in DIST.glob("*.whl") if "vllm" not in wheel.name]
     if _has_torch(session):
-        _install(session, *ROW.product, *ours, *TEST_TOOLS)
+        _install(session, *ROW.product, *ours, *TEST_TOOLS, "transformers>=5")
+        session.install("--no-deps", XLITE)
         need_vllm = ("tests-integration", "packages/ascend-vllm-plugin")
         suites = [suite for suite in _suites() if suite not in need_vllm]
     else:
@@ -312,6 +315,7 @@ def dev(session: nox.Session) -> None:
     session.run(*pip, *tools, *ROW.product, *_vllm_wheels(ROW), external=True)
     editable = [argument for p in PACKAGES for argument in ("-e", f"packages/{p}")]
     session.run(*pip, "--no-build-isolation", *editable, external=True, env=NO_AUTOLOAD)
+    session.run(*pip, "--no-deps", XLITE, external=True)
     session.log("ready: `. .venv/bin/activate`, then `ascend-sim run -- python ...`")
 
 
@@ -428,6 +432,7 @@ def _install_product(session: nox.Session, *more: str, row: Row = ROW) -> None:
     _install(session, *row.product, *ours, *_vllm_wheels(row), *more)
     # In an environment that is used again (nox -r), wheels of the same version are new ones.
     session.install("--force-reinstall", "--no-deps", *ours)
+    session.install("--no-deps", XLITE)
 
 
 def _vllm_wheels(row: Row) -> list[str]:

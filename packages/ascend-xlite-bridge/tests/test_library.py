@@ -5,15 +5,21 @@ import pickle
 import platform
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
+from types import SimpleNamespace
 
 import pytest
 import torch
 from ascend_core import _device
 
-from ascend_xlite_bridge import XliteUnavailableError, _build, _native, check_library
+from ascend_xlite_bridge import XliteUnavailableError, _build, _library, _native, check_library
 from ascend_xlite_bridge._builds import BUILDS, CHIPS
 
 INSTALL = "pip install --force-reinstall --no-deps xlite==0.2.0rc4"
+
+
+@pytest.fixture(autouse=True)
+def a_python_that_has_a_wheel(monkeypatch):
+    monkeypatch.setattr(_library, "sys", SimpleNamespace(platform="linux", version_info=(3, 12)))
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +99,7 @@ def test_a_processor_without_a_wheel(monkeypatch):
 
 
 def test_a_python_without_a_wheel(monkeypatch):
-    monkeypatch.setattr(sys, "version_info", (3, 14, 0, "final", 0))
+    monkeypatch.setattr(_library, "sys", SimpleNamespace(platform="linux", version_info=(3, 14)))
 
     message = refusal()
 
@@ -105,7 +111,7 @@ def test_a_python_without_a_wheel(monkeypatch):
 def known(monkeypatch, installed):
     """Pretend that what is installed is a known build."""
     installed()
-    monkeypatch.setattr("ascend_xlite_bridge._library._build_of", lambda extension: BUILDS[0])
+    monkeypatch.setattr(_library, "_build_of", lambda extension: BUILDS[0])
 
 
 @pytest.mark.parametrize("chip", ["Ascend310P3", "Ascend910PremiumA", "Ascend950PR_9599", ""])

@@ -119,7 +119,7 @@ def load_engine() -> Any:
 
 
 def _check_host() -> None:
-    machine, python = platform.machine(), "{}.{}".format(*sys.version_info)
+    machine, python = platform.machine(), ".".join(map(str, sys.version_info[:2]))
     if sys.platform != "linux" or machine not in MACHINES:
         raise XliteUnavailableError(
             f"this machine is {sys.platform} on {machine}, and there are wheels of it for Linux on "
