@@ -3,6 +3,7 @@
 
 import shutil
 import subprocess
+import textwrap
 from ctypes import (
     CDLL,
     c_bool,
@@ -16,6 +17,7 @@ from ctypes import (
     c_void_p,
 )
 from pathlib import Path
+from typing import Any
 
 import pytest
 from acl_abi import Acl
@@ -33,6 +35,7 @@ __all__ = [
     "library",
     "process",
     "program",
+    "run",
     "runtime",
     "stub",
 ]
@@ -46,6 +49,15 @@ KERNELS = (
     DeviceKernel("cast_float_bfloat16_t_3", 32),
     DeviceKernel("a_template_4", weak=True),
 )
+
+
+LOAD = """
+import ctypes, ascend_sim
+from ctypes import c_bool, c_float, c_uint32, c_uint64, c_void_p, POINTER
+stub = ctypes.CDLL({host_library!r})
+stub.launch_raw.argtypes = [c_bool, c_uint64, c_void_p, ctypes.c_char_p, c_uint32]
+stub.launch_add_vectors.argtypes = [c_bool, *[c_void_p] * 4, c_uint32]
+"""
 
 
 @pytest.fixture(scope="session")
@@ -78,3 +90,10 @@ def stub(host_library: Path) -> CDLL:
     loaded.launch_every_type.argtypes = [c_bool, c_void_p, c_void_p, *scalars]
     loaded.launch_raw.argtypes = [c_bool, c_uint64, c_void_p, c_void_p, c_uint32]
     return loaded
+
+
+@pytest.fixture
+def run(program: Any, host_library: Path) -> Any:
+    """Run a program that has the host library as ``stub``."""
+    prelude = LOAD.format(host_library=str(host_library))
+    return lambda code, *arguments: program(prelude + textwrap.dedent(code), *arguments)

@@ -2,9 +2,7 @@
 """A launch that cannot run makes its stream fail, by the kernel's name; nothing is silent."""
 
 import ctypes
-import textwrap
 from ctypes import CDLL, c_uint32, c_uint64, c_void_p
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,21 +11,6 @@ from acl_abi import Acl
 import ascend_sim
 
 both_fronts = pytest.mark.parametrize("newer", [False, True], ids=["rt", "aclrt"])
-
-LOAD = """
-import ctypes, ascend_sim
-from ctypes import c_bool, c_float, c_uint32, c_uint64, c_void_p, POINTER
-stub = ctypes.CDLL({host_library!r})
-stub.launch_raw.argtypes = [c_bool, c_uint64, c_void_p, ctypes.c_char_p, c_uint32]
-stub.launch_add_vectors.argtypes = [c_bool, *[c_void_p] * 4, c_uint32]
-"""
-
-
-@pytest.fixture
-def run(program: Any, host_library: Path) -> Any:
-    """Run a program that has the host library as ``stub``."""
-    prelude = LOAD.format(host_library=str(host_library))
-    return lambda code, *arguments: program(prelude + textwrap.dedent(code), *arguments)
 
 
 def raw(stub: CDLL, newer: bool, key: int, stream: c_void_p, block: bytes) -> int:
