@@ -209,6 +209,14 @@ def chips(session: nox.Session) -> None:
 
 
 @nox.session(requires=["wheels"])
+def xlite(session: nox.Session) -> None:
+    """Run Xlite mode with each family, graph mode and number of devices."""
+    _install_product(session, *TEST_TOOLS)
+    test = "tests-integration/test_xlite.py"
+    session.run("python", "-m", "pytest", test, env={"ASCEND_TEST_XLITE": "all"})
+
+
+@nox.session(requires=["wheels"])
 def leaks(session: nox.Session) -> None:
     """Ten thousand captures, replays and destructions leave nothing behind; `-- ROUNDS`."""
     _install_product(session, *TEST_TOOLS)

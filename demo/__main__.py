@@ -14,7 +14,7 @@ from rich.console import Console
 from demo.model import QUESTIONS, cached_model
 from demo.reference import judge
 from demo.report import show_answers, show_table, summary
-from demo.server import Server, ServerError, compilation_config
+from demo.server import Server, ServerError, compilation_config, xlite_config
 from demo.traffic import send
 
 _MODES = ("NONE", "PIECEWISE", "FULL", "FULL_DECODE_ONLY", "FULL_AND_PIECEWISE")
@@ -30,6 +30,14 @@ _QUESTIONS = 9  # as chat requests, and every third one also as a plain completi
 @click.option("--mode", type=click.Choice(_MODES), help="cudagraph_mode; vLLM's default if absent.")
 @click.option("--enforce-eager", is_flag=True, help="No graphs at all.")
 @click.option(
+    "--backend",
+    type=click.Choice(("aclgraph", "xlite")),
+    default="aclgraph",
+    show_default=True,
+    help="What runs decode steps. xlite must be installed.",
+)
+@click.option("--full-mode", is_flag=True, help="xlite runs prefill too.")
+@click.option(
     "--devices",
     type=click.IntRange(min=1),
     default=1,
@@ -38,11 +46,19 @@ _QUESTIONS = 9  # as chat requests, and every third one also as a plain completi
 )
 @click.option("--keep-serving", is_flag=True, help="Serve on after the report, until Ctrl-C.")
 def main(
-    model: Path | None, mode: str | None, enforce_eager: bool, devices: int, keep_serving: bool
+    model: Path | None,
+    mode: str | None,
+    enforce_eager: bool,
+    backend: str,
+    full_mode: bool,
+    devices: int,
+    keep_serving: bool,
 ) -> None:
     """Serve a model on a simulated NPU, ask it questions, and check every token of its answers."""
     if enforce_eager and mode not in (None, "NONE"):
         raise click.UsageError(f"--enforce-eager contradicts --mode {mode}: drop one of the two")
+    if full_mode and backend != "xlite":
+        raise click.UsageError("--full-mode is a mode of xlite: add --backend xlite")
     transformers.logging.disable_progress_bar()
     console = Console()
     started = time.monotonic()
@@ -54,6 +70,7 @@ def main(
     arguments = ["--dtype", "bfloat16", "--max-model-len", "512", "--max-num-seqs", "16"]
     arguments += compilation_config(mode) if mode else []
     arguments += ["--enforce-eager"] if enforce_eager else []
+    arguments += xlite_config(full_mode=full_mode) if backend == "xlite" else []
     arguments += ["--tensor-parallel-size", str(devices)]
     log = user_cache_path("ascend-graph-demo", ensure_exists=True) / "server.log"
     try:

@@ -34,6 +34,7 @@ def summary(
         "cudagraph_mode": stats["cudagraph_mode"],
         "graphs": stats["graphs"],
         "replays": stats["replays"],
+        "steps_by_path": stats["steps_by_path"],
         "decode_steps": stats["decode_steps"],
         "eager_decode_steps": stats["eager_decode_steps"],
         "padding_waste": round(stats["padding_waste"], 4),
@@ -48,7 +49,7 @@ def summary(
 
 def show_table(console: Console, result: dict[str, Any]) -> None:
     """Print the result as a table; `summary` gives its keys."""
-    table = Table(title="ACL graph mode, end to end", title_justify="left")
+    table = Table(title="Graph mode, end to end", title_justify="left")
     table.add_column("what")
     table.add_column("value", overflow="fold")
     device = f"{result['device']} ({'simulated' if result['simulated'] else 'real NPU'})"
@@ -59,6 +60,9 @@ def show_table(console: Console, result: dict[str, Any]) -> None:
         counts = ", ".join(f"{size}: {count}" for size, count in sizes.items())
         table.add_row(f"graphs per size, {mode}", counts)
     table.add_row("replays", str(result["replays"]))
+    for path, causes in result["steps_by_path"].items():
+        counts = ", ".join(f"{cause}: {count}" for cause, count in causes.items())
+        table.add_row(f"steps, {path}", counts)
     table.add_row(
         "decode steps (eager)", f"{result['decode_steps']} ({result['eager_decode_steps']})"
     )

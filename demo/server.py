@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import httpx
 
-__all__ = ["MODEL_NAME", "Server", "ServerError", "compilation_config"]
+__all__ = ["MODEL_NAME", "Server", "ServerError", "compilation_config", "xlite_config"]
 
 MODEL_NAME = "demo"
 _READY_TIMEOUT_S = 600
@@ -154,3 +154,9 @@ class Server:
 def compilation_config(mode: str) -> list[str]:
     """Return the arguments of `vllm serve` that select a cudagraph mode."""
     return ["--compilation-config", json.dumps({"cudagraph_mode": mode})]
+
+
+def xlite_config(*, full_mode: bool) -> list[str]:
+    """Return the arguments of `vllm serve` that turn Xlite mode on."""
+    options = {"xlite_graph_config": {"enabled": True, "full_mode": full_mode}}
+    return ["--additional-config", json.dumps(options)]

@@ -47,9 +47,19 @@ CASES = [
         ("graph_update_order", "later", "replay_first", "update_first"),
     ),
     Case(
-        "xlite",
-        plugin(xlite_graph_config={"enabled": True}),
-        ("xlite_graph_config", "not in this version"),
+        "heads that xlite does not rotate",
+        {"dtype": "bfloat16", **plugin(xlite_graph_config={"enabled": True})},
+        ("model rotary dimension = 32", "64, 128"),
+    ),
+    Case(
+        "a type that xlite does not compute in",
+        {"dtype": "float32", **plugin(xlite_graph_config={"enabled": True})},
+        ("--dtype", "float32", "bfloat16"),
+    ),
+    Case(
+        "a mode of xlite without xlite",
+        plugin(xlite_graph_config={"full_mode": True}),
+        ("xlite_graph_config.full_mode", "enabled = true"),
     ),
     Case(
         "unknown key of xlite",

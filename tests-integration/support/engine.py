@@ -76,12 +76,15 @@ class EngineResult:
         included.
     executions
         The simulator's counter of graph executions at the same points.
+    operations
+        How often the simulator was given each operation or kernel, by name, at the same points.
     """
 
     tokens: list[list[list[int]]]
     logits: list[list[list[float]]]
     stats: list[dict[str, Any]]
     executions: list[int]
+    operations: list[dict[str, int]]
 
 
 @dataclass

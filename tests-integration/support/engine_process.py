@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process that runs engines; see `support.engine`. Reads a job, prints a line per result."""
 
+import ctypes
 import gc
 import json
 import sys
@@ -24,13 +25,14 @@ def run_engine(run: dict[str, Any]) -> dict[str, Any]:
         globals()[run["sabotage"]]()
     engine = LLM(**run["options"])
     tokens, logits = [], []
-    stats, executions = [_stats(engine)], [ascend_sim.counters()["graph_executions"]]
+    stats, executions, operations = [_stats(engine)], [_executions()], [_operations()]
     for batch in run["batches"]:
         outputs = _generate(engine, batch)
         tokens.append([list(output.token_ids) for output in outputs])
         logits.append([_first_logits(output) for output in outputs] if batch["raw_logits"] else [])
         stats.append(_stats(engine))
-        executions.append(ascend_sim.counters()["graph_executions"])
+        executions.append(_executions())
+        operations.append(_operations())
     engine.llm_engine.engine_core.shutdown()
     return {
         "name": run["name"],
@@ -38,6 +40,7 @@ def run_engine(run: dict[str, Any]) -> dict[str, Any]:
         "logits": logits,
         "stats": stats,
         "executions": executions,
+        "operations": operations,
     }
 
 
@@ -60,6 +63,16 @@ def _first_logits(output: Any) -> list[float]:
 
 def _stats(engine: LLM) -> dict[str, Any]:
     return dict(engine.collective_rpc("graph_stats")[0])
+
+
+def _executions() -> int:
+    return int(ascend_sim.counters()["graph_executions"])
+
+
+def _operations() -> dict[str, int]:
+    report = ctypes.CDLL("libascendcl.so").ascendSimOpCounts
+    report.restype = ctypes.c_char_p
+    return dict(json.loads(report()))
 
 
 def main() -> None:

@@ -13,9 +13,11 @@ from transformers import (
     Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
 )
 
-__all__ = ["FAMILIES", "LAYERS", "make_device_model", "make_model"]
+__all__ = ["FAMILIES", "LAYERS", "WITH_EXPERTS", "make_device_model", "make_model"]
 
 LAYERS = 4
 _SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -57,8 +59,23 @@ FAMILIES = {
 }
 """Configuration class, model class and what differs from the common shape."""
 
+WITH_EXPERTS = {
+    "qwen3_moe": (
+        Qwen3MoeConfig,
+        Qwen3MoeForCausalLM,
+        {
+            "tie_word_embeddings": False,
+            "num_experts": 128,
+            "num_experts_per_tok": 8,
+            "moe_intermediate_size": 64,
+            "norm_topk_prob": True,
+        },
+    ),
+}
+"""The same, for models that only Xlite mode runs."""
+
 # With these no step of the tests' prompts has two tokens that are nearly equal.
-_SEEDS = {"qwen2": 1, "qwen3": 1, "llama": 0}
+_SEEDS = {"qwen2": 1, "qwen3": 1, "llama": 0, "qwen3_moe": 0}
 
 
 def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **changes: object) -> Path:
@@ -67,7 +84,7 @@ def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **change
     Parameters
     ----------
     family
-        Key of `FAMILIES`.
+        Key of `FAMILIES` or `WITH_EXPERTS`.
     folder
         Where to; is made.
     scale
@@ -76,7 +93,7 @@ def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **change
         Fields of the model's configuration.
     """
     tokenizer = _byte_tokenizer()
-    config_class, model_class, specifics = FAMILIES[family]
+    config_class, model_class, specifics = (FAMILIES | WITH_EXPERTS)[family]
     config = config_class(
         **{**_SHAPE, **specifics, **changes},
         bos_token_id=None,
@@ -97,11 +114,10 @@ def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **change
     return folder
 
 
-def make_device_model(family: str, folder: Path) -> Path:
+def make_device_model(family: str, folder: Path, **changes: object) -> Path:
     """Write a model that a device takes, in bf16: its attention has heads of 128."""
-    if family == "qwen2":  # has no head_dim of its own
-        return make_model(family, folder, _GENTLE_SCALE, hidden_size=512)
-    return make_model(family, folder, _GENTLE_SCALE, head_dim=128)
+    heads = {"hidden_size": 512} if family == "qwen2" else {"head_dim": 128}  # qwen2 has none
+    return make_model(family, folder, _GENTLE_SCALE, **(heads | changes))
 
 
 def _byte_tokenizer() -> PreTrainedTokenizerFast:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from ascend_core import OptionError, SeveralOptionsError, UnknownKeyError
+from ascend_xlite_bridge import XliteConfig
 
 from ascend_vllm_plugin.config import PluginConfig
 from ascend_vllm_plugin.peer_options import PEER_OPTIONS
@@ -12,7 +13,9 @@ from ascend_vllm_plugin.peer_options import PEER_OPTIONS
 
 def test_defaults_are_the_fast_choices() -> None:
     assert PluginConfig.parse({}) == PluginConfig(
-        graph_update_order="replay_first", check_graph_inputs=False
+        graph_update_order="replay_first",
+        check_graph_inputs=False,
+        xlite_graph_config=XliteConfig(enabled=False, full_mode=False),
     )
 
 
@@ -20,6 +23,11 @@ def test_options_are_read() -> None:
     options = PluginConfig.parse({"graph_update_order": "update_first", "check_graph_inputs": True})
     assert options.graph_update_order == "update_first"
     assert options.check_graph_inputs is True
+
+
+def test_options_of_xlite_are_read() -> None:
+    options = PluginConfig.parse({"xlite_graph_config": {"enabled": True, "full_mode": True}})
+    assert options.xlite_graph_config == XliteConfig(enabled=True, full_mode=True)
 
 
 def test_an_unknown_key_names_the_nearest_one() -> None:
@@ -33,7 +41,9 @@ def test_an_unknown_key_names_the_nearest_one() -> None:
     [
         {"graph_update_order": "later"},
         {"check_graph_inputs": "yes"},
-        {"xlite_graph_config": {"enabled": True}},
+        {"xlite_graph_config": {"full_mode": True}},
+        {"xlite_graph_config": {"enable": True}},
+        {"xlite_graph_config": True},
         {"torchair_graph_config": {"enabled": True}},
         {"torchair_graph_config": True},
         {"xlite_graph_config": {"enabled": "yes"}},
@@ -46,7 +56,7 @@ def test_what_cannot_be_done_is_refused(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("key", ["xlite_graph_config", "torchair_graph_config"])
-def test_a_backend_of_later_versions_may_be_named_if_it_is_off(key: str) -> None:
+def test_a_backend_may_be_named_if_it_is_off(key: str) -> None:
     assert PluginConfig.parse({key: {"enabled": False}}) == PluginConfig()
 
 
@@ -63,7 +73,8 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         "enable_kv_nz": True,
         "check_graph_input": True,
         "graph_update_order": "later",
-        "xlite_graph_config": {"enabled": True},
+        "xlite_graph_config": {"enabled": "yes"},
+        "torchair_graph_config": {"enabled": True},
     }
     with pytest.raises(SeveralOptionsError) as caught:
         PluginConfig.parse(options)

@@ -31,6 +31,7 @@ class Config:
     model_config: Model = field(default_factory=Model)
     scheduler_config: Scheduler = field(default_factory=Scheduler)
     optimization_level: OptimizationLevel = OptimizationLevel.O2
+    additional_config: dict[str, Any] = field(default_factory=dict)
 
 
 def config(sizes: list[int] | None, mode: str | None = None, **compilation: Any) -> Any:
@@ -126,6 +127,13 @@ def test_what_is_left_out_is_said_in_one_line(vllm_log: pytest.LogCaptureFixture
 
 def test_nothing_is_said_of_sizes_that_are_all_captured(vllm_log: pytest.LogCaptureFixture) -> None:
     kept(config([2, 1, 2]))
+    assert vllm_log.records == []
+
+
+def test_decode_batches_of_xlite_need_no_graph(vllm_log: pytest.LogCaptureFixture) -> None:
+    given = config([1, 4], "PIECEWISE")
+    given.additional_config = {"xlite_graph_config": {"enabled": True}}
+    check_final_sizes(given)
     assert vllm_log.records == []
 
 

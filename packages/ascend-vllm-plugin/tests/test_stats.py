@@ -3,26 +3,65 @@
 
 from types import SimpleNamespace
 
+import pytest
 from vllm.config import CUDAGraphMode
 from vllm.forward_context import BatchDescriptor
 
-from ascend_vllm_plugin.stats import StepStats, graph_counts
+from ascend_vllm_plugin.stats import StepPath, StepStats, graph_counts
+
+XLITE = StepPath("xlite", "decode")
+FULL = StepPath("aclgraph", "FULL")
+PIECEWISE = StepPath("aclgraph", "PIECEWISE")
+TOO_LARGE = StepPath("eager", "larger than every graph")
 
 
 def test_decode_steps_without_a_graph_are_counted_apart() -> None:
     stats = StepStats()
-    stats.count(CUDAGraphMode.NONE, 40, 40, decode=False)
-    stats.count(CUDAGraphMode.FULL, 3, 4, decode=True)
-    stats.count(CUDAGraphMode.PIECEWISE, 3, 4, decode=True)
-    stats.count(CUDAGraphMode.NONE, 9, 9, decode=True)
-    assert (stats.steps, stats.decode_steps, stats.eager_decode_steps) == (4, 3, 1)
+    stats.count(TOO_LARGE, 40, 40, decode=False)
+    stats.count(FULL, 3, 4, decode=True)
+    stats.count(PIECEWISE, 3, 4, decode=True)
+    stats.count(XLITE, 3, 3, decode=True)
+    stats.count(TOO_LARGE, 9, 9, decode=True)
+    assert (stats.steps, stats.decode_steps, stats.eager_decode_steps) == (5, 4, 1)
+
+
+def test_steps_are_counted_by_what_ran_them_and_why() -> None:
+    stats = StepStats()
+    for path in (XLITE, FULL, PIECEWISE, XLITE, TOO_LARGE):
+        stats.count(path, 1, 1, decode=True)
+    assert stats.steps_by_path == {
+        "xlite": {"decode": 2},
+        "aclgraph": {"FULL": 1, "PIECEWISE": 1},
+        "eager": {"larger than every graph": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    ("mode", "configured", "decode", "xlite", "path"),
+    [
+        ("NONE", "NONE", True, "full", StepPath("xlite", "full")),
+        ("NONE", "PIECEWISE", True, "decode", XLITE),
+        ("FULL", "FULL_AND_PIECEWISE", True, "", FULL),
+        ("PIECEWISE", "FULL_AND_PIECEWISE", False, "", PIECEWISE),
+        ("NONE", "FULL_AND_PIECEWISE", True, "", TOO_LARGE),
+        ("NONE", "FULL_AND_PIECEWISE", False, "", TOO_LARGE),
+        ("NONE", "FULL_DECODE_ONLY", False, "", StepPath("eager", "no graphs for prefill")),
+        ("NONE", "NONE", True, "", StepPath("eager", "graphs are off")),
+        ("NONE", "NONE", False, "", StepPath("eager", "graphs are off")),
+    ],
+)
+def test_the_cause_is_the_mode_or_why_there_is_no_graph(
+    mode: str, configured: str, decode: bool, xlite: str, path: StepPath
+) -> None:
+    modes = CUDAGraphMode[mode], CUDAGraphMode[configured]
+    assert StepPath.of(*modes, xlite=xlite, decode=decode) == path
 
 
 def test_padding_waste_is_the_part_of_rows_that_was_padding() -> None:
     stats = StepStats()
     assert stats.padding_waste == 0
-    stats.count(CUDAGraphMode.FULL, 3, 4, decode=True)
-    stats.count(CUDAGraphMode.FULL, 4, 4, decode=True)
+    stats.count(FULL, 3, 4, decode=True)
+    stats.count(FULL, 4, 4, decode=True)
     assert stats.padding_waste == 1 / 8
 
 

@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,25 @@ MakeConfig = Callable[..., VllmConfig]
 MakeWorker = Callable[..., NpuWorker]
 
 
+def is_installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+needs_xlite = pytest.mark.skipif(not is_installed("xlite"), reason="xlite is not installed")
+
+
 @pytest.fixture
 def make_worker(make_config: MakeConfig, tmp_path: Path) -> Iterator[MakeWorker]:
     """Start a worker on the only device, with weights; it is shut down after the test."""
     workers = []
 
-    def make(**options: object) -> NpuWorker:
-        config = make_config(dtype="float32", gpu_memory_utilization=0.01, **options)
+    def make(changes: dict[str, object] | None = None, **options: object) -> NpuWorker:
+        defaults = {"dtype": "float32", "gpu_memory_utilization": 0.01}
+        config = make_config(changes, **(defaults | options))
         meeting = f"file://{tmp_path / 'meeting'}"
         worker = NpuWorker(config, 0, 0, meeting, is_driver_worker=True)
         workers.append(worker)
@@ -55,6 +68,45 @@ def test_memory_that_the_user_set_is_left_alone(make_worker: MakeWorker) -> None
     worker = make_worker(kv_cache_memory_bytes=1 << 20)
     with set_current_vllm_config(worker.vllm_config):
         assert worker.determine_available_memory() == 1 << 20
+
+
+@needs_xlite
+@pytest.mark.parametrize("full_mode", [False, True])
+def test_memory_of_xlite_is_taken_off_the_cache_once(
+    full_mode: bool, make_worker: MakeWorker
+) -> None:
+    """Given xlite, its pool is gone before the measurement, and is no activation in it."""
+    xlite = {"xlite_graph_config": {"enabled": True, "full_mode": full_mode}}
+    worker = make_worker(
+        {"head_dim": 64}, dtype="bfloat16", enforce_eager=True, additional_config=xlite
+    )
+    with set_current_vllm_config(worker.vllm_config):
+        available = worker.determine_available_memory()
+
+    pool = worker.graph_stats()["xlite_memory_bytes"]
+    assert 0 < pool <= worker.total_consumed < 2 * pool
+    taken = worker.total_consumed + worker.peak_activation_memory
+    assert available == worker.requested_memory - taken
+
+
+@needs_xlite
+@pytest.mark.parametrize("full_mode", [False, True])
+def test_in_full_mode_the_decoder_of_vllm_needs_no_activations(
+    full_mode: bool, make_worker: MakeWorker
+) -> None:
+    """What the model returns is measured; its MLP, which is many times wider, is not."""
+    width = 4096
+    worker = make_worker(
+        {"head_dim": 64, "intermediate_size": width},
+        dtype="bfloat16",
+        enforce_eager=True,
+        additional_config={"xlite_graph_config": {"enabled": True, "full_mode": full_mode}},
+    )
+    with set_current_vllm_config(worker.vllm_config):
+        worker.determine_available_memory()
+
+    of_the_mlp = worker.scheduler_config.max_num_batched_tokens * width * 2
+    assert (worker.peak_activation_memory > of_the_mlp) == (not full_mode)
 
 
 def test_statistics_travel_as_plain_values(make_worker: MakeWorker) -> None:

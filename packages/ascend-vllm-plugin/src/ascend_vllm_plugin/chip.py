@@ -5,8 +5,9 @@ import logging
 from collections.abc import Iterator
 
 from ascend_core import Device, Feature, OptionError
-from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
-from vllm.config.vllm import OptimizationLevel
+from vllm.config import CUDAGraphMode, VllmConfig
+
+from ascend_vllm_plugin.graph_sizes import piecewise_if_compiled
 
 __all__ = ["apply_chip_defaults", "chip_problems"]
 
@@ -58,9 +59,7 @@ def apply_chip_defaults(vllm_config: VllmConfig) -> None:
     if vllm_config.model_config is None or compilation.cudagraph_mode == CUDAGraphMode.NONE:
         return
     if compilation.cudagraph_mode is None and not device.supports(Feature.VALUE_WAIT):
-        is_compiled = compilation.mode in (None, CompilationMode.VLLM_COMPILE)
-        is_on = vllm_config.optimization_level > OptimizationLevel.O0 and is_compiled
-        compilation.cudagraph_mode = CUDAGraphMode.PIECEWISE if is_on else CUDAGraphMode.NONE
+        compilation.cudagraph_mode = piecewise_if_compiled(vllm_config)
         logger.info(
             "cudagraph_mode is %s: %s has no %s, which FULL graphs need",
             compilation.cudagraph_mode.name,

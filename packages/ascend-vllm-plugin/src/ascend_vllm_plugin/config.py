@@ -2,7 +2,7 @@
 """The plugin's own options: what vLLM passes through as ``additional_config``."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self, get_args
 
 from ascend_aclgraph import UpdateOrder
@@ -15,7 +15,8 @@ from ascend_vllm_plugin.peer_options import PEER_OPTIONS
 __all__ = ["PluginConfig", "option_problems"]
 
 _WHERE = "additional_config"
-_LATER = ("xlite_graph_config", "torchair_graph_config")
+_XLITE = "xlite_graph_config"
+_LATER = ("torchair_graph_config",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +31,13 @@ class PluginConfig:
     check_graph_inputs
         Compare the addresses of a graph's inputs at every replay with those of its capture. Also on
         when vLLM logs at debug level.
+    xlite_graph_config
+        Whether xlite runs decode steps, or all of them, in place of graphs.
     """
 
     graph_update_order: UpdateOrder = "replay_first"
     check_graph_inputs: bool = False
+    xlite_graph_config: XliteConfig = field(default_factory=XliteConfig)
 
     @classmethod
     def of(cls, vllm_config: VllmConfig) -> Self:
@@ -55,8 +59,10 @@ class PluginConfig:
             If there are `option_problems`.
         """
         raise_problems(option_problems(options))
-        names = [field.name for field in fields(cls)]
-        return cls(**{key: value for key, value in options.items() if key in names})
+        xlite = XliteConfig.from_mapping(options.get(_XLITE, {}))
+        names = {each.name for each in fields(cls)} - {_XLITE}
+        plain = {key: value for key, value in options.items() if key in names}
+        return cls(**plain, xlite_graph_config=xlite)
 
 
 def option_problems(options: Mapping[str, Any]) -> Iterator[OptionError]:
@@ -72,10 +78,10 @@ def option_problems(options: Mapping[str, Any]) -> Iterator[OptionError]:
     UnknownKeyError
         For a key that does not exist; names the nearest one that does.
     OptionError
-        For a key of vllm-ascend's, a value that is not valid, and a backend that this version does
-        not have.
+        For a key of vllm-ascend's, a value that is not valid, and the backend that this version
+        does not have.
     """
-    names = [field.name for field in fields(PluginConfig)]
+    names = [each.name for each in fields(PluginConfig)]
     for key, value in options.items():
         if advice := PEER_OPTIONS.get(key):
             option = f"{_WHERE}.{key}"
@@ -89,28 +95,22 @@ def option_problems(options: Mapping[str, Any]) -> Iterator[OptionError]:
     if not isinstance(check, bool):
         option = f"{_WHERE}.check_graph_inputs"
         yield OptionError(option, check, "not a boolean", "true, false")
-    yield from _later_backends(options)
-
-
-def _later_backends(options: Mapping[str, Any]) -> Iterator[OptionError]:
-    """Find the two graph backends that are known but not in this version yet, if enabled."""
-    enabled: dict[str, Any] = {}
     try:
-        xlite = XliteConfig.from_mapping(options.get("xlite_graph_config", {}))
-        enabled["xlite_graph_config"] = xlite.enabled
+        XliteConfig.from_mapping(options.get(_XLITE, {}))
     except OptionError as error:
         yield error
-    torchair = options.get("torchair_graph_config", {})
-    if isinstance(torchair, Mapping):
-        enabled["torchair_graph_config"] = torchair.get("enabled")
-    else:
-        option = f"{_WHERE}.torchair_graph_config"
+    yield from _torchair_problems(options.get("torchair_graph_config", {}))
+
+
+def _torchair_problems(torchair: object) -> Iterator[OptionError]:
+    """Refuse the graph backend that is known but not in this version yet, if it is enabled."""
+    option = f"{_WHERE}.torchair_graph_config"
+    if not isinstance(torchair, Mapping):
         yield OptionError(option, torchair, "not a mapping of options", '{"enabled": false}')
-    for key, value in enabled.items():
-        if value:
-            yield OptionError(
-                f"{_WHERE}.{key}.enabled",
-                value,
-                "this backend is not in this version of ascend-vllm-plugin yet",
-                "false; ACL graph mode is what runs, see --compilation-config cudagraph_mode",
-            )
+    elif enabled := torchair.get("enabled"):
+        yield OptionError(
+            f"{option}.enabled",
+            enabled,
+            "this backend is not in this version of ascend-vllm-plugin yet",
+            "false; ACL graph mode is what runs, see --compilation-config cudagraph_mode",
+        )

@@ -6,10 +6,18 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from ascend_core import OptionError
-from vllm.config import CUDAGraphMode, VllmConfig
+from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
 from vllm.config.vllm import OptimizationLevel
 
-__all__ = ["check_final_sizes", "drop_unreachable_sizes", "has_graphs", "size_problems"]
+from ascend_vllm_plugin.config import PluginConfig
+
+__all__ = [
+    "check_final_sizes",
+    "drop_unreachable_sizes",
+    "has_graphs",
+    "piecewise_if_compiled",
+    "size_problems",
+]
 
 # A child of vLLM's logger, so that its handlers and levels hold for us too.
 logger = logging.getLogger(f"vllm.{__name__}")
@@ -29,6 +37,19 @@ def has_graphs(vllm_config: VllmConfig) -> bool:
     if model is None or model.enforce_eager or mode == CUDAGraphMode.NONE:
         return False
     return mode is not None or vllm_config.optimization_level > OptimizationLevel.O0
+
+
+def piecewise_if_compiled(vllm_config: VllmConfig) -> CUDAGraphMode:
+    """Return PIECEWISE if graphs are on by default and the model is compiled, and NONE if not.
+
+    Parameters
+    ----------
+    vllm_config
+        With options as the user gave them, and no graph mode among them.
+    """
+    is_compiled = vllm_config.compilation_config.mode in (None, CompilationMode.VLLM_COMPILE)
+    is_on = vllm_config.optimization_level > OptimizationLevel.O0 and is_compiled
+    return CUDAGraphMode.PIECEWISE if is_on else CUDAGraphMode.NONE
 
 
 def size_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
@@ -106,7 +127,7 @@ def drop_unreachable_sizes(vllm_config: VllmConfig) -> None:
 def check_final_sizes(vllm_config: VllmConfig) -> None:
     """Check the sizes that vLLM has computed, by the user's or by its own defaults.
 
-    Warns if a decode batch can be larger than the largest graph for it.
+    Warns if a decode batch can be larger than the largest graph for it. (xlite's need no graph.)
 
     Raises
     ------
@@ -120,7 +141,7 @@ def check_final_sizes(vllm_config: VllmConfig) -> None:
     most = vllm_config.scheduler_config.max_num_seqs
     graphs_of_any_batch = mode.mixed_mode() == mode.decode_mode()
     largest = max((size for size in sizes if graphs_of_any_batch or size <= most), default=0)
-    if largest < most:
+    if largest < most and not PluginConfig.of(vllm_config).xlite_graph_config.enabled:
         has_piecewise = mode == CUDAGraphMode.FULL_AND_PIECEWISE and sizes[-1] >= most
         logger.warning(
             "decode batches of more than %d requests will run %s, and --max-num-seqs is %d: add %d "

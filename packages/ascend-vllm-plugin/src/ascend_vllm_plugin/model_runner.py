@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The V1 model runner on the NPU: vLLM's own, with counters."""
+"""The V1 model runner on the NPU: vLLM's own, with xlite where it is on, and with counters."""
 
 import logging
+from typing import Any
 
 import torch
-from vllm.config import CUDAGraphMode, VllmConfig
-from vllm.forward_context import get_forward_context
+from vllm.config import CUDAGraphMode, VllmConfig, get_layers_from_vllm_config
+from vllm.distributed import get_tensor_model_parallel_rank
+from vllm.forward_context import ForwardContext, get_forward_context
+from vllm.model_executor.layers.attention import Attention
 
-from ascend_vllm_plugin.compat.model_runner import OpenModelRunner
-from ascend_vllm_plugin.stats import StepStats
+from ascend_vllm_plugin.attention import CacheHalves, NpuAttentionMetadata
+from ascend_vllm_plugin.compat.model_runner import OpenModelRunner, replace_forward
+from ascend_vllm_plugin.config import PluginConfig
+from ascend_vllm_plugin.stats import StepPath, StepStats
+from ascend_vllm_plugin.xlite.steps import XliteSteps
 
 __all__ = ["NpuModelRunner"]
 
@@ -25,36 +31,91 @@ class NpuModelRunner(OpenModelRunner):
         vLLM's configuration.
     device
         An NPU.
+
+    Attributes
+    ----------
+    xlite
+        What runs the steps that are xlite's, from the time that the model is loaded; None without.
     """
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device) -> None:
         super().__init__(vllm_config, device)
         self.step_stats = StepStats()
         self.graph_memory = 0
+        self.xlite: XliteSteps | None = None
+
+    def load_model(self, *args: Any, **options: Any) -> None:
+        """Load the weights as vLLM does, and give them to xlite if it is on.
+
+        The engine takes its memory here, before vLLM measures how much is left for the KV cache.
+        """
+        super().load_model(*args, **options)
+        if not PluginConfig.of(self.vllm_config).xlite_graph_config.enabled:
+            return
+        rank = get_tensor_model_parallel_rank()
+        self.xlite = XliteSteps.create(self.vllm_config, self.get_model(), self.device, rank)
+        if self.xlite.is_full:
+            # Nothing else runs the decoder, so its activations need no memory.
+            replace_forward(self.get_model(), self._dummy_hidden_states)
+
+    def initialize_kv_cache(self, *args: Any, **options: Any) -> None:
+        """Make the KV cache, and tell xlite where it is."""
+        super().initialize_kv_cache(*args, **options)
+        if self.xlite:
+            layers = get_layers_from_vllm_config(self.vllm_config, Attention).values()
+            self.xlite.bind_kv_cache(
+                CacheHalves.of(layer.kv_cache, layer.head_size) for layer in layers
+            )
 
     def capture_model(self) -> int:
         """Capture all graphs, and note how much memory of the device that took, in bytes."""
         self.graph_memory = int(super().capture_model())
         return self.graph_memory
 
-    def begin_step(self) -> None:
-        """Count a real step."""
+    def may_use_graph(self, num_tokens: int, num_requests: int) -> bool:
+        """Say that a step may run in a graph: xlite's are not padded to the size of one."""
+        return not (self.xlite and self.xlite.takes(num_tokens, num_requests))
+
+    def run_step(self, **inputs: Any) -> Any:
+        """Run a real step on xlite, or as vLLM does, and count it."""
         context = get_forward_context()
-        metadata = next(iter(context.attn_metadata.values()))
-        mode, computed = context.cudagraph_runtime_mode, context.batch_descriptor.num_tokens
+        metadata: NpuAttentionMetadata = next(iter(context.attn_metadata.values()))
+        xlite = self.xlite
+        if xlite and not xlite.takes(metadata.num_real_tokens, len(metadata.query_ends)):
+            xlite = None
+        self._count(context, metadata, xlite.mode if xlite else "")
+        if xlite is None:
+            return super().run_step(**inputs)
+        return xlite.forward(
+            metadata,
+            positions=inputs["positions"],
+            input_ids=inputs["input_ids"],
+            inputs_embeds=inputs["inputs_embeds"],
+        )
+
+    def _count(self, context: ForwardContext, metadata: NpuAttentionMetadata, xlite: str) -> None:
+        """Count a real step, and warn of the first decode step that runs without a graph."""
+        mode, configured = context.cudagraph_runtime_mode, self.compilation_config.cudagraph_mode
         decode = metadata.max_query_len == 1
-        real = metadata.num_real_tokens
+        path = StepPath.of(mode, configured, xlite=xlite, decode=decode)
         is_surprise = (
             decode
-            and mode == CUDAGraphMode.NONE
-            and self.compilation_config.cudagraph_mode != CUDAGraphMode.NONE
+            and path.name == "eager"
+            and configured != CUDAGraphMode.NONE
             and not self.step_stats.eager_decode_steps
         )
         if is_surprise:
             logger.warning(
                 "a decode step of %d requests ran without a graph: no captured size holds it. More "
                 "are counted, not logged. Add a size to cudagraph_capture_sizes (captured: %s).",
-                real,
+                metadata.num_real_tokens,
                 self.compilation_config.cudagraph_capture_sizes,
             )
-        self.step_stats.count(mode, real, computed, decode=decode)
+        computed = context.batch_descriptor.num_tokens
+        self.step_stats.count(path, metadata.num_real_tokens, computed, decode=decode)
+
+    def _dummy_hidden_states(self, positions: torch.Tensor, **inputs: Any) -> torch.Tensor:  # noqa: ARG002
+        """Stand for the decoder in dummy runs: only what xlite returns takes memory of torch."""
+        config = self.model_config
+        size = (positions.shape[-1], config.get_hidden_size())
+        return torch.zeros(size, dtype=config.dtype, device=self.device)

@@ -77,10 +77,12 @@ class NpuPlatform(Platform):
 
     @classmethod
     def apply_config_platform_defaults(cls, vllm_config: "VllmConfig") -> None:
-        """Set what the chip decides, and leave out sizes of graphs that no batch can have."""
+        """Set what the chip and xlite decide, and leave out sizes of graphs that no batch has."""
         from ascend_vllm_plugin import chip, graph_sizes
+        from ascend_vllm_plugin.xlite import modes
 
         chip.apply_chip_defaults(vllm_config)
+        modes.leave_graphs_to_other_steps(vllm_config)
         graph_sizes.drop_unreachable_sizes(vllm_config)
 
     @classmethod

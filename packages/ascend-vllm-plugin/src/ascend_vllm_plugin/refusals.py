@@ -17,6 +17,7 @@ from ascend_vllm_plugin.config import option_problems
 from ascend_vllm_plugin.dtypes import chip_dtypes
 from ascend_vllm_plugin.graph_sizes import has_graphs, size_problems
 from ascend_vllm_plugin.missing import missing_problems
+from ascend_vllm_plugin.xlite.check import architectures_of_full_mode, xlite_problems
 
 __all__ = [
     "ARCHITECTURES",
@@ -128,26 +129,30 @@ def check_kernel(vllm_config: VllmConfig) -> None:
 
 
 def _problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
-    yield from option_problems(vllm_config.additional_config)
+    own = list(option_problems(vllm_config.additional_config))
+    yield from own
     if vllm_config.model_config is None:  # vLLM builds such configurations internally
         return
-    yield from _model_problems(vllm_config)
-    yield from _parallel_problems(vllm_config)
-    yield from _cache_problems(vllm_config)
-    yield from missing_problems(vllm_config)
-    yield from _graph_problems(vllm_config)
-    yield from chip_problems(vllm_config)
-    yield from size_problems(vllm_config)
+    of_platform = [problem for find in _CHECKS for problem in find(vllm_config)]
+    yield from of_platform
+    if not own and vllm_config.model_config.architecture in _architectures(vllm_config):
+        named = {problem.option for problem in of_platform}
+        yield from (each for each in xlite_problems(vllm_config) if each.option not in named)
+
+
+def _architectures(vllm_config: VllmConfig) -> tuple[str, ...]:
+    return (*ARCHITECTURES, *architectures_of_full_mode(vllm_config))
 
 
 def _model_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     model = vllm_config.model_config
-    if model.architecture not in ARCHITECTURES:
+    architectures = _architectures(vllm_config)
+    if model.architecture not in architectures:
         yield OptionError(
             "--model",
             model.architecture,
             "this architecture is not supported in this version",
-            ARCHITECTURES,
+            architectures,
         )
     if model.dtype not in chip_dtypes():
         yield OptionError(
@@ -240,3 +245,14 @@ def _graph_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
             "torch_npu does not capture graphs with it",
             "0 or 1; 2 with --enforce-eager",
         )
+
+
+_CHECKS = (
+    _model_problems,
+    _parallel_problems,
+    _cache_problems,
+    missing_problems,
+    _graph_problems,
+    chip_problems,
+    size_problems,
+)

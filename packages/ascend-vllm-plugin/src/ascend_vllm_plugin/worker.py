@@ -23,6 +23,7 @@ from ascend_vllm_plugin.compat.engine_memory import graph_wrappers, release_comp
 from ascend_vllm_plugin.compat.model_runner import install_graph_wrapper
 from ascend_vllm_plugin.compat.torch_cuda import alias_torch_cuda
 from ascend_vllm_plugin.compat.worker import OpenWorker, skip_kernel_warmup
+from ascend_vllm_plugin.config import PluginConfig
 from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
 from ascend_vllm_plugin.model_runner import NpuModelRunner
 from ascend_vllm_plugin.process.failed_start import begins_engine
@@ -55,7 +56,8 @@ class NpuWorker(OpenWorker):
             self.vllm_config, self.rank, meeting, self.local_rank, current_platform.dist_backend
         )
         destroy_groups_at_exit()
-        refusals.check_kernel(self.vllm_config)
+        if not PluginConfig.of(self.vllm_config).xlite_graph_config.full_mode:
+            refusals.check_kernel(self.vllm_config)
         set_random_seed(self.model_config.seed)
         # Half of an engine's start is garbage collection (measured: 18 runs of 0.5 s) over what the
         # imports have made, which is not garbage. vLLM freezes the heap again when it is ready.
@@ -130,7 +132,7 @@ class NpuWorker(OpenWorker):
         return times
 
     def shutdown(self) -> None:
-        """Give back what the engine had on the device: graphs, weights and cache.
+        """Give back what the engine had on the device: graphs, xlite, weights and cache.
 
         A program may make the next engine in the same process, so nothing is left to the process's
         end.
@@ -138,7 +140,10 @@ class NpuWorker(OpenWorker):
         for wrapper in graph_wrappers(self.vllm_config):
             wrapper.clear_graphs()
         # A worker whose start failed has no runner, or one without a model.
-        model = getattr(getattr(self, "model_runner", None), "model", None)
+        runner = getattr(self, "model_runner", None)
+        if xlite := getattr(runner, "xlite", None):
+            xlite.close()
+        model = getattr(runner, "model", None)
         if model is not None:
             release_compiled_code(model)
         super().shutdown()
@@ -150,22 +155,27 @@ class NpuWorker(OpenWorker):
         -------
         dict
             Plain values: ``backend``, ``simulated``, ``device``, ``cudagraph_mode``, ``graphs``
-            (captured graphs by mode and size), ``replays``, ``steps``, ``decode_steps``,
-            ``eager_decode_steps``, ``padding_waste`` (part of computed rows), ``capture_seconds``,
-            ``graph_memory_bytes``.
+            (captured graphs by mode and size), ``replays``, ``steps``, ``steps_by_path`` (by what
+            ran them, and why), ``decode_steps``, ``eager_decode_steps``, ``padding_waste`` (part of
+            computed rows), ``capture_seconds``, ``graph_memory_bytes``, ``xlite_mode`` ("full",
+            "decode" or None), ``xlite_memory_bytes``.
         """
-        steps = self.model_runner.step_stats
+        steps, xlite = self.model_runner.step_stats, self.model_runner.xlite
         mode = self.vllm_config.compilation_config.cudagraph_mode
         device = probe()
+        without_xlite = "aclgraph" if mode != CUDAGraphMode.NONE else "eager"
         return {
-            "backend": "aclgraph" if mode != CUDAGraphMode.NONE else "eager",
+            "backend": "xlite" if xlite else without_xlite,
             "simulated": device.simulated,
             "device": torch_npu.npu.get_device_name(self.device),
             "cudagraph_mode": mode.name,
             "steps": steps.steps,
+            "steps_by_path": steps.steps_by_path,
             "decode_steps": steps.decode_steps,
             "eager_decode_steps": steps.eager_decode_steps,
             "padding_waste": steps.padding_waste,
             "graph_memory_bytes": self.model_runner.graph_memory,
+            "xlite_mode": xlite.mode if xlite else None,
+            "xlite_memory_bytes": xlite.pool_bytes if xlite else 0,
             **graph_counts(graph_wrappers(self.vllm_config)),
         }

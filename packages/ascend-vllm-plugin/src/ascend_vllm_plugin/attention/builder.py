@@ -74,7 +74,12 @@ class NpuAttentionMetadataBuilder(AttentionMetadataBuilder[NpuAttentionMetadata]
             kv_lengths.append(0)
         _cover_padding(query_ends, kv_lengths, batch.num_actual_tokens)
         return NpuAttentionMetadata(
-            query_ends, kv_lengths, block_table, batch.max_query_len, num_real_tokens
+            query_ends,
+            kv_lengths,
+            block_table,
+            batch.max_query_len,
+            num_real_tokens,
+            batch,
         )
 
     def _with_spare_request(self, block_table: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 
 import torch
-from vllm.v1.attention.backend import AttentionMetadata
+from vllm.v1.attention.backend import AttentionMetadata, CommonAttentionMetadata
 
 __all__ = ["NpuAttentionMetadata"]
 
@@ -26,6 +26,9 @@ class NpuAttentionMetadata(AttentionMetadata):
         Longest query of a request; 1 in a decode step.
     num_real_tokens
         Rows that are no padding.
+    batch
+        What all this was made of: vLLM has the lengths on the device as well, and the slots of the
+        cache. None where attention is tried alone.
     """
 
     query_ends: list[int]
@@ -33,6 +36,7 @@ class NpuAttentionMetadata(AttentionMetadata):
     block_table: torch.Tensor
     max_query_len: int
     num_real_tokens: int
+    batch: CommonAttentionMetadata | None = None
 
     @property
     def lengths(self) -> dict[str, list[int]]:

@@ -1,26 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
-"""vLLM's V1 model runner, with a public method to override in place of a private one."""
+"""vLLM's V1 model runner, with public methods to override in place of private ones."""
 
+from collections.abc import Callable
 from typing import Any
 
+from torch import nn
 from vllm.v1.worker import gpu_model_runner
 
-__all__ = ["OpenModelRunner", "install_graph_wrapper"]
+__all__ = ["OpenModelRunner", "install_graph_wrapper", "replace_forward"]
 
 
 class OpenModelRunner(gpu_model_runner.GPUModelRunner):
-    """A model runner that says when a step begins.
+    """A model runner that lets a subclass run real steps its own way.
 
-    Reason: only this private method tells a real step from a dummy run.
+    Reason: only these private methods tell a real step from a dummy run.
     Goes when: the runner has a public hook around a step.
     """
 
-    def begin_step(self) -> None:
-        """Do nothing; called before each real step, within its forward context."""
+    def may_use_graph(self, num_tokens: int, num_requests: int) -> bool:  # noqa: ARG002
+        """Say that a step may be padded to the size of a graph, and run in it."""
+        return True
 
-    def _model_forward(self, *args: Any, **kwargs: Any) -> Any:
-        self.begin_step()
-        return super()._model_forward(*args, **kwargs)
+    def run_step(self, **inputs: Any) -> Any:
+        """Run a real step, within its forward context: vLLM's own way, if not overridden.
+
+        Parameters
+        ----------
+        **inputs
+            Of the model.
+
+        Returns
+        -------
+        Any
+            Its output.
+        """
+        return super()._model_forward(**inputs)
+
+    def _model_forward(self, **inputs: Any) -> Any:
+        return self.run_step(**inputs)
+
+    def _determine_batch_execution_and_padding(
+        self, num_tokens: int, num_reqs: int, **options: Any
+    ) -> Any:
+        # A dummy run says which routine it stands for; a real step leaves that to be found out.
+        is_real = options.get("force_uniform_decode") is None
+        if is_real and not self.may_use_graph(num_tokens, num_reqs):
+            options["force_eager"] = True
+        return super()._determine_batch_execution_and_padding(num_tokens, num_reqs, **options)
+
+
+def replace_forward(model: nn.Module, forward: Callable[..., Any]) -> None:
+    """Let dummy runs call another function than the model's `forward`.
+
+    Reason: dummy runs call the model, and not the private method that real steps go through.
+    Goes when: they go through it too.
+
+    Parameters
+    ----------
+    model
+        Without a graph wrapper around it.
+    forward
+        Gets the inputs of the model by name.
+    """
+    model.forward = forward
 
 
 def install_graph_wrapper(wrapper: type[Any]) -> None:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What keeps xlite from running a configuration, found before anything is loaded."""
+
+from collections.abc import Iterator
+
+from ascend_core import OptionError
+from ascend_xlite_bridge import (
+    XliteConfig,
+    XliteUnavailableError,
+    XliteUnsupportedError,
+    check_library,
+    check_run,
+)
+from vllm.config import VllmConfig
+
+from ascend_vllm_plugin.config import PluginConfig
+from ascend_vllm_plugin.xlite.run import make_run
+
+__all__ = ["architectures_of_full_mode", "xlite_problems"]
+
+_WITH_EXPERTS = ("Qwen3MoeForCausalLM",)
+
+
+def architectures_of_full_mode(vllm_config: VllmConfig) -> tuple[str, ...]:
+    """Return the models that xlite alone runs here: none of their steps may be vLLM's.
+
+    Parameters
+    ----------
+    vllm_config
+        With options as the user gave them.
+
+    Returns
+    -------
+    tuple of str
+        Architectures; none if full mode is off.
+    """
+    try:
+        given = vllm_config.additional_config.get("xlite_graph_config", {})
+        is_full = XliteConfig.from_mapping(given).full_mode
+    except OptionError:  # `option_problems` names it
+        return ()
+    return _WITH_EXPERTS if is_full else ()
+
+
+def xlite_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
+    """Find what keeps xlite from running this model in this way, if it is turned on.
+
+    Parameters
+    ----------
+    vllm_config
+        With options as the user gave them, a model, and no problems of ``additional_config``.
+
+    Yields
+    ------
+    OptionError
+        If xlite is missing, or does not fit this machine, Python, torch or chip; and for every
+        option and feature of the model that it does not do.
+    """
+    xlite = PluginConfig.of(vllm_config).xlite_graph_config
+    if not xlite.enabled:
+        return
+    try:
+        check_library()
+    except XliteUnavailableError as error:
+        option = "additional_config.xlite_graph_config.enabled"
+        yield OptionError(option, True, error.reason, f"false; or: {error.remedy}")
+    model = vllm_config.model_config
+    try:
+        check_run(model.hf_config, model.dtype, make_run(vllm_config))
+    except XliteUnsupportedError as error:
+        yield from error.problems
