@@ -340,6 +340,86 @@ inline constexpr auto kPhaseName = [] {
   return Name(text);
 }();
 
+// What distinguishes operators of one signature.
+template <class Result, class... Params>
+struct Operator {
+  const char* name;
+  const char* phase_name;
+  Result (*body)(Params...);
+  const Rules& (*rules)();
+};
+
+// The code of the first phase, which operators of one signature share: compiled once for each
+// signature, not for each operator.
+template <class Result, class... Params>
+class FirstPhase {
+ public:
+  using Arguments = std::tuple<std::decay_t<Params>...>;
+  using Body = Result (*)(Params...);
+
+  static int Prepare(const Operator<Result, Params...>& op,
+                     typename Crossing<std::decay_t<Params>>::C... handles,
+                     uint64_t* workspace_size, aclOpExecutor** executor) noexcept {
+    return Call(op.phase_name,
+                [&]() noexcept { return PrepareNow(op, handles..., workspace_size, executor); });
+  }
+
+ private:
+  static Arguments Blanks(const Arguments& arguments) {
+    return std::apply([](const auto&... values) { return Arguments{Blank(values)...}; }, arguments);
+  }
+
+  static int PrepareNow(const Operator<Result, Params...>& op,
+                        typename Crossing<std::decay_t<Params>>::C... handles,
+                        uint64_t* workspace_size, aclOpExecutor** executor) noexcept {
+    constexpr bool kWaits = std::is_same_v<Result, Communication>;
+    try {
+      c10::InferenceMode guard;
+      auto arguments = [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
+        return Arguments{Crossing<std::decay_t<Params>>::Take(handles, kIndex)...};
+      }(std::index_sequence_for<Params...>{});
+      op.rules().Check(arguments);
+      Touches touches;
+      if (TouchesWanted()) {
+        std::apply([&](const auto&... values) { (TouchParam<Params>(touches, values), ...); },
+                   arguments);
+      }
+#ifdef ASCEND_SIM_MUTATE
+      Mutate(op.name, arguments);
+#endif
+      const int status = FinishPrepare(op.name, WorkOf(op.body, std::move(arguments)), kWaits,
+                                       std::move(touches), workspace_size, executor);
+      if (Recording()) [[unlikely]]
+        Record(op.name, {KindOf(handles)...});
+      return status;
+    } catch (...) {
+      return FailPrepare(op.name);
+    }
+  }
+
+  static Work WorkOf(Body body, Arguments arguments) {
+    if constexpr (std::is_same_v<Result, Communication>) {
+      return std::apply(body, arguments).run;
+    } else if constexpr (std::is_void_v<Result>) {
+      return [body, arguments = std::move(arguments)]() mutable {
+        RunOrRefuse([&] { std::apply(body, arguments); },
+                    [&] {
+                      auto blanks = Blanks(arguments);
+                      std::apply(body, blanks);
+                    });
+      };
+    } else {
+      Work planned = std::apply(body, arguments);
+      return [body, planned = std::move(planned), arguments = std::move(arguments)] {
+        RunOrRefuse(planned, [&] {
+          auto blanks = Blanks(arguments);
+          std::apply(body, blanks)();
+        });
+      };
+    }
+  }
+};
+
 template <auto kBody, Name kName>
 struct Op;
 
@@ -348,8 +428,9 @@ struct Op<kBody, kName> {
   // The first phase. Its type is the C signature of the operator.
   static int Prepare(typename Crossing<std::decay_t<Params>>::C... handles,
                      uint64_t* workspace_size, aclOpExecutor** executor) noexcept {
-    return Call(kPhaseName<kName>.text,
-                [&]() noexcept { return PrepareNow(handles..., workspace_size, executor); });
+    static constexpr Operator<Result, Params...> kOperator{kName.text, kPhaseName<kName>.text,
+                                                           kBody, &RulesOf};
+    return FirstPhase<Result, Params...>::Prepare(kOperator, handles..., workspace_size, executor);
   }
 
   static bool Register() {
@@ -357,58 +438,9 @@ struct Op<kBody, kName> {
   }
 
  private:
-  using Arguments = std::tuple<std::decay_t<Params>...>;
-
-  static Arguments Blanks(const Arguments& arguments) {
-    return std::apply([](const auto&... values) { return Arguments{Blank(values)...}; }, arguments);
-  }
-
-  static int PrepareNow(typename Crossing<std::decay_t<Params>>::C... handles,
-                        uint64_t* workspace_size, aclOpExecutor** executor) noexcept {
-    constexpr bool kWaits = std::is_same_v<Result, Communication>;
-    try {
-      c10::InferenceMode guard;
-      auto arguments = [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
-        return Arguments{Crossing<std::decay_t<Params>>::Take(handles, kIndex)...};
-      }(std::index_sequence_for<Params...>{});
-      static const Rules rules(kName.text);
-      rules.Check(arguments);
-      Touches touches;
-      if (TouchesWanted()) {
-        std::apply([&](const auto&... values) { (TouchParam<Params>(touches, values), ...); },
-                   arguments);
-      }
-#ifdef ASCEND_SIM_MUTATE
-      Mutate(kName.text, arguments);
-#endif
-      Work run;
-      if constexpr (kWaits) {
-        run = std::apply(kBody, arguments).run;
-      } else if constexpr (std::is_void_v<Result>) {
-        run = [arguments = std::move(arguments)]() mutable {
-          RunOrRefuse([&] { std::apply(kBody, arguments); },
-                      [&] {
-                        auto blanks = Blanks(arguments);
-                        std::apply(kBody, blanks);
-                      });
-        };
-      } else {
-        Work planned = std::apply(kBody, arguments);
-        run = [planned = std::move(planned), arguments = std::move(arguments)] {
-          RunOrRefuse(planned, [&] {
-            auto blanks = Blanks(arguments);
-            std::apply(kBody, blanks)();
-          });
-        };
-      }
-      const int status = FinishPrepare(kName.text, std::move(run), kWaits, std::move(touches),
-                                       workspace_size, executor);
-      if (Recording()) [[unlikely]]
-        Record(kName.text, {KindOf(handles)...});
-      return status;
-    } catch (...) {
-      return FailPrepare(kName.text);
-    }
+  static const Rules& RulesOf() {
+    static const Rules rules(kName.text);
+    return rules;
   }
 };
 
