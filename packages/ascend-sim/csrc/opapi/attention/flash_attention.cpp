@@ -107,6 +107,27 @@ AttentionCall ScoreCall(const ScoreArguments& a) {
   return call;
 }
 
+ScoreArguments CollectScore(const Tensor& query, const Tensor& key, const Tensor& value,
+                            SCORE_MASKS, SCORE_ATTRIBUTES, const Tensor& row_max,
+                            const Tensor& row_sum, const Tensor& out) {
+  RequireAbsent(pse, "realShift");
+  RequireAbsent(padding_mask, "paddingMask");
+  return {.query = query,
+          .key = key,
+          .value = value,
+          .mask = mask,
+          .scale = scale,
+          .dropout = {keep_probability, drop_mask},
+          .pre_tokens = pre_tokens,
+          .next_tokens = next_tokens,
+          .heads = heads,
+          .layout = layout,
+          .sparse_mode = sparse_mode,
+          .row_max = row_max,
+          .row_sum = row_sum,
+          .out = out};
+}
+
 void SetLater(ScoreArguments& arguments, SCORE_QUANTIZATION, const OptInts& query_ends,
               const OptInts& kv_ends, const std::string& softmax_layout, int64_t seed,
               int64_t offset) {
@@ -173,23 +194,21 @@ Work PlanScore(const ScoreArguments& a) {
 ACLNN_PLANNED_OP(aclnnFlashAttentionScore,
                  (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
                   const OptInts& /*prefix*/, SCORE_ATTRIBUTES, SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments, out);
-  return PlanScore(arguments);
+  return PlanScore(SCORE_ARGUMENTS(out));
 }
 ACLNN_PLANNED_OP(aclnnFlashAttentionScoreV2,
                  (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
                   const OptInts& /*prefix*/, const OptInts& /*q_start*/,
                   const OptInts& /*kv_start*/, SCORE_ATTRIBUTES, int64_t /*pse_type*/,
                   SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments, out);
-  return PlanScore(arguments);
+  return PlanScore(SCORE_ARGUMENTS(out));
 }
 ACLNN_PLANNED_OP(aclnnFlashAttentionScoreV3,
                  (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
                   const OptTensor& sink, const OptInts& /*prefix*/, const OptInts& /*q_start*/,
                   const OptInts& /*kv_start*/, SCORE_ATTRIBUTES, int64_t /*pse_type*/,
                   SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments, out);
+  auto arguments = SCORE_ARGUMENTS(out);
   arguments.sink = sink;
   return PlanScore(arguments);
 }
@@ -199,7 +218,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScore,
                  (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
                   const OptInts& /*prefix*/, const OptInts& query_ends, const OptInts& kv_ends,
                   SCORE_ATTRIBUTES, SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments, out);
+  auto arguments = SCORE_ARGUMENTS(out);
   arguments.query_ends = query_ends;
   arguments.kv_ends = kv_ends;
   return PlanScore(arguments);
@@ -209,7 +228,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScoreV2,
                   const OptInts& /*prefix*/, const OptInts& query_ends, const OptInts& kv_ends,
                   const OptInts& /*q_start*/, const OptInts& /*kv_start*/, SCORE_ATTRIBUTES,
                   int64_t /*pse_type*/, SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments, out);
+  auto arguments = SCORE_ARGUMENTS(out);
   arguments.query_ends = query_ends;
   arguments.kv_ends = kv_ends;
   return PlanScore(arguments);
@@ -220,7 +239,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScoreV3,
                   const OptInts& /*prefix*/, const OptInts& query_ends, const OptInts& kv_ends,
                   const OptInts& /*q_start*/, const OptInts& /*kv_start*/, SCORE_ATTRIBUTES,
                   int64_t /*pse_type*/, SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments, out);
+  auto arguments = SCORE_ARGUMENTS(out);
   arguments.query_rope = query_rope;
   arguments.key_rope = key_rope;
   arguments.query_ends = query_ends;
@@ -231,7 +250,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScoreV4,
                  (const Tensor& query, const Tensor& key, const Tensor& value, SCORE_MASKS,
                   const OptInts& /*prefix*/, const OptInts& query_ends, const OptInts& kv_ends,
                   SCORE_ATTRIBUTES, const std::string& softmax_layout, SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments, out);
+  auto arguments = SCORE_ARGUMENTS(out);
   arguments.query_ends = query_ends;
   arguments.kv_ends = kv_ends;
   arguments.softmax_layout = softmax_layout;
@@ -244,7 +263,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionVarLenScoreV5,
                   const OptInts& kv_ends, const OptInts& /*q_start*/, const OptInts& /*kv_start*/,
                   SCORE_ATTRIBUTES, int64_t /*pse_type*/, const std::string& softmax_layout,
                   SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments, out);
+  auto arguments = SCORE_ARGUMENTS(out);
   arguments.query_rope = query_rope;
   arguments.key_rope = key_rope;
   arguments.sink = sink;
@@ -262,7 +281,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionScoreV4,
                   const OptInts& kv_ends, const OptInts& /*q_start*/, const OptInts& /*kv_start*/,
                   SCORE_ATTRIBUTES, int64_t /*out_dtype: out's own*/, int64_t /*pse_type*/,
                   const std::string& softmax_layout, int64_t seed, int64_t offset, SCORE_RESULTS)) {
-  SCORE_ARGUMENTS(arguments, out);
+  auto arguments = SCORE_ARGUMENTS(out);
   SetLater(arguments, d_scale_q, d_scale_k, d_scale_v, query_ends, kv_ends, softmax_layout, seed,
            offset);
   arguments.query_rope = query_rope;

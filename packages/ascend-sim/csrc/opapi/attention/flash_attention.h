@@ -44,15 +44,15 @@ void RequireStatistics(const ScoreArguments& arguments, const AttentionCall& cal
       const OptTensor &mask
 #define SCORE_ATTRIBUTES                                                                         \
   double scale, double keep_probability, int64_t pre_tokens, int64_t next_tokens, int64_t heads, \
-      const std::string &layout, int64_t /*inner_precise*/, int64_t sparse_mode
-#define SCORE_ARGUMENTS(arguments, result)                                                    \
-  RequireAbsent(pse, "realShift");                                                            \
-  RequireAbsent(padding_mask, "paddingMask");                                                 \
-  ScoreArguments arguments {                                                                  \
-    .query = query, .key = key, .value = value, .mask = mask, .scale = scale,                 \
-    .dropout = {keep_probability, drop_mask}, .pre_tokens = pre_tokens,                       \
-    .next_tokens = next_tokens, .heads = heads, .layout = layout, .sparse_mode = sparse_mode, \
-    .row_max = softmax_max, .row_sum = softmax_sum, .out = result                             \
-  }
+      const std::string &layout, [[maybe_unused]] int64_t inner_precise, int64_t sparse_mode
+#define SCORE_ARGUMENTS(result)                                                                 \
+  CollectScore(query, key, value, pse, drop_mask, padding_mask, mask, scale, keep_probability,  \
+               pre_tokens, next_tokens, heads, layout, inner_precise, sparse_mode, softmax_max, \
+               softmax_sum, result)
+
+// Refuses what is not simulated and collects the rest. Throws ParamError.
+ScoreArguments CollectScore(const Tensor& query, const Tensor& key, const Tensor& value,
+                            SCORE_MASKS, SCORE_ATTRIBUTES, const Tensor& row_max,
+                            const Tensor& row_sum, const Tensor& out);
 
 }  // namespace ascend_sim::opapi

@@ -102,20 +102,18 @@ Work PlanGradient(const ScoreArguments& a, const Tensor& dy, const Tensor& dq, c
 
 ACLNN_PLANNED_OP(aclnnFlashAttentionScoreGrad,
                  (GRADIENT_INPUTS, const OptInts& /*prefix*/, SCORE_ATTRIBUTES, GRADIENT_RESULTS)) {
-  SCORE_ARGUMENTS(arguments, attention);
-  return PlanGradient(arguments, dy, dq, dk, dv);
+  return PlanGradient(SCORE_ARGUMENTS(attention), dy, dq, dk, dv);
 }
 ACLNN_PLANNED_OP(aclnnFlashAttentionScoreGradV2,
                  (GRADIENT_INPUTS, const OptInts& /*prefix*/, const OptInts& /*q_start*/,
                   const OptInts& /*kv_start*/, SCORE_ATTRIBUTES, int64_t /*pse_type*/,
                   GRADIENT_RESULTS)) {
-  SCORE_ARGUMENTS(arguments, attention);
-  return PlanGradient(arguments, dy, dq, dk, dv);
+  return PlanGradient(SCORE_ARGUMENTS(attention), dy, dq, dk, dv);
 }
 ACLNN_PLANNED_OP(aclnnFlashAttentionUnpaddingScoreGrad,
                  (GRADIENT_INPUTS, const OptInts& /*prefix*/, const OptInts& query_ends,
                   const OptInts& kv_ends, SCORE_ATTRIBUTES, GRADIENT_RESULTS)) {
-  SCORE_ARGUMENTS(arguments, attention);
+  auto arguments = SCORE_ARGUMENTS(attention);
   arguments.query_ends = query_ends;
   arguments.kv_ends = kv_ends;
   return PlanGradient(arguments, dy, dq, dk, dv);
@@ -124,7 +122,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionUnpaddingScoreGradV2,
                  (GRADIENT_INPUTS, const OptInts& /*prefix*/, const OptInts& query_ends,
                   const OptInts& kv_ends, const OptInts& /*q_start*/, const OptInts& /*kv_start*/,
                   SCORE_ATTRIBUTES, int64_t /*pse_type*/, GRADIENT_RESULTS)) {
-  SCORE_ARGUMENTS(arguments, attention);
+  auto arguments = SCORE_ARGUMENTS(attention);
   arguments.query_ends = query_ends;
   arguments.kv_ends = kv_ends;
   return PlanGradient(arguments, dy, dq, dk, dv);
@@ -133,7 +131,7 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionUnpaddingScoreGradV4,
                  (GRADIENT_INPUTS, const OptInts& /*prefix*/, const OptInts& query_ends,
                   const OptInts& kv_ends, SCORE_ATTRIBUTES, GRADIENT_RESULTS,
                   const std::string& softmax_layout)) {
-  SCORE_ARGUMENTS(arguments, attention);
+  auto arguments = SCORE_ARGUMENTS(attention);
   arguments.query_ends = query_ends;
   arguments.kv_ends = kv_ends;
   arguments.softmax_layout = softmax_layout;
@@ -148,16 +146,16 @@ ACLNN_PLANNED_OP(aclnnFlashAttentionScoreGradV4,
                   const OptInts& kv_ends, const OptInts& /*q_start*/, const OptInts& /*kv_start*/,
                   double scale, double keep_probability, int64_t pre_tokens, int64_t next_tokens,
                   int64_t heads, const std::string& layout, const std::string& softmax_layout,
-                  int64_t /*inner_precise*/, int64_t sparse_mode, int64_t /*pse_type*/,
-                  int64_t seed, int64_t offset, int64_t /*out_dtype*/, Tensor& dq, Tensor& dk,
-                  Tensor& dv, const OptTensor& /*dq_rope*/, const OptTensor& /*dk_rope*/,
+                  int64_t inner_precise, int64_t sparse_mode, int64_t /*pse_type*/, int64_t seed,
+                  int64_t offset, int64_t /*out_dtype*/, Tensor& dq, Tensor& dk, Tensor& dv,
+                  const OptTensor& /*dq_rope*/, const OptTensor& /*dk_rope*/,
                   const OptTensor& /*dpse*/, const OptTensor& /*dsink*/)) {
   RequireAbsent(sink, "sinkIn");
   RequireAbsent(query_rope, "queryRope");
   RequireAbsent(key_rope, "keyRope");
   RequireAbsent(d_scale_dy, "dScaleDy");
   RequireAbsent(d_scale_o, "dScaleO");
-  SCORE_ARGUMENTS(arguments, attention);
+  auto arguments = SCORE_ARGUMENTS(attention);
   SetLater(arguments, d_scale_q, d_scale_k, d_scale_v, query_ends, kv_ends, softmax_layout, seed,
            offset);
   return PlanGradient(arguments, dy, dq, dk, dv);

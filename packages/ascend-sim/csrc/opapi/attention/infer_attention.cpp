@@ -324,7 +324,8 @@ Work PlanInference(InferArguments a) {
   if (a.kv_heads == 0) a.kv_heads = a.heads;
   CheckArguments(a);
   const auto operands = OperandsOf(a);
-  CheckLimits(a, {operands.q, operands.keys, operands.values, operands.pages, operands.packed});
+  CheckInferLimits(a,
+                   {operands.q, operands.keys, operands.values, operands.pages, operands.packed});
   const auto call = CallOf(a, operands);
   const auto late = LateOf(a, operands);
   const bool zero_first = !CoversOutput(call);

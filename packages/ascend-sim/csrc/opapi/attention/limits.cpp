@@ -211,7 +211,7 @@ void CheckSink(const InferArguments& a, const InferShape& s) {
 
 }  // namespace
 
-void CheckLimits(const InferArguments& arguments, const InferShape& shape) {
+void CheckInferLimits(const InferArguments& arguments, const InferShape& shape) {
   CheckTensors(arguments, shape);
   CheckLayout(arguments, shape);
   CheckHeads(arguments, shape);

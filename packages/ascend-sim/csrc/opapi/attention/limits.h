@@ -27,7 +27,7 @@ struct InferShape {
   bool packed;
 };
 
-void CheckLimits(const InferArguments& arguments, const InferShape& shape);
+void CheckInferLimits(const InferArguments& arguments, const InferShape& shape);
 
 // Of aclnnFlashAttentionScore and its kin; views [batch, token, head, size].
 void CheckScoreLimits(const Tensor& q, const Tensor& k, const Tensor& v, const OptTensor& mask,

@@ -197,27 +197,49 @@ Work Plan(Prolog p, std::initializer_list<const char*> modes) {
       const OptTensor &scale_dkv_kr, const OptTensor &scale_ckv, const OptTensor &scale_ckr, \
       const OptTensor &smooth_cq
 #define PROLOG_ATTRIBUTES double epsilon_cq, double epsilon_ckv, const std::string &cache_mode
-#define PROLOG(prolog)                                                                          \
-  Prolog prolog {                                                                               \
-    .x = x, .down_query = {weight_dq, scale_dq, "weightDq"},                                    \
-    .up_query = {weight_uq_qr, scale_uq_qr, "weightUqQr"},                                      \
-    .down_key = {weight_dkv_kr, scale_dkv_kr, "weightDkvKr"}, .up_key = weight_uk,              \
-    .gamma_query = gamma_cq, .gamma_key = gamma_ckv, .sin = rope_sin, .cos = rope_cos,          \
-    .latent_cache = kv_cache, .rope_cache = kr_cache, .index = cache_index, .x_scale = scale_x, \
-    .latent_scale = scale_ckv, .rope_scale = scale_ckr, .smooth = smooth_cq,                    \
-    .epsilon_query = epsilon_cq, .epsilon_key = epsilon_ckv, .cache_mode = cache_mode,          \
-    .query_factor = 1, .key_factor = 1, .query = query, .query_rope = query_rope,               \
-    .query_scale = query_scale                                                                  \
-  }
+#define PROLOG_RESULTS Tensor &query, Tensor &query_rope, OptTensor &query_scale
+
+// Of all versions; what only one has is set afterwards.
+Prolog CollectProlog(PROLOG_INPUTS, Tensor& kv_cache, Tensor& kr_cache,
+                     const OptTensor& cache_index, PROLOG_SCALES, PROLOG_ATTRIBUTES,
+                     PROLOG_RESULTS) {
+  return {.x = x,
+          .down_query = {weight_dq, scale_dq, "weightDq"},
+          .up_query = {weight_uq_qr, scale_uq_qr, "weightUqQr"},
+          .down_key = {weight_dkv_kr, scale_dkv_kr, "weightDkvKr"},
+          .up_key = weight_uk,
+          .gamma_query = gamma_cq,
+          .gamma_key = gamma_ckv,
+          .sin = rope_sin,
+          .cos = rope_cos,
+          .latent_cache = kv_cache,
+          .rope_cache = kr_cache,
+          .index = cache_index,
+          .x_scale = scale_x,
+          .latent_scale = scale_ckv,
+          .rope_scale = scale_ckr,
+          .smooth = smooth_cq,
+          .epsilon_query = epsilon_cq,
+          .epsilon_key = epsilon_ckv,
+          .cache_mode = cache_mode,
+          .query_factor = 1,
+          .key_factor = 1,
+          .query = query,
+          .query_rope = query_rope,
+          .query_scale = query_scale};
+}
+#define PROLOG_ARGUMENTS                                                                   \
+  CollectProlog(x, weight_dq, weight_uq_qr, weight_uk, weight_dkv_kr, gamma_cq, gamma_ckv, \
+                rope_sin, rope_cos, kv_cache, kr_cache, cache_index, scale_x, scale_dq,    \
+                scale_uq_qr, scale_dkv_kr, scale_ckv, scale_ckr, smooth_cq, epsilon_cq,    \
+                epsilon_ckv, cache_mode, query, query_rope, query_scale)
 
 }  // namespace
 
 ACLNN_PLANNED_OP(aclnnMlaPrologV2WeightNz,
                  (PROLOG_INPUTS, const Tensor& cache_index, Tensor& kv_cache, Tensor& kr_cache,
-                  PROLOG_SCALES, PROLOG_ATTRIBUTES, Tensor& query, Tensor& query_rope,
-                  OptTensor& query_scale)) {
-  PROLOG(prolog);
-  return Plan(std::move(prolog), {"PA_BSND", "PA_NZ"});
+                  PROLOG_SCALES, PROLOG_ATTRIBUTES, PROLOG_RESULTS)) {
+  return Plan(PROLOG_ARGUMENTS, {"PA_BSND", "PA_NZ"});
 }
 
 ACLNN_PLANNED_OP(aclnnMlaPrologV3WeightNz,
@@ -226,8 +248,8 @@ ACLNN_PLANNED_OP(aclnnMlaPrologV3WeightNz,
                   PROLOG_ATTRIBUTES, int64_t weight_quant_mode, int64_t kv_quant_mode,
                   int64_t query_quant_mode, int64_t ckvkr_repo_mode, int64_t scale_repo_mode,
                   int64_t /*tile_size: of kvCacheQuantMode 3*/, double query_factor,
-                  double key_factor, Tensor& query, Tensor& query_rope, OptTensor& query_scale,
-                  OptTensor& query_norm, OptTensor& query_norm_scale)) {
+                  double key_factor, PROLOG_RESULTS, OptTensor& query_norm,
+                  OptTensor& query_norm_scale)) {
   Require(!actual_seq_len && !clip_alpha, "actualSeqLen and kNopeClipAlpha are not supported");
   Require(weight_quant_mode >= 0 && weight_quant_mode <= 2,
           "weightQuantMode must be 0, 1 or 2, got ", weight_quant_mode);
@@ -235,7 +257,7 @@ ACLNN_PLANNED_OP(aclnnMlaPrologV3WeightNz,
           kv_quant_mode);
   Require(ckvkr_repo_mode == 0 && scale_repo_mode == 0,
           "ckvkrRepoMode and quantScaleRepoMode must be 0");
-  PROLOG(prolog);
+  auto prolog = PROLOG_ARGUMENTS;
   prolog.query_factor = query_factor;
   prolog.key_factor = key_factor;
   prolog.norm = query_norm;

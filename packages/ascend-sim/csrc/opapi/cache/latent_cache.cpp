@@ -126,15 +126,20 @@ Work PlanCache(CacheArguments a, std::function<Rows(const CacheArguments&)> rows
       const OptTensor &c_kv_scale, const OptTensor &k_rope_offset, const OptTensor &c_kv_offset
 #define CACHE_ATTRIBUTES \
   double epsilon, const std::string &cache_mode, bool is_output_kv, Tensor &k_rope, Tensor &c_kv
-#define CACHE_ARGUMENTS(arguments)                                                      \
-  CacheArguments arguments{kv,         gamma,        cos,          sin,        index,   \
-                           k_cache,    ckv_cache,    k_rope_scale, c_kv_scale, epsilon, \
-                           cache_mode, is_output_kv, k_rope,       c_kv};               \
-  CheckArguments(arguments, k_rope_offset, c_kv_offset)
+static CacheArguments CollectCache(CACHE_INPUTS, CACHE_ATTRIBUTES) {
+  CacheArguments arguments{kv,         gamma,        cos,          sin,        index,
+                           k_cache,    ckv_cache,    k_rope_scale, c_kv_scale, epsilon,
+                           cache_mode, is_output_kv, k_rope,       c_kv};
+  CheckArguments(arguments, k_rope_offset, c_kv_offset);
+  return arguments;
+}
+#define CACHE_ARGUMENTS                                                                  \
+  CollectCache(kv, gamma, cos, sin, index, k_cache, ckv_cache, k_rope_scale, c_kv_scale, \
+               k_rope_offset, c_kv_offset, epsilon, cache_mode, is_output_kv, k_rope, c_kv)
 
 // kv is latent | rope: the latent part is normalized, the other rotated.
 ACLNN_PLANNED_OP(aclnnKvRmsNormRopeCache, (CACHE_INPUTS, CACHE_ATTRIBUTES)) {
-  CACHE_ARGUMENTS(arguments);
+  auto arguments = CACHE_ARGUMENTS;
   const auto latent = gamma.numel(), rope = cos.size(3);
   Require(kv.size(3) == latent + rope, "kv has ", kv.size(3), " elements, gamma and cos ",
           latent + rope);
@@ -149,7 +154,7 @@ ACLNN_PLANNED_OP(aclnnKvRmsNormRopeCache, (CACHE_INPUTS, CACHE_ATTRIBUTES)) {
 
 // All of kv is normalized and its first part then rotated; v goes to the other cache as it is.
 ACLNN_PLANNED_OP(aclnnKvRmsNormRopeCacheV2, (CACHE_INPUTS, const OptTensor& v, CACHE_ATTRIBUTES)) {
-  CACHE_ARGUMENTS(arguments);
+  auto arguments = CACHE_ARGUMENTS;
   Require(v.has_value() && v->dim() == 4, "v must be [batch, 1, tokens, size]");
   const auto rope = cos.size(3);
   Require(gamma.numel() == kv.size(3) && kv.size(3) >= rope, "gamma must have kv's size");

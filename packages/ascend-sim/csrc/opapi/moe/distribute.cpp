@@ -201,6 +201,12 @@ Communication PlanCombine(const Combine& c, std::function<void(const Tensor&)> s
   }};
 }
 
+Communication PlanCombineInto(const Tensor& out, int64_t quant_mode, const Combine& c) {
+  Require(quant_mode == 0, "commQuantMode must be 0, got ", quant_mode);
+  CheckTokens(c.expert_ids, c.active, c.experts, c.expand_x.size(-1));
+  return PlanCombine(c, [out](const Tensor& sum) { const_cast<Tensor&>(out).copy_(sum); });
+}
+
 }  // namespace
 
 #define DISPATCH_OUTPUTS                                                                \
@@ -250,15 +256,13 @@ ACLNN_COMMUNICATING_OP(aclnnMoeDistributeDispatchV4,
   PLAN_DISPATCH();
 }
 
-#define PLAN_COMBINE(shared)                                                       \
-  RequireNone(tp_ranks, shard_type, shared_ranks);                                 \
-  Require(!activation_scale && !weight_scale && !group_list,                       \
-          "activationScale, weightScale and groupList must be absent");            \
-  Require(quant_mode == 0, "commQuantMode must be 0, got ", quant_mode);           \
-  const Experts among{group, ranks, rank, experts};                                \
-  CheckTokens(expert_ids, active, among, expand_x.size(-1));                       \
-  return PlanCombine({expand_x, expert_ids, expert_scales, active, shared, among}, \
-                     [out](const Tensor& sum) { const_cast<Tensor&>(out).copy_(sum); })
+#define PLAN_COMBINE(shared)                                            \
+  RequireNone(tp_ranks, shard_type, shared_ranks);                      \
+  Require(!activation_scale && !weight_scale && !group_list,            \
+          "activationScale, weightScale and groupList must be absent"); \
+  return PlanCombineInto(                                               \
+      out, quant_mode,                                                  \
+      {expand_x, expert_ids, expert_scales, active, shared, {group, ranks, rank, experts}})
 
 ACLNN_COMMUNICATING_OP(
     aclnnMoeDistributeCombine,
