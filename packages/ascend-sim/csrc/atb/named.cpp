@@ -37,7 +37,8 @@ class NamedOperation final : public ::atb::Operation {
 
 void Keep(const char* name, Work work, ::atb::Operation** operation) {
   auto* kept = dynamic_cast<NamedOperation*>(*operation);
-  opapi::Require(*operation == nullptr || kept != nullptr, "the operation is another's");
+  opapi::Require(*operation == nullptr || kept != nullptr,
+                 "the operation belongs to another function");
   if (kept == nullptr) *operation = kept = new NamedOperation(name);
   kept->work = std::move(work);
 }

@@ -122,7 +122,7 @@ call("aclnnAdd", column, column, 1, out)
         status=1,
     )
     assert "aclnnAdd refused its arguments" in error
-    assert "an output has another shape than the result" in error
+    assert "the shape of an output differs from that of the result" in error
 
 
 def test_two_devices_have_tensors_streams_and_graphs_of_their_own(python) -> None:

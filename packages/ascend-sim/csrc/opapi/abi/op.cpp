@@ -19,7 +19,7 @@ std::string Reason(const std::exception& error) {
   std::string why = c10_error != nullptr ? c10_error->what_without_backtrace() : error.what();
   // ATen would resize an output that does not fit; those of operators do not let it (ViewOf).
   const bool resizes = why.find("not allowed on a Tensor created from .data") != why.npos;
-  return resizes ? "an output has another shape than the result" : why;
+  return resizes ? "the shape of an output differs from that of the result" : why;
 }
 
 // Stream workers are threads that ATen has not seen: they get the process's number of intra-op
