@@ -85,7 +85,7 @@ class NpuModelRunner(OpenModelRunner):
             xlite = None
         self._count(context, metadata, xlite.mode if xlite else "")
         if xlite is None:
-            return super().run_step(**inputs)
+            return self.run_model(**inputs)
         return xlite.forward(
             metadata,
             positions=inputs["positions"],

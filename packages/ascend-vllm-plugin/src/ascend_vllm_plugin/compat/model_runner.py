@@ -22,7 +22,11 @@ class OpenModelRunner(gpu_model_runner.GPUModelRunner):
         return True
 
     def run_step(self, **inputs: Any) -> Any:
-        """Run a real step, within its forward context: vLLM's own way, if not overridden.
+        """Run a real step, within its forward context: with `run_model`, if not overridden."""
+        return self.run_model(**inputs)
+
+    def run_model(self, **inputs: Any) -> Any:
+        """Run the model as vLLM does.
 
         Parameters
         ----------
