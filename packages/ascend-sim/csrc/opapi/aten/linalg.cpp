@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Linear algebra and distances.
-#include <ATen/ExpandUtils.h>
-
 #include "opapi/abi/op.h"
 #include "opapi/abi/store.h"
 #include "opapi/numerics/wide.h"
@@ -49,36 +47,8 @@ ACLNN_OP(aclnnLinalgCross, (const Tensor& self, const Tensor& other, int64_t dim
 
 // --- distances ----------------------------------------------------------------------------------
 
-namespace {
-
-// [..., rows of x1, rows of x2]
-std::vector<int64_t> DistancesOf(const Tensor& x1, const Tensor& x2) {
-  Require(x1.dim() >= 2 && x2.dim() >= 2, "x1 and x2 must have 2 dimensions or more");
-  auto sizes = at::infer_size(x1.sizes().slice(0, x1.dim() - 2), x2.sizes().slice(0, x2.dim() - 2));
-  sizes.push_back(x1.size(-2));
-  sizes.push_back(x2.size(-2));
-  return sizes;
-}
-
-void RequireSizes(const Tensor& tensor, at::IntArrayRef sizes, const char* name) {
-  Require(tensor.sizes() == sizes, name, " must be ", sizes, ", got ", tensor.sizes());
-}
-
-}  // namespace
-
 ACLNN_OP(aclnnCdist, (const Tensor& x1, const Tensor& x2, float p, int64_t mode, Tensor& out)) {
   Store(out, at::cdist(Wide(x1), Wide(x2), p, mode));
-}
-// The gradient of x1; that of x2 is another call, with the operands exchanged. ATen reads `grad`
-// and `distance` by the sizes of x1 and x2.
-ACLNN_PLANNED_OP(aclnnCdistBackward, (const Tensor& grad, const Tensor& x1, const Tensor& x2,
-                                      const Tensor& distance, float p, Tensor& out)) {
-  const auto sizes = DistancesOf(x1, x2);
-  RequireSizes(grad, sizes, "grad");
-  RequireSizes(distance, sizes, "cdist");
-  return [=]() mutable {
-    Store(out, at::_cdist_backward(Wide(grad), Wide(x1), Wide(x2), p, Wide(distance)));
-  };
 }
 ACLNN_OP(aclnnPdist, (const Tensor& self, float p, Tensor& out)) {
   Store(out, at::pdist(Wide(self), p));

@@ -36,8 +36,6 @@ constexpr ShapeRule kRules[] = {
     {"aclnnBatchMatMulWeightNz", kProduct, 0, 1},
     {"aclnnCat", kSameButFor, 0, -1, 1},
     {"aclnnCdist", kLast, 0, 1},
-    {"aclnnCdistBackward", kLast, 1, 2},
-    {"aclnnCdistBackward", kSame, 0, 3},
     {"aclnnCummax", kDimension, 0, -1, 1},
     {"aclnnCummin", kDimension, 0, -1, 1},
     {"aclnnCumsum", kDimension, 0, -1, 1},
@@ -312,7 +310,7 @@ class Check {
       case kSameButFor: {
         const auto along = Dimension(sizes);
         return {LiesWithin(other, sizes, along) && LiesWithin(sizes, other, along),
-                "differs in dimensions other than dim from"};
+                "differs in other dimensions than dim from"};
       }
       case kAsMany:
         return {other.size() <= 1 && SizeAlong(0, other) == SizeAlong(Dimension(sizes), sizes),

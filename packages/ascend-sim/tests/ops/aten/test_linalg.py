@@ -4,7 +4,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from support.oracle import assert_same, run_and_wait, values, with_gradients
+from support.oracle import assert_same, values, with_gradients
 
 MATRIX = values(4, 4)
 POSITIVE = MATRIX @ MATRIX.t() + 4 * torch.eye(4)
@@ -82,34 +82,6 @@ def test_distances_in_low_precision_are_rounded_once(dtype):
     a, b = values(5, 3, dtype=dtype), values(4, 3, dtype=dtype, seed=1)
     expected = (a.double().unsqueeze(1) - b.double()).norm(dim=-1)
     torch.testing.assert_close(torch.cdist(a.npu(), b.npu()).cpu(), expected.to(dtype))
-
-
-@pytest.mark.parametrize("p", [0.0, 0.5, 1.0, 2.0, 3.5, float("inf")])
-def test_gradients_of_distances(p):
-    distances = with_gradients(lambda a, b: torch.cdist(a, b, p))
-    assert_same(distances, values(2, 5, 3), values(2, 4, 3, seed=1), scale=4)
-    rows = values(4, 2, 6, seed=1).transpose(0, 1)[..., ::2]  # strided, for each of both batches
-    assert_same(distances, values(5, 3), rows, scale=4)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-def test_gradients_of_distances_in_low_precision_are_rounded_once(dtype):
-    """PyTorch on the CPU has none; of Manhattan distances it is a sum of signs."""
-    a, b = values(5, 3, dtype=dtype), values(4, 3, dtype=dtype, seed=1)
-    grad = values(5, 4, dtype=dtype, seed=2)
-    signs = (a.double().unsqueeze(1) - b.double()).sign()
-    expected = (grad.double().unsqueeze(-1) * signs).sum(1)
-    distances = torch.cdist(a.npu(), b.npu(), 1.0)
-    actual = torch.ops.aten._cdist_backward(grad.npu(), a.npu(), b.npu(), 1.0, distances)
-    torch.testing.assert_close(actual.cpu(), expected.to(dtype))
-
-
-@pytest.mark.parametrize("sizes", [(4, 5), (5, 3), (5, 4, 1)], ids=str)
-def test_a_gradient_of_distances_has_one_element_for_each_pair_of_rows(sizes):
-    a, b, grad = values(5, 3).npu(), values(4, 3).npu(), values(*sizes).npu()
-    distances = torch.cdist(a, b)
-    with pytest.raises(RuntimeError, match="grad must"):
-        run_and_wait(torch.ops.aten._cdist_backward, grad, a, b, 2.0, distances)
 
 
 def test_rows_are_bounded_in_place():
