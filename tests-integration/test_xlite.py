@@ -4,7 +4,7 @@
 The engine is the wheel from the package index, unmodified. `nox -s xlite` runs more cases.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,7 @@ DECIDED = 0.5  # of the positions, at least: with fewer the comparison would say
 ROTATION = "rope_and_cache_bfloat16_t"
 """A kernel of xlite's that runs once in each layer."""
 
-
-def is_installed() -> bool:
-    try:
-        version("xlite")
-    except PackageNotFoundError:
-        return False
-    return True
-
-
-pytestmark = pytest.mark.skipif(not is_installed(), reason="xlite is not installed")
+pytestmark = pytest.mark.skipif(find_spec("xlite") is None, reason="xlite is not installed")
 
 
 @pytest.fixture(scope="module")

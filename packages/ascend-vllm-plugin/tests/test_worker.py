@@ -3,7 +3,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,16 +16,7 @@ from ascend_vllm_plugin.worker import NpuWorker
 MakeConfig = Callable[..., VllmConfig]
 MakeWorker = Callable[..., NpuWorker]
 
-
-def is_installed(name: str) -> bool:
-    try:
-        version(name)
-    except PackageNotFoundError:
-        return False
-    return True
-
-
-needs_xlite = pytest.mark.skipif(not is_installed("xlite"), reason="xlite is not installed")
+needs_xlite = pytest.mark.skipif(find_spec("xlite") is None, reason="xlite is not installed")
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from ascend_xlite_bridge._step_buffers import StepBuffers
 from ascend_xlite_bridge._version import __version__
 from ascend_xlite_bridge.errors import (
     XliteClosedError,
-    XliteEngineMissingError,
     XliteStepError,
     XliteUnavailableError,
     XliteUnsupportedError,
@@ -28,7 +27,6 @@ __all__ = [
     "XliteClosedError",
     "XliteConfig",
     "XliteDecoder",
-    "XliteEngineMissingError",
     "XliteLibrary",
     "XliteModel",
     "XliteRanks",

@@ -5,7 +5,6 @@ from ascend_core import AscendError, OptionError
 
 __all__ = [
     "XliteClosedError",
-    "XliteEngineMissingError",
     "XliteStepError",
     "XliteUnavailableError",
     "XliteUnsupportedError",
@@ -33,17 +32,6 @@ class XliteUnavailableError(AscendError, ImportError):
 
     def __str__(self) -> str:
         return f"xlite cannot be used: {self.reason}. {self.remedy}, {_OFF}."
-
-
-class XliteEngineMissingError(AscendError, ImportError):
-    """The vLLM plugin does not run xlite yet."""
-
-    def __str__(self) -> str:
-        return (
-            "the engine is not in this version of the plugin: it checks xlite_graph_config, but "
-            "cannot run a model yet. Set xlite_graph_config.enabled to false, or leave the option "
-            "out, to use ACL graphs."
-        )
 
 
 class XliteUnsupportedError(AscendError, ValueError):
