@@ -6,7 +6,7 @@ import weakref
 import pytest
 import torch
 
-from ascend_aclgraph import CaptureOptions, Graph, GraphStateError
+from ascend_aclgraph import CaptureOptions, Graph, GraphStateError, updatable
 
 
 def overwrite_free_memory():
@@ -69,6 +69,31 @@ def test_arguments_of_updatable_tasks_are_kept(attention):
 
     for output, reference in zip(outputs, expected, strict=True):
         torch.testing.assert_close(output.cpu(), reference)
+    del garbage
+
+
+def test_what_only_an_update_of_a_function_touches_is_kept():
+    # given a task whose function may use either of two tensors, and has used one
+    def choose(*, first, second, out, index):
+        return torch.mul((first, second)[index], 2, out=out)
+
+    held = {
+        name: torch.full((16,), value, device="npu") for name, value in (("a", 1.0), ("b", 5.0))
+    }
+    out = torch.zeros(16, device="npu")
+
+    def fn():
+        updatable(choose, host_args=["index"], first=held["a"], second=held["b"], out=out, index=0)
+
+    graph = Graph.capture(fn)
+
+    # when both are deleted, and an update turns to the other one
+    held.clear()
+    garbage = overwrite_free_memory()
+    graph.replay({"index": 1})
+
+    # then it is still there
+    assert out.tolist() == [10.0] * 16
     del garbage
 
 

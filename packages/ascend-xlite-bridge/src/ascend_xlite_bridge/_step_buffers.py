@@ -10,9 +10,8 @@ from ascend_xlite_bridge._step import DeviceStep
 
 __all__ = ["StepBuffers"]
 
-_FLASH_TOKENS = (
-    8192  # a table for more than these makes the engine take its attention of long texts
-)
+_FLASH_TOKENS = 8192
+"""A table for more tokens than these makes the engine take its attention of long texts."""
 
 
 class StepBuffers:
