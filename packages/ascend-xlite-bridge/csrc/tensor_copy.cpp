@@ -5,6 +5,7 @@
 #include <ATen/ops/empty_strided.h>
 #include <c10/core/UndefinedTensorImpl.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdio>
@@ -54,8 +55,7 @@ const void* StorageOf(const Copy* copy) { return reinterpret_cast<const char*>(c
 [[noreturn]] void Refuse() {
   std::fputs(
       "ascend-xlite-bridge: the extension of xlite called a function of a tensor that no known "
-      "build "
-      "calls; its file and its checksum do not belong together.\n",
+      "build calls; its file and its checksum do not belong together.\n",
       stderr);
   std::abort();
 }

@@ -204,7 +204,7 @@ def test_a_gate_may_be_in_float32():
         ("self_attn.sinks", "no attention sinks"),
         ("self_attn.qkv_proj.lora_a", "no LoRA"),
         ("self_attn.qkv_proj.qweight", "GPTQ"),
-        ("self_attn.qkv_proj.weight_scale", "quantised"),
+        ("self_attn.qkv_proj.weight_scale", "quantized"),
     ],
 )
 def test_a_parameter_that_would_be_left_out_is_refused(path, meaning):
@@ -217,10 +217,21 @@ def test_a_parameter_that_would_be_left_out_is_refused(path, meaning):
         collect(module, config)
 
 
+def test_an_adapter_in_any_layer_is_refused():
+    config = make_tiny_config("llama")
+    module = fuse(make_model(config), config)
+    adapter = nn.ModuleDict({"default": nn.Linear(32, 4, bias=False)})  # as peft has it
+    module.model.layers[-1].self_attn.qkv_proj.lora_A = adapter
+
+    with pytest.raises(XliteWeightError, match=r"layers\.1\..*no LoRA"):
+        collect(module, config)
+
+
 def test_an_unknown_parameter_is_told_once_and_left_out(caplog):
     config = make_tiny_config("llama")
     module = fuse(make_model(config), config)
-    module.model.layers[0].self_attn.register_parameter("extra", nn.Parameter(torch.zeros(4)))
+    for layer in module.model.layers:
+        layer.self_attn.register_parameter("extra", nn.Parameter(torch.zeros(4)))
 
     with caplog.at_level(logging.WARNING, "ascend_xlite_bridge"):
         collect(module, config)

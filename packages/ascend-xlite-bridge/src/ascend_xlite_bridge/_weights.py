@@ -25,7 +25,7 @@ _LACKED = {
     "lora_a": "xlite has no LoRA adapters",
     "qweight": "xlite takes no GPTQ or AWQ weights",
     "weight_packed": "xlite takes no packed weights",
-    "weight_scale": "the bridge hands over plain weights, and this one is quantised",
+    "weight_scale": "the bridge hands over plain weights, and this one is quantized",
 }
 """Parts of names of parameters that would be left out, and what that means."""
 
@@ -217,10 +217,14 @@ def _check_rest(modules: DecoderModules, decoder: XliteDecoder) -> None:
     """Look at the parameters that no row takes: what they would have done is left out."""
     rows = decoder.family.rows
     taken = {path for row in rows for path in (row.fused if modules.is_fused else row.unfused)}
-    rest = [name for name, _ in modules.layers[0].named_parameters() if name not in taken]
-    for name in rest:
-        for part, meaning in _LACKED.items():
-            if part in name.rpartition(".")[2]:
-                raise XliteWeightError(f"layers.0.{name}", meaning)
-    if rest:
-        _log.warning("xlite leaves out parameters that are not known: %s", ", ".join(rest))
+    unknown: dict[str, None] = {}  # in order, each once
+    for index, layer in enumerate(modules.layers):
+        for name, _ in layer.named_parameters():
+            if name in taken:
+                continue
+            for part, meaning in _LACKED.items():
+                if any(part in each for each in name.lower().split(".")):
+                    raise XliteWeightError(f"layers.{index}.{name}", meaning)
+            unknown[name] = None
+    if unknown:
+        _log.warning("xlite leaves out parameters that are not known: %s", ", ".join(unknown))
