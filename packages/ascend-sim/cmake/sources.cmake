@@ -179,9 +179,12 @@ set(kernel_sources
   csrc/kernels/xlite/collectives.cpp
   csrc/kernels/xlite/elementwise.cpp
   csrc/kernels/xlite/embedding.cpp
+  csrc/kernels/xlite/experts/gate.cpp
+  csrc/kernels/xlite/experts/routing.cpp
   csrc/kernels/xlite/norms.cpp
+  csrc/kernels/xlite/packets.cpp
   csrc/kernels/xlite/peers.cpp
   csrc/kernels/xlite/products.cpp
+  csrc/kernels/xlite/quantize.cpp
   csrc/kernels/xlite/rotary.cpp
-  csrc/kernels/xlite/routing.cpp
   csrc/kernels/xlite/rows.cpp)

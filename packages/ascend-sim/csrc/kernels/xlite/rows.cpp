@@ -14,7 +14,17 @@ typedef uint32_t BitLanes __attribute__((vector_size(kLanes * sizeof(uint32_t)))
 typedef uint16_t HalfLanes
     __attribute__((vector_size(kLanes * sizeof(uint16_t)), aligned(alignof(uint16_t)), may_alias));
 
+typedef int8_t ByteLanes __attribute__((vector_size(kLanes), aligned(alignof(int8_t)), may_alias));
+
 }  // namespace
+
+ASCEND_SIM_CLONES void Load(const int8_t* from, int64_t n, float* to) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    At(to + i) = __builtin_convertvector(*reinterpret_cast<const ByteLanes*>(from + i), Lanes);
+  }
+  for (; i < n; ++i) to[i] = from[i];
+}
 
 ASCEND_SIM_CLONES void Load(const BFloat16* from, int64_t n, float* to) {
   int64_t i = 0;

@@ -17,6 +17,7 @@ using c10::Half;
 
 void Load(const BFloat16* from, int64_t n, float* to);
 void Load(const Half* from, int64_t n, float* to);
+void Load(const int8_t* from, int64_t n, float* to);
 inline void Load(const float* from, int64_t n, float* to) { std::copy_n(from, n, to); }
 
 void Store(const float* from, int64_t n, BFloat16* to);

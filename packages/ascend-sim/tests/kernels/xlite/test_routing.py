@@ -1,79 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""softmax_topk, permutation and unpermutation."""
+"""permutation and unpermutation."""
 
 import pytest
 import torch
 from acl_abi import Acl
 from launcher import Kernels, u32
 from rounding import assert_rounded, values
+from routing_bits import bits_of
 
 NAMES = {torch.bfloat16: "bfloat16_t", torch.float32: "float"}
-
-
-def bits_of(chosen: torch.Tensor) -> torch.Tensor:
-    """Pack booleans, the first in the lowest bit."""
-    flat = torch.nn.functional.pad(chosen.flatten().int(), (0, -chosen.numel() % 8)).view(-1, 8)
-    return (flat << torch.arange(8)).sum(-1).to(torch.uint8)
-
-
-def scores_of(tokens: int, experts: int, dtype: torch.dtype) -> torch.Tensor:
-    """Return scores of which no two in a row are equal."""
-    order = torch.stack(
-        [torch.randperm(experts, generator=torch.Generator().manual_seed(i)) for i in range(tokens)]
-    )
-    return ((order - experts / 2) / 32).to(dtype)
-
-
-@pytest.mark.parametrize("dtype", NAMES)
-@pytest.mark.parametrize("renormalize", [False, True])
-def test_the_greatest_weights_and_their_bits(kernels: Kernels, dtype, *, renormalize: bool) -> None:
-    # given
-    scores = scores_of(5, 128, dtype)
-    weights, bits = torch.ones(5, 128, dtype=dtype), torch.full((80,), 255, dtype=torch.uint8)
-    # when
-    kernels.run(
-        f"softmax_topk_{NAMES[dtype]}",
-        scores,
-        None,
-        weights,
-        bits,
-        u32(5),
-        u32(128),
-        u32(8),
-        renormalize,
-    )
-    # then
-    softmax = scores.double().softmax(-1)
-    top = softmax.topk(8, -1)
-    exact = torch.zeros_like(softmax)
-    total = top.values.sum(-1, keepdim=True) if renormalize else 1.0
-    exact.scatter_(1, top.indices, top.values / total)
-    assert_rounded(weights, exact)
-    torch.testing.assert_close(bits, bits_of(exact > 0))
-
-
-def test_a_device_sorts_128_experts(kernels: Kernels, acl: Acl) -> None:
-    # given
-    scores, bits = scores_of(1, 64, torch.float32), torch.zeros(8, dtype=torch.uint8)
-    # when
-    code = kernels.attempt(
-        "softmax_topk_float", scores, None, scores, bits, u32(1), u32(64), u32(8), True
-    )
-    # then
-    assert code == 161002
-    assert "numRoutedExperts must be 128" in acl.message()
-
-
-@pytest.mark.device_limits("off")
-def test_without_limits_rows_of_bits_need_not_be_whole_bytes(kernels: Kernels) -> None:
-    # given
-    scores = scores_of(5, 60, torch.float32)
-    weights, bits = torch.zeros(5, 60), torch.zeros(38, dtype=torch.uint8)
-    # when
-    kernels.run("softmax_topk_float", scores, None, weights, bits, u32(5), u32(60), u32(4), False)
-    # then
-    assert (weights > 0).sum(-1).tolist() == [4] * 5
-    torch.testing.assert_close(bits, bits_of(weights > 0))
 
 
 class Routed:

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Mixture of experts: which experts a token goes to (softmax_topk), its row once for each of them,
-// in the order of experts (permutation), and the sum of what they made of it (unpermutation).
-//
-// A routing map has a bit for each token and expert, [tokens, experts], the lowest bit first,
-// without padding.
+// Mixture of experts: the row of a token once for each of its experts, in the order of experts
+// (permutation), and the sum of what they made of it (unpermutation).
+#include "kernels/xlite/experts/routing.h"
+
 #include <ATen/Parallel.h>
 
-#include <algorithm>
-#include <cmath>
-#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -20,29 +16,6 @@
 namespace ascend_sim::kernels::xlite {
 namespace {
 
-template <class Byte>
-class RoutingMap {
- public:
-  RoutingMap(Byte* bytes, int64_t tokens, int64_t experts)
-      : bytes_(bytes), tokens_(tokens), experts_(experts) {}
-
-  Byte* data() const { return bytes_; }
-  int64_t Bytes() const { return (tokens_ * experts_ + 7) / 8; }
-  void Clear() const { std::fill_n(bytes_, Bytes(), uint8_t{0}); }
-  void Set(int64_t token, int64_t expert) const {
-    const auto bit = token * experts_ + expert;
-    bytes_[bit / 8] |= static_cast<uint8_t>(1u << bit % 8);
-  }
-  bool Has(int64_t token, int64_t expert) const {
-    const auto bit = token * experts_ + expert;
-    return bytes_[bit / 8] >> bit % 8 & 1;
-  }
-
- private:
-  Byte* bytes_;
-  int64_t tokens_, experts_;
-};
-
 // Experts of this rank: [begin, end) of `count`.
 struct Experts {
   uint32_t count, begin, end;
@@ -52,47 +25,6 @@ struct Experts {
                    "experts_end_idx must be from experts_start_idx to n_routed_experts");
   }
 };
-
-// Softmax of the scores of a token; the `top` greatest weights, divided by their sum if
-// `renormalise`. `weights` [tokens, experts] has 0 for the other experts. Among equal weights the
-// first expert wins; a device does not say which.
-template <class T>
-KernelRun SoftmaxTopK(KernelLaunch& launch, const T* scores, const void* /*indices*/, T* weights,
-                      uint8_t* map, uint32_t tokens, uint32_t experts, uint32_t top,
-                      bool renormalise) {
-  launch.Limit(experts == 128, "numRoutedExperts must be 128: the kernel sorts 4 x 32 lanes");
-  launch.Require(top <= experts, "topK must be at most numRoutedExperts");
-  const RoutingMap<uint8_t> routes(map, tokens, experts);
-  const int64_t n = int64_t{tokens} * experts;
-  launch.Reads(scores, n);
-  launch.Writes(weights, n);
-  launch.Writes(map, routes.Bytes());
-  return [=] {
-    routes.Clear();
-    std::vector<float> row(experts);
-    std::vector<uint32_t> order(experts);
-    for (int64_t token = 0; token < tokens; ++token) {
-      Load(scores + token * experts, experts, row.data());
-      const float greatest = *std::max_element(row.begin(), row.end());
-      for (float& value : row) value = std::exp(value - greatest);
-      const float sum = std::accumulate(row.begin(), row.end(), 0.0f);
-      for (float& value : row) value /= sum;
-      std::iota(order.begin(), order.end(), 0u);
-      std::stable_sort(order.begin(), order.end(),
-                       [&](uint32_t a, uint32_t b) { return row[a] > row[b]; });
-      order.resize(top);
-      float chosen = 0.0f;
-      for (const auto expert : order) chosen += row[expert];
-      T* out = weights + token * experts;
-      std::fill_n(out, experts, T(0.0f));
-      for (const auto expert : order) {
-        out[expert] = static_cast<T>(renormalise ? row[expert] / chosen : row[expert]);
-        routes.Set(token, expert);
-      }
-      order.resize(experts);
-    }
-  };
-}
 
 // `places`: for each expert and token, [experts, tokens], the rank of the token's row among those
 // of the expert; then for each expert where its rows begin. The very first number is the number of
@@ -185,8 +117,6 @@ KernelRun Unpermutation(KernelLaunch& launch, const BFloat16* in, const uint8_t*
 
 }  // namespace
 
-ASCEND_SIM_KERNEL(softmax_topk_bfloat16_t, SoftmaxTopK<BFloat16>);
-ASCEND_SIM_KERNEL(softmax_topk_float, SoftmaxTopK<float>);
 ASCEND_SIM_KERNEL(permutation, Permutation);
 ASCEND_SIM_KERNEL(unpermutation_bfloat16_t, Unpermutation<BFloat16>);
 ASCEND_SIM_KERNEL(unpermutation_float, Unpermutation<float>);
