@@ -18,7 +18,7 @@ import torch_build
 from support_matrix import DEFAULT as ROW
 from support_matrix import ROWS, SIMULATED, Row
 
-nox.needs_version = ">=2025.2.9"
+nox.needs_version = ">=2026.8.10"  # runs sessions at the same time: `nox -j 2`
 nox.options.sessions = ["tests"]
 nox.options.default_venv_backend = "virtualenv"  # uv does not read pip's find-links
 
@@ -50,8 +50,6 @@ SIM_SUITES = ("runtime", "kernels", "hccl", "ops", "models", "torch_npu", "packa
 VLLM_SUITES = (
     "tests-integration/test_parity.py",
     "packages/ascend-vllm-plugin",
-    "tests-integration/test_serve.py",
-    "tests-integration/test_bad_input.py",
 )
 SPECS = {
     "operators": ("operators.py", ("op-plugin", "pytorch")),
@@ -71,7 +69,7 @@ SANITIZED = ("ascendcl", "hccl", "hcomm")
 NO_AUTOLOAD = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def wheels(session: nox.Session) -> None:
     """Build and check the wheel of every package, in dist/, and build vLLM's for the row."""
     row, _ = _row(session)
@@ -84,7 +82,7 @@ def wheels(session: nox.Session) -> None:
     _build_vllm_wheel(session, row)
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def vllm_wheels(session: nox.Session) -> None:
     """Build vLLM's device-less wheel of every simulated row that has none yet."""
     for row in SIMULATED.values():
@@ -260,7 +258,7 @@ def sanitize(session: nox.Session) -> None:
             session.run(*command, shown, *without, env=environment, external=True)
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def lint(session: nox.Session) -> None:
     """Check style and layout; `-- --fix` repairs what it can."""
     session.install("ruff>=0.14", "clang-format>=20")
@@ -272,7 +270,7 @@ def lint(session: nox.Session) -> None:
     session.run("clang-format", *(["-i"] if fix else ["--dry-run", "--Werror"]), *native)
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def types(session: nox.Session) -> None:
     """Check the types of every package's sources, and of the conformance suite, with mypy."""
     _install(session, "mypy>=1.18", TORCH, "click", "pydantic>=2", "numpy", "pytest>=8")
@@ -282,7 +280,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy", *sources, env=env)
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build; a warning is an error."""
     session.install("-r", "docs/requirements.txt")
