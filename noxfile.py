@@ -199,6 +199,15 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session(requires=["wheels"])
+def slow(session: nox.Session) -> None:
+    """Run the tests that `tests` leaves out: engines that rarely tell anything new."""
+    _install_product(session, *TEST_TOOLS, *DEMO_TOOLS)
+    suites = session.posargs or ["tests-integration"]
+    environment = {"PATH": os.pathsep.join((session.bin, os.environ["PATH"]))}
+    session.run("python", "-m", "pytest", "-v", "-m", "slow", *suites, env=environment)
+
+
+@nox.session(requires=["wheels"])
 def chips(session: nox.Session) -> None:
     """Start an engine with default options on every chip that the simulator has."""
     _install_product(session, *TEST_TOOLS)

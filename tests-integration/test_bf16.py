@@ -16,9 +16,15 @@ NEW_TOKENS = 16
 TOLERANCE = 2e-2  # of the norm of the logits; transformers in bf16 is 1.2e-2 away
 DECIDED = 0.5  # of the positions, at least: with fewer the comparison would say little
 
-CASES = [
+Case = tuple[str, str]
+CASES: list[Case] = [
     *((VARIED_FAMILY, mode) for mode in MODES),
     *((family, "FULL_AND_PIECEWISE") for family in FAMILIES if family != VARIED_FAMILY),
+]
+USUAL: list[Case] = [(VARIED_FAMILY, "eager"), (VARIED_FAMILY, "FULL_AND_PIECEWISE")]
+PARAMETERS = [
+    pytest.param(case, marks=[] if case in USUAL else pytest.mark.slow, id=", ".join(case))
+    for case in CASES
 ]
 
 
@@ -36,32 +42,28 @@ def run_of(family: str, mode: str, model: Path, sabotage: str | None = None) -> 
     return EngineRun(f"{family}, {mode}, bf16, {sabotage}", options, batches, sabotage)
 
 
-@pytest.fixture(scope="module")
-def results(models: dict[str, Path], device_runs: EngineRuns) -> dict[tuple[str, str], object]:
-    runs = {(family, mode): run_of(family, mode, models[family]) for family, mode in CASES}
-    results = device_runs.results(list(runs.values()))
-    return {case: results[run.name] for case, run in runs.items()}
+@pytest.fixture
+def result(case: Case, models: dict[str, Path], device_runs: EngineRuns) -> EngineResult:
+    cases = [other for other in CASES if (other in USUAL) == (case in USUAL)]
+    runs = {other: run_of(*other, models[other[0]]) for other in cases}
+    return succeeded(device_runs.results(list(runs.values()))[runs[case].name])
 
 
-def result_of(case: tuple[str, str], results: dict[tuple[str, str], object]) -> EngineResult:
-    return succeeded(results[case])
-
-
-@pytest.mark.parametrize("case", CASES, ids=", ".join)
+@pytest.mark.parametrize("case", PARAMETERS)
 def test_tokens_are_those_that_bf16_allows(
-    case: tuple[str, str], models: dict[str, Path], results: dict[tuple[str, str], object]
+    case: Case, models: dict[str, Path], result: EngineResult
 ) -> None:
-    tokens = result_of(case, results).tokens
+    tokens = result.tokens
     verdict = judge(models[case[0]], [*PROMPTS, *FRESH], [*tokens[0], *tokens[1]])
     assert verdict.wrong == []
     assert verdict.decided > DECIDED
 
 
-@pytest.mark.parametrize("case", CASES, ids=", ".join)
+@pytest.mark.parametrize("case", PARAMETERS)
 def test_first_logits_are_near_those_in_fp32(
-    case: tuple[str, str], models: dict[str, Path], results: dict[tuple[str, str], object]
+    case: Case, models: dict[str, Path], result: EngineResult
 ) -> None:
-    logits = torch.tensor(result_of(case, results).logits[2])
+    logits = torch.tensor(result.logits[2])
     expected = make_reference(models[case[0]], PROMPTS, 1).first_logits
     error = (logits - expected).norm(dim=-1) / expected.norm(dim=-1)
     assert error.max() < TOLERANCE

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -43,6 +45,7 @@ def test_the_demo_serves_with_graphs_and_its_tokens_match(
     assert result["ready_s"] > 0
 
 
+@pytest.mark.slow
 def test_the_demo_on_two_devices_gives_the_same_tokens(
     device_model: Path, vllm_environment: dict[str, str]
 ) -> None:
@@ -53,6 +56,7 @@ def test_the_demo_on_two_devices_gives_the_same_tokens(
     assert result["eager_decode_steps"] == 0
 
 
+@pytest.mark.slow
 def test_the_demo_without_graphs_counts_eager_decode_steps(
     device_model: Path, vllm_environment: dict[str, str]
 ) -> None:

@@ -13,9 +13,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -56,6 +57,23 @@ BLOCKS = [
 ]
 
 
+def examples() -> list[Any]:
+    """Return the blocks that run by themselves."""
+    blocks = [block for block in BLOCKS if block.how in ("run", "run: on the simulator")]
+    return first_at_once(blocks, starts_engine=lambda block: "from vllm import" in block.text)
+
+
+def first_at_once(items: Iterable[Any], starts_engine: Callable[[Any], bool]) -> list[Any]:
+    """Mark as slow what starts an engine, but for the first: the pages differ in options only."""
+    found = 0
+    parameters = []
+    for item in items:
+        found += starts_engine(item)
+        is_slow = starts_engine(item) and found > 1
+        parameters.append(pytest.param(item, marks=[pytest.mark.slow] if is_slow else []))
+    return parameters
+
+
 def server_groups() -> list[list[Block]]:
     """Return each block that starts a server, with the blocks that talk to it."""
     groups: list[list[Block]] = []
@@ -90,9 +108,7 @@ def test_every_block_says_how_it_is_run(block: Block) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "block", [b for b in BLOCKS if b.how in ("run", "run: on the simulator")], ids=str
-)
+@pytest.mark.parametrize("block", examples(), ids=str)
 def test_an_example_runs(block: Block, here: Path, vllm_environment: dict[str, str]) -> None:
     prefix = SIMULATOR if block.how == "run: on the simulator" else ()
     result = subprocess.run(
@@ -106,7 +122,11 @@ def test_an_example_runs(block: Block, here: Path, vllm_environment: dict[str, s
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
 
 
-@pytest.mark.parametrize("group", server_groups(), ids=lambda group: str(group[0]))
+@pytest.mark.parametrize(
+    "group",
+    first_at_once(server_groups(), starts_engine=lambda _: True),
+    ids=lambda group: str(group[0]),
+)
 def test_a_server_starts_and_answers(
     group: list[Block], here: Path, vllm_environment: dict[str, str]
 ) -> None:

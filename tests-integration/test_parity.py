@@ -15,11 +15,16 @@ from support.runs import (
     REPEATED,
     VARIANTS,
     VARIED_FAMILY,
+    is_slow,
     runs_of,
 )
 
 CASES = [
-    *((family, mode) for family in FAMILIES for mode in MODES),
+    *(
+        pytest.param(family, mode, marks=[pytest.mark.slow] if is_slow(family, mode) else [])
+        for family in FAMILIES
+        for mode in MODES
+    ),
     *((VARIED_FAMILY, variant) for variant in VARIANTS),
 ]
 
@@ -33,7 +38,8 @@ def references(models: dict[str, Path]) -> dict[str, Reference]:
 
 
 def result_of(family: str, name: str, models: dict[str, Path], runs: EngineRuns) -> EngineResult:
-    return succeeded(runs.results(runs_of(family, models[family]))[f"{family}, {name}"])
+    group = runs_of(family, models[family], slow=is_slow(family, name))
+    return succeeded(runs.results(group)[f"{family}, {name}"])
 
 
 @pytest.mark.parametrize("family", FAMILIES)

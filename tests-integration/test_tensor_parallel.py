@@ -4,11 +4,15 @@
 from pathlib import Path
 
 import pytest
-from support.engine import OFF_LIMITS, Batch, EngineRun, EngineRuns, succeeded
+from support.engine import OFF_LIMITS, Batch, EngineResult, EngineRun, EngineRuns, succeeded
 from support.reference import Reference, make_reference
 from support.runs import NEW_TOKENS, PROMPTS, engine_options
 
-MODES = ["eager", "FULL", "FULL_AND_PIECEWISE"]  # the last one has what PIECEWISE has, too
+MODES = [
+    "FULL_AND_PIECEWISE",  # it has what PIECEWISE has, too
+    pytest.param("FULL", marks=pytest.mark.slow),
+]
+EAGER = pytest.param("eager", marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
@@ -21,27 +25,22 @@ def reference(tiny_model: Path) -> Reference:
     return make_reference(tiny_model, PROMPTS, NEW_TOKENS)
 
 
-def engines(model: Path) -> list[EngineRun]:
-    return [
-        EngineRun(
-            f"two devices, {mode}",
-            engine_options(model, mode, tensor_parallel_size=2),
-            [Batch(PROMPTS, NEW_TOKENS)],
-        )
-        for mode in MODES
-    ]
+def result_of(mode: str, model: Path, runs: EngineRuns) -> EngineResult:
+    options = engine_options(model, mode, tensor_parallel_size=2)
+    run = EngineRun(f"two devices, {mode}", options, [Batch(PROMPTS, NEW_TOKENS)])
+    return succeeded(runs.results([run])[run.name])
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [*MODES, EAGER])
 def test_tokens_equal_transformers(
     mode: str, tiny_model: Path, runs: EngineRuns, reference: Reference
 ) -> None:
-    result = succeeded(runs.results(engines(tiny_model))[f"two devices, {mode}"])
+    result = result_of(mode, tiny_model, runs)
     assert result.tokens[0] == reference.tokens
 
 
-@pytest.mark.parametrize("mode", MODES[1:])
+@pytest.mark.parametrize("mode", MODES)
 def test_decoding_replays_graphs(mode: str, tiny_model: Path, runs: EngineRuns) -> None:
-    stats = succeeded(runs.results(engines(tiny_model))[f"two devices, {mode}"]).stats[-1]
+    stats = result_of(mode, tiny_model, runs).stats[-1]
     assert stats["replays"] > 0
     assert stats["eager_decode_steps"] == 0

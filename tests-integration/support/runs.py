@@ -17,6 +17,7 @@ __all__ = [
     "VARIANTS",
     "VARIED_FAMILY",
     "engine_options",
+    "is_slow",
     "runs_of",
 ]
 
@@ -71,8 +72,13 @@ def engine_options(model: Path, mode: str, **changes: Any) -> dict[str, Any]:
     return {**options, **changes}
 
 
-def runs_of(family: str, model: Path) -> list[EngineRun]:
-    """One engine per mode, and for one family the variants."""
+def is_slow(family: str, mode: str) -> bool:
+    """Tell whether a mode is left to `nox -s slow`: all are tried with one family anyway."""
+    return family != VARIED_FAMILY and mode not in ("FULL", "FULL_AND_PIECEWISE")
+
+
+def runs_of(family: str, model: Path, *, slow: bool = False) -> list[EngineRun]:
+    """One engine per mode, and for one family the variants; those that are slow, or the others."""
     batches = [
         Batch(PROMPTS, NEW_TOKENS),
         *(Batch(PROMPTS[-count:], NEW_TOKENS) for count in REPEATED),
@@ -85,4 +91,8 @@ def runs_of(family: str, model: Path) -> list[EngineRun]:
         # Whole models need no pieces, so no compilation either: that is tried here.
         for mode in ("FULL", "FULL_DECODE_ONLY"):
             options[mode]["compilation_config"]["mode"] = 0
-    return [EngineRun(f"{family}, {name}", values, batches) for name, values in options.items()]
+    return [
+        EngineRun(f"{family}, {name}", values, batches)
+        for name, values in options.items()
+        if is_slow(family, name) == slow
+    ]
