@@ -180,7 +180,11 @@ def test_the_error_names_the_option(case: Case, errors: dict[str, str]) -> None:
             "float32",
             ("option --dtype = 'float32'", "`--dtype bfloat16`", "ascend-sim run --limits"),
         ),
-        ("bfloat16", ("option --model = '4 heads of 32, 2 of keys", "head size must be")),
+        pytest.param(
+            "bfloat16",
+            ("option --model = '4 heads of 32, 2 of keys", "head size must be"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_the_attention_kernel_refuses_is_refused_at_start(
@@ -240,7 +244,11 @@ def test_without_npu_and_simulator_both_ways_to_go_on_are_named(
 
 
 @pytest.mark.parametrize(
-    ("visible", "words"), [("0,1,5", "there is no device 5"), ("1,0", "Set it to 0,1.")]
+    ("visible", "words"),
+    [
+        ("0,1,5", "there is no device 5"),
+        pytest.param("1,0", "Set it to 0,1.", marks=pytest.mark.slow),
+    ],
 )
 def test_devices_that_are_named_and_not_given_are_refused(
     visible: str, words: str, vllm_environment: dict[str, str]
