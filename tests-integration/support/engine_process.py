@@ -19,6 +19,18 @@ def keep_captured_lengths() -> None:
     graph_wrapper._lengths = lambda context: None
 
 
+def shift_experts() -> None:
+    """Send every token to the experts after those that it chose."""
+    from ascend_vllm_plugin.ops import _experts
+
+    apply = _experts.apply_experts
+
+    def shifted(x: Any, gate_up: Any, down: Any, weights: Any, experts: Any, **options: Any) -> Any:
+        return apply(x, gate_up, down, weights, (experts + 1) % len(gate_up), **options)
+
+    _experts.apply_experts = shifted
+
+
 def run_engine(run: dict[str, Any]) -> dict[str, Any]:
     """Run one engine and describe what it did."""
     if run["sabotage"]:

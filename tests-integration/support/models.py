@@ -8,9 +8,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen2MoeConfig,
+    Qwen2MoeForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
     Qwen3MoeConfig,
@@ -60,6 +64,20 @@ FAMILIES = {
 """Configuration class, model class and what differs from the common shape."""
 
 WITH_EXPERTS = {
+    # Weights of a token's experts that do not add up to 1, a shared expert, and a dense layer.
+    "qwen2_moe": (
+        Qwen2MoeConfig,
+        Qwen2MoeForCausalLM,
+        {
+            "tie_word_embeddings": False,
+            "num_experts": 8,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 64,
+            "shared_expert_intermediate_size": 96,
+            "norm_topk_prob": False,
+            "mlp_only_layers": [1],
+        },
+    ),
     "qwen3_moe": (
         Qwen3MoeConfig,
         Qwen3MoeForCausalLM,
@@ -71,11 +89,21 @@ WITH_EXPERTS = {
             "norm_topk_prob": True,
         },
     ),
+    "mixtral": (
+        MixtralConfig,
+        MixtralForCausalLM,
+        {
+            "tie_word_embeddings": False,
+            "num_local_experts": 8,
+            "num_experts_per_tok": 2,
+            "sliding_window": None,
+        },
+    ),
 }
-"""The same, for models that only Xlite mode runs."""
+"""The same, for mixtures of experts: a token goes to 2 of 8, or to 8 of 128."""
 
 # With these no step of the tests' prompts has two tokens that are nearly equal.
-_SEEDS = {"qwen2": 1, "qwen3": 1, "llama": 0, "qwen3_moe": 0}
+_SEEDS = {"qwen2": 1, "qwen3": 1, "llama": 0, "qwen2_moe": 0, "qwen3_moe": 0, "mixtral": 0}
 
 
 def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **changes: object) -> Path:

@@ -67,6 +67,8 @@ class Verdicts:
     ----------
     engines
         Values that engines are started with, by name of the engine.
+    elsewhere
+        Values that tests of their own start engines with, by name of the option.
     environments
         What engines need in their environment, by name of the engine.
     refusals, variables
@@ -80,6 +82,7 @@ class Verdicts:
         data = tomllib.loads(_DATA.read_text())
         self.engines: dict[str, dict[str, Any]] = data["runs"]
         self.environments: dict[str, dict[str, str]] = data["environment"]
+        self.elsewhere: dict[str, dict[str, Any]] = data["runs_elsewhere"]
         self.refusals = [_refusal(name, row) for name, row in data["refused"].items()]
         self.variables = [_refusal(name, row) for name, row in data["refused_environment"].items()]
         self.host: dict[str, list[str]] = data["host"]
@@ -100,7 +103,7 @@ class Verdicts:
 
     def _active(self) -> set[str]:
         run = {name for values in self.engines.values() for name in values}
-        return run | {refusal.name for refusal in self.refusals}
+        return run | self.elsewhere.keys() | {refusal.name for refusal in self.refusals}
 
     def _quiet(self) -> list[str]:
         groups = (*self.host.values(), *self.untested.values(), *self.idle.values())
@@ -157,6 +160,8 @@ def _run(verdicts: Verdicts) -> Iterator[str]:
         needs = "".join(f" with {_code(f'{name}={value}')}" for name, value in environment.items())
         for name, value in options.items():
             values.setdefault(name, []).append(_code(_shown(value)) + needs)
+    for name, row in verdicts.elsewhere.items():
+        values.setdefault(name, []).append(f"{_code(_shown(row['value']))} for {row['with']}")
     for name in sorted(values):
         yield f"| {_code(name)} | {', '.join(dict.fromkeys(values[name]))} |"
     yield ""

@@ -82,9 +82,13 @@ CASES = [
 ]
 if ALL:
     CASES += [
-        *(XliteCase(model, full_mode=False) for model in ("llama", "qwen2", "qwen3 tied")),
+        *(
+            XliteCase(model, full_mode=False)
+            for model in ("llama", "qwen2", "qwen3 tied", "qwen3_moe")
+        ),
         *(XliteCase(model, full_mode=True) for model in MODELS),
         XliteCase("qwen3_moe", full_mode=True, options=_CHUNKED),
+        XliteCase("qwen3_moe", full_mode=False, options=_CHUNKED),
         *(XliteCase(model, full_mode=True, options=_CHUNKED) for model in ("qwen2", "qwen3")),
         XliteCase("qwen3", full_mode=False, options=_CHUNKED),
         XliteCase("qwen3", full_mode=False, mode="FULL_DECODE_ONLY"),

@@ -52,7 +52,8 @@ def test_what_xlite_cannot_do_is_refused_by_name(
         make(changes, **options)
 
 
-def test_experts_are_computed_in_full_mode_alone(make: Make) -> None:
+@pytest.mark.parametrize("full_mode", [False, True])
+def test_experts_are_computed_in_both_modes(full_mode: bool, make: Make) -> None:
     experts = {
         "architectures": ["Qwen3MoeForCausalLM"],
         "model_type": "qwen3_moe",
@@ -63,9 +64,7 @@ def test_experts_are_computed_in_full_mode_alone(make: Make) -> None:
         "mlp_only_layers": [],
         "norm_topk_prob": True,
     }
-    make(experts, full_mode=True)
-    with pytest.raises(ValueError, match="--model = 'Qwen3MoeForCausalLM'"):
-        make(experts)
+    assert make(experts, full_mode=full_mode).model_config.is_moe
 
 
 def test_what_the_platform_refuses_anyway_is_said_once(make: Make) -> None:

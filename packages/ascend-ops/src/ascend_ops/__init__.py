@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiled ops for Ascend NPUs, registered under ``torch.ops.ascend`` by importing this package."""
 
+from ascend_ops._expert_choice import choose_experts
+from ascend_ops._experts import apply_experts
 from ascend_ops._loader import ExtensionLoadError, load_extension
 from ascend_ops._slot_mapping import slot_mapping
 from ascend_ops._touched_memory import touched_memory
 from ascend_ops._version import __version__
 
-__all__ = ["ExtensionLoadError", "__version__", "slot_mapping", "touched_memory"]
+__all__ = [
+    "ExtensionLoadError",
+    "__version__",
+    "apply_experts",
+    "choose_experts",
+    "slot_mapping",
+    "touched_memory",
+]
 
 load_extension()

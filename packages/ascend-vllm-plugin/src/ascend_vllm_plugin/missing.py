@@ -114,6 +114,22 @@ _MISSING = (
         "the same model without dual_chunk_attention_config, up to the length it was trained for",
     ),
     _Missing(
+        "--moe-backend",
+        lambda config: _named(config.kernel_config.moe_backend),
+        "experts run on torch_npu's operators on this platform",
+    ),
+    _Missing(
+        "--expert-placement-strategy",
+        lambda config: _named(config.parallel_config.expert_placement_strategy, "linear"),
+        "the kernels take experts that are next to each other",
+        "linear",
+    ),
+    _Missing(
+        "--enable-return-routed-experts",
+        lambda config: config.aux_output_config.enable_return_routed_experts,
+        "the choice of experts stays on the device",
+    ),
+    _Missing(
         "compilation_config.use_inductor_graph_partition",
         lambda config: config.compilation_config.use_inductor_graph_partition,
         "Inductor has no code generator for the NPU",
@@ -184,6 +200,11 @@ def missing_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     for missing in _MISSING:
         if value := missing.asked(vllm_config):
             yield OptionError(missing.option, value, missing.reason, missing.valid)
+
+
+def _named(value: str, default: str = "auto") -> str:
+    """Value of an option that names what is to be used; empty for its default."""
+    return "" if value == default else value
 
 
 def _other_backend(backend: object) -> str:

@@ -17,7 +17,7 @@ from ascend_vllm_plugin.config import option_problems
 from ascend_vllm_plugin.dtypes import chip_dtypes
 from ascend_vllm_plugin.graph_sizes import has_graphs, size_problems
 from ascend_vllm_plugin.missing import missing_problems
-from ascend_vllm_plugin.xlite.check import architectures_of_full_mode, xlite_problems
+from ascend_vllm_plugin.xlite.check import xlite_problems
 
 __all__ = [
     "ARCHITECTURES",
@@ -31,7 +31,14 @@ __all__ = [
 # A child of vLLM's logger, so that its handlers and levels hold for us too.
 logger = logging.getLogger(f"vllm.{__name__}")
 
-ARCHITECTURES = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
+ARCHITECTURES = (
+    "LlamaForCausalLM",
+    "MixtralForCausalLM",
+    "Qwen2ForCausalLM",
+    "Qwen2MoeForCausalLM",
+    "Qwen3ForCausalLM",
+    "Qwen3MoeForCausalLM",
+)
 """Models that the tests compare with transformers, token for token."""
 
 
@@ -135,24 +142,19 @@ def _problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
         return
     of_platform = [problem for find in _CHECKS for problem in find(vllm_config)]
     yield from of_platform
-    if not own and vllm_config.model_config.architecture in _architectures(vllm_config):
+    if not own and vllm_config.model_config.architecture in ARCHITECTURES:
         named = {problem.option for problem in of_platform}
         yield from (each for each in xlite_problems(vllm_config) if each.option not in named)
 
 
-def _architectures(vllm_config: VllmConfig) -> tuple[str, ...]:
-    return (*ARCHITECTURES, *architectures_of_full_mode(vllm_config))
-
-
 def _model_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     model = vllm_config.model_config
-    architectures = _architectures(vllm_config)
-    if model.architecture not in architectures:
+    if model.architecture not in ARCHITECTURES:
         yield OptionError(
             "--model",
             model.architecture,
             "this architecture is not supported in this version",
-            architectures,
+            ARCHITECTURES,
         )
     if model.dtype not in chip_dtypes():
         yield OptionError(

@@ -10,16 +10,22 @@ from typing import Any
 from vllm.model_executor.custom_op import op_registry_oot
 
 from ascend_vllm_plugin.ops._activation import NpuSiluAndMul
+from ascend_vllm_plugin.ops._experts import NpuExperts
 from ascend_vllm_plugin.ops._norm import NpuRMSNorm
 from ascend_vllm_plugin.ops._rotary import ROTARY_CLASSES
 from ascend_vllm_plugin.ops._slots import compute_slot_mapping
 
-__all__ = ["NpuRMSNorm", "NpuSiluAndMul", "compute_slot_mapping", "register_layers"]
+__all__ = ["NpuExperts", "NpuRMSNorm", "NpuSiluAndMul", "compute_slot_mapping", "register_layers"]
 
 
 def register_layers() -> None:
     """Register the layers in vLLM's out-of-tree registry; a second call does nothing."""
-    layers: dict[str, Any] = {"RMSNorm": NpuRMSNorm, "SiluAndMul": NpuSiluAndMul, **ROTARY_CLASSES}
+    layers: dict[str, Any] = {
+        "RMSNorm": NpuRMSNorm,
+        "SiluAndMul": NpuSiluAndMul,
+        "UnquantizedFusedMoEMethod": NpuExperts,
+        **ROTARY_CLASSES,
+    }
     for name, layer in layers.items():
         if name not in op_registry_oot:
             layer.register_oot(layer, name=name)

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What keeps xlite from running a configuration, found before anything is loaded."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from ascend_core import OptionError
 from ascend_xlite_bridge import (
-    XliteConfig,
     XliteUnavailableError,
     XliteUnsupportedError,
     check_library,
@@ -17,25 +15,7 @@ from vllm.config import VllmConfig
 from ascend_vllm_plugin.config import PluginConfig
 from ascend_vllm_plugin.xlite.run import make_run
 
-__all__ = ["architectures_of_full_mode", "xlite_problems"]
-
-_WITH_EXPERTS = ("Qwen3MoeForCausalLM",)
-
-
-def architectures_of_full_mode(vllm_config: VllmConfig) -> tuple[str, ...]:
-    """Return the models that xlite alone runs here: none of their steps may be vLLM's.
-
-    Parameters
-    ----------
-    vllm_config
-        With options as the user gave them.
-
-    Returns
-    -------
-    tuple of str
-        Architectures; none if full mode is off.
-    """
-    return _WITH_EXPERTS if _is_full(vllm_config.additional_config) else ()
+__all__ = ["xlite_problems"]
 
 
 def xlite_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
@@ -65,10 +45,3 @@ def xlite_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
         check_run(model.hf_config, model.dtype, make_run(vllm_config))
     except XliteUnsupportedError as error:
         yield from error.problems
-
-
-def _is_full(options: Mapping[str, Any]) -> bool:
-    try:
-        return XliteConfig.from_mapping(options.get("xlite_graph_config", {})).full_mode
-    except OptionError:  # `option_problems` names it
-        return False
