@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ascend_xlite_bridge import DeviceStep, HostStep, StepBuffers, XliteModel, XliteRanks, XliteRun
+from ascend_xlite_bridge import DeviceStep, HostStep, StepBuffers, XliteModel, XliteRun
 
 __all__ = ["Requests", "open_model"]
 
@@ -84,8 +84,3 @@ class Requests:
         return torch.cat(
             [torch.arange(old, old + new) for old, new in zip(self.cached, lens, strict=True)]
         )
-
-
-def ranks_of(rank: int, size: int) -> XliteRanks:
-    """A process of a tensor-parallel group."""
-    return XliteRanks(rank=rank, tp_size=size)

@@ -90,7 +90,12 @@ def by_transformers(model: torch.nn.Module, texts: Texts) -> list[torch.Tensor]:
 
 
 def by_xlite(
-    model: XliteModel, texts: Texts, form: str, prefills: int = 1, is_embedded: bool = False
+    model: XliteModel,
+    texts: Texts,
+    form: str,
+    prefills: int = 1,
+    is_embedded: bool = False,
+    widest: tuple[int, ...] = (),
 ) -> list[torch.Tensor]:
     """Compute the prompts in some steps, and then token by token, all requests at once.
 
@@ -106,12 +111,16 @@ def by_xlite(
         Steps in which the prompts are computed.
     is_embedded
         Whether the engine gets embeddings, as it always does of a model that sees.
+    widest
+        Prompts of the data-parallel rank with the most tokens, if there are others.
     """
     requests = Requests(model, len(texts.ids))
     results: list[list[torch.Tensor]] = [[] for _ in texts.ids]
-    for lens in _steps([len(ids) - DECODED for ids in texts.ids], prefills):
+    group_tokens = [sum(lens) for lens in _steps(list(widest), prefills)] if widest else None
+    for i, lens in enumerate(_steps([len(ids) - DECODED for ids in texts.ids], prefills)):
+        padded = None if group_tokens is None else group_tokens[i]
         spans = [slice(at, at + n) for at, n in zip(requests.cached, lens, strict=True)]
-        hidden = _step(model, requests, texts, spans, lens, form, is_embedded)
+        hidden = _step(model, requests, texts, spans, lens, form, is_embedded, padded)
         for result, part in zip(results, hidden.cpu().split(lens), strict=True):
             result.append(part.float())
         requests.advance(lens)
@@ -133,6 +142,7 @@ def _step(
     lens: list[int],
     form: str,
     is_embedded: bool,
+    group_tokens: int | None,
 ) -> torch.Tensor:
     ids = torch.cat([t[span] for t, span in zip(texts.ids, spans, strict=True)]).to(model.device)
     if form == "device":
@@ -143,7 +153,7 @@ def _step(
     else:
         step = requests.host_step(lens)
     if not is_embedded and not texts.features[0]:
-        return model.forward(step, input_ids=ids)
+        return model.forward(step, input_ids=ids, group_tokens=group_tokens)
     deepstack = [
         torch.cat([layers[i][span] for layers, span in zip(texts.features, spans, strict=True)])
         for i in range(len(texts.features[0]))

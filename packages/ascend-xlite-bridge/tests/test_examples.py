@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The examples run as a user types them."""
+"""The examples run as a user types them, and leave no work unordered."""
 
 import os
 import subprocess
@@ -15,7 +15,8 @@ pytestmark = needs_xlite
 
 def test_generate_continues_texts_as_transformers_does():
     simulator = Path(sys.executable).with_name("ascend-sim")
-    command = [simulator, "run", "--", sys.executable, "examples/generate.py", "--tokens=4"]
+    program = [sys.executable, "examples/generate.py", "--tokens=4"]
+    command = [simulator, "run", "--check", "hazards=error", "--", *program]
     environment = {key: value for key, value in os.environ.items() if "ASCEND" not in key}
 
     shown = subprocess.run(

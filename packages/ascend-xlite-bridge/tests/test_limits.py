@@ -63,12 +63,10 @@ def test_a_feature_that_the_engine_lacks_is_named(family, change, option):
     assert refused(make_config(family, **change)) == [option]
 
 
-@pytest.mark.parametrize(
-    "name", ["attn_logit_softcapping", "final_logit_softcapping", "quantization_config"]
-)
+@pytest.mark.parametrize("name", ["attn_logit_softcapping", "final_logit_softcapping"])
 def test_a_feature_that_other_families_bring_is_named_too(name):
     config = make_config("llama")
-    setattr(config, name, {"quant_method": "gptq"} if "config" in name else 30.0)
+    setattr(config, name, 30.0)
 
     assert refused(config) == [f"model {name}"]
 
@@ -122,11 +120,15 @@ def test_a_way_to_run_at_the_edge_of_the_limits_passes(change):
     check_run(make_config("llama"), torch.bfloat16, dataclasses.replace(RUN, **change))
 
 
-def test_experts_with_data_parallelism_are_refused():
-    run = dataclasses.replace(RUN, ranks=XliteRanks(dp_size=2))
+@pytest.mark.parametrize("is_expert_parallel", [False, True])
+def test_data_parallel_ranks_share_experts_that_they_divide(is_expert_parallel):
+    def run(size):
+        ranks = XliteRanks(dp_size=size, is_expert_parallel=is_expert_parallel)
+        return dataclasses.replace(RUN, ranks=ranks)
 
-    assert refused(make_config("qwen3_moe"), run=run) == ["--data-parallel-size"]
-    check_run(make_config("llama"), torch.bfloat16, run)
+    check_run(make_config("qwen3_moe"), torch.bfloat16, run(2))
+    check_run(make_config("llama"), torch.bfloat16, run(3))
+    assert len(refused(make_config("qwen3_moe"), run=run(3))) == 1
 
 
 def test_all_that_does_not_fit_is_told_at_once():

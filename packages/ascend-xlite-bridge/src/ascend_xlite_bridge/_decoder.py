@@ -10,6 +10,7 @@ import torch
 from ascend_xlite_bridge._families import FAMILIES, Family
 from ascend_xlite_bridge._hf_config import head_dim, rope_parameters, rotary_dim, text_config
 from ascend_xlite_bridge._limits import model_problems
+from ascend_xlite_bridge._quantization import is_quantized
 from ascend_xlite_bridge._ranks import XliteRanks
 from ascend_xlite_bridge.errors import XliteUnsupportedError
 
@@ -43,6 +44,8 @@ class XliteDecoder:
         number.
     is_mrope_interleaved
         Whether the coordinates alternate along a head.
+    is_quantized
+        Whether weights of layers may have 8 bits, with a scale for each output.
     """
 
     architecture: str
@@ -63,6 +66,7 @@ class XliteDecoder:
     num_deepstack_layers: int = 0
     mrope_section: tuple[int, ...] = ()
     is_mrope_interleaved: bool = False
+    is_quantized: bool = False
 
     @classmethod
     def from_config(cls, config: Any, dtype: torch.dtype) -> Self:
@@ -98,6 +102,7 @@ class XliteDecoder:
             head_dim=head_dim(text),
             rotary_dim=rotary_dim(text),
             norm_eps=text.rms_norm_eps,
+            is_quantized=is_quantized(config),
             **_experts(text, family),
             **_vision(config, rope, family),
         )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The families of decoders that xlite has, and where each keeps what the engine needs: data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = ["ARCHITECTURES", "FAMILIES", "Family", "WeightRow"]
@@ -31,6 +31,9 @@ class WeightRow:
         layer, whose tensor has the experts first.
     is_linear
         Whether it is the weight of a product, which may be in the format FRACTAL_NZ.
+    scales
+        Name of the attribute for the scales of its outputs, if it may have 8 bits. They are beside
+        the weight, with "_scale" at the end of the path.
     takes_float32
         Whether it may be in float32 in a model of another type.
     kv_from
@@ -47,9 +50,24 @@ class WeightRow:
     cut: int | None = None
     per: Literal["model", "layer", "expert"] = "layer"
     is_linear: bool = False
+    scales: str | None = None
     takes_float32: bool = False
     kv_from: int | None = None
     stacked: int = 1
+
+    def of_scales(self) -> "WeightRow":
+        """Return the row of its scales, one for each output: shape (outputs, 1)."""
+        assert self.scales is not None
+        return replace(
+            self,
+            field=self.scales,
+            fused=tuple(f"{path}_scale" for path in self.fused),
+            unfused=tuple(f"{path}_scale" for path in self.unfused),
+            shape=self.shape[:1],
+            cut=0 if self.cut == 0 else None,
+            is_linear=False,
+            scales=None,
+        )
 
 
 def _norm(field: str, path: str, size: str) -> WeightRow:
@@ -92,6 +110,7 @@ _ATTENTION = (
         cut=0,
         kv_from=1,
         is_linear=True,
+        scales="mha_qkv_deq_scale",
     ),
     WeightRow(
         field="attn_out",
@@ -100,6 +119,7 @@ _ATTENTION = (
         shape=("hidden", "heads"),
         cut=1,
         is_linear=True,
+        scales="attn_out_deq_scale",
     ),
     _norm("mlp_norm", "post_attention_layernorm.weight", "hidden"),
 )
@@ -125,6 +145,7 @@ _DENSE = (
         shape=("gate_up", "hidden"),
         cut=0,
         is_linear=True,
+        scales="mlp_up_gate_deq_scale",
     ),
     WeightRow(
         field="mlp_down",
@@ -133,6 +154,7 @@ _DENSE = (
         shape=("hidden", "intermediate"),
         cut=1,
         is_linear=True,
+        scales="mlp_down_deq_scale",
     ),
 )
 _EXPERTS = (
@@ -153,6 +175,7 @@ _EXPERTS = (
         stacked=2,
         per="expert",
         is_linear=True,
+        scales="re_up_gate_deq_scale",
     ),
     WeightRow(
         field="re_down",
@@ -162,6 +185,7 @@ _EXPERTS = (
         cut=1,
         per="expert",
         is_linear=True,
+        scales="re_down_deq_scale",
     ),
 )
 

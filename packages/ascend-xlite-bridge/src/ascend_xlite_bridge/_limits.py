@@ -15,6 +15,7 @@ from ascend_core import OptionError
 
 from ascend_xlite_bridge._families import ARCHITECTURES, FAMILIES, Family
 from ascend_xlite_bridge._hf_config import rotary_dim, text_config
+from ascend_xlite_bridge._quantization import quantization_problems
 from ascend_xlite_bridge._ranks import XliteRanks
 from ascend_xlite_bridge.errors import XliteUnsupportedError
 
@@ -113,7 +114,8 @@ def model_problems(config: Any, dtype: torch.dtype) -> Iterator[OptionError]:
         yield OptionError(
             "model rotary dimension", rotary_dim(text), "xlite has no kernel for it", _ROTARY_DIMS
         )
-    yield from _feature_problems(config, text)
+    yield from quantization_problems(config, family, dtype)
+    yield from _feature_problems(text)
     if family.has_experts:
         yield from _expert_problems(text)
 
@@ -144,16 +146,8 @@ def _family(config: Any) -> Family | None:
     return FAMILIES.get(architectures[0]) if len(architectures) == 1 else None
 
 
-def _feature_problems(config: Any, text: Any) -> Iterator[OptionError]:
+def _feature_problems(text: Any) -> Iterator[OptionError]:
     """List what attention, layers and weights do beyond what the engine computes [S]."""
-    quantization = getattr(config, "quantization_config", None) or getattr(
-        text, "quantization_config", None
-    )
-    if quantization:
-        method = quantization.get("quant_method") if isinstance(quantization, dict) else None
-        yield OptionError(
-            "model quantization_config", method, "the bridge hands over plain weights", ("none",)
-        )
     if getattr(text, "hidden_act", "silu") not in ("silu", "swish"):
         yield OptionError("model hidden_act", text.hidden_act, "xlite computes silu", ("silu",))
     if _slides(text):
@@ -203,18 +197,11 @@ def _divisions(text: Any, ranks: XliteRanks) -> Iterator[OptionError]:
     experts = getattr(text, "num_experts", 0) or 0
     if not experts:
         return
-    if ranks.dp_size != 1:
-        yield OptionError(
-            "--data-parallel-size",
-            ranks.dp_size,
-            "the bridge does not pad the steps of idle ranks of a model with experts yet",
-            (1,),
-        )
-    elif ranks.is_expert_parallel and experts % ranks.moe_ep_size:
-        reason = f"it does not divide {experts} experts"
+    if ranks.is_expert_parallel and experts % ranks.moe_ep_size:
+        reason = f"{ranks.moe_ep_size} ranks do not divide {experts} experts"
         yield OptionError("--enable-expert-parallel with --tensor-parallel-size", tp, reason)
     elif text.moe_intermediate_size % ranks.moe_tp_size:
-        reason = f"it does not divide experts of {text.moe_intermediate_size}"
+        reason = f"{ranks.moe_tp_size} ranks do not divide experts of {text.moe_intermediate_size}"
         yield OptionError("--tensor-parallel-size", tp, reason)
 
 

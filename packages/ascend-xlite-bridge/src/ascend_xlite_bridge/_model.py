@@ -18,7 +18,7 @@ from ascend_xlite_bridge._limits import XliteRun, check_run
 from ascend_xlite_bridge._modules import find_modules
 from ascend_xlite_bridge._npu import npu
 from ascend_xlite_bridge._rope import rope_table
-from ascend_xlite_bridge._step import DeviceStep, HostStep, check_step
+from ascend_xlite_bridge._step import DeviceStep, HostStep, check_step, padded_tokens
 from ascend_xlite_bridge._tensor_checks import check_tensor
 from ascend_xlite_bridge._weights import XliteWeights, collect_weights
 from ascend_xlite_bridge.errors import XliteClosedError, XliteStepError, XliteUnavailableError
@@ -171,6 +171,7 @@ class XliteModel:
         deepstack: Sequence[torch.Tensor] = (),
         may_overwrite: bool = False,
         out: torch.Tensor | None = None,
+        group_tokens: int | None = None,
     ) -> torch.Tensor:
         """Compute a step on the current stream.
 
@@ -189,12 +190,17 @@ class XliteModel:
             Whether the engine, which computes in the memory of `inputs_embeds`, may have it;
             otherwise it gets a copy.
         out
-            Where the result goes: shape (tokens, hidden_size).
+            Where the result goes: shape (tokens, hidden_size), or (group_tokens, hidden_size).
+        group_tokens
+            Of a model with experts that data-parallel ranks share: the most tokens of any of them
+            in this step, the same number on all. Each of them must take the step, one without
+            requests with a token that nobody asked for.
 
         Returns
         -------
         torch.Tensor
-            Shape (tokens, hidden_size): hidden states after the last norm; `out` if there is one.
+            Shape (tokens, hidden_size): hidden states after the last norm; the first rows of `out`
+            if there is one.
 
         Raises
         ------
@@ -215,9 +221,12 @@ class XliteModel:
                 "for a HostStep; begin with one to use both",
             )
         shape = (tokens, self.decoder.hidden_size)
+        # The engine pads what it exchanges with other ranks to the rows of its output.
+        rows = padded_tokens(tokens, group_tokens, self.decoder, self.run)
+        padded = (rows, self.decoder.hidden_size)
         if out is None:
-            out = torch.empty(shape, dtype=self.decoder.dtype, device=self.device)
-        self._check_hidden("out", out, shape)
+            out = torch.empty(padded, dtype=self.decoder.dtype, device=self.device)
+        self._check_hidden("out", out, padded)
         options: dict[str, Any] = {}
         table: Any = self._table
         if inputs_embeds is not None:
@@ -239,7 +248,7 @@ class XliteModel:
         self._num_requests = len(step.host_lens[0])
         if self._has_host_buffers is None:
             self._has_host_buffers = not is_device
-        return out
+        return out if padded == shape else out[:tokens]
 
     def logits(self, hidden: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Project hidden states of the last step to the vocabulary.

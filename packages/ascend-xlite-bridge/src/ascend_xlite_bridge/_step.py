@@ -11,7 +11,7 @@ from ascend_xlite_bridge._decoder import XliteDecoder
 from ascend_xlite_bridge._limits import XliteRun
 from ascend_xlite_bridge.errors import XliteStepError
 
-__all__ = ["DeviceStep", "HostStep", "check_step"]
+__all__ = ["DeviceStep", "HostStep", "check_step", "padded_tokens"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +101,42 @@ class DeviceStep:
         meta.lens_cpu = self.lens_cpu
         meta.cached_lens_cpu = self.cached_lens_cpu
         return meta
+
+
+def padded_tokens(
+    tokens: int, group_tokens: int | None, decoder: XliteDecoder, run: XliteRun
+) -> int:
+    """Return how many rows a step's output has, which the engine pads exchanged tokens to.
+
+    Parameters
+    ----------
+    tokens
+        New tokens of this rank.
+    group_tokens
+        The most of any data-parallel rank, if they share experts; else None.
+    decoder, run
+        What is run, and how.
+
+    Raises
+    ------
+    XliteStepError
+        If `group_tokens` is missing where it is needed, or given where it is not, or out of range.
+    """
+    is_shared = decoder.num_experts > 0 and run.ranks.dp_size > 1
+    if is_shared != (group_tokens is not None):
+        goal = "a number, which all ranks agree on" if is_shared else "None"
+        reason = (
+            "data-parallel ranks share experts" if is_shared else "no other rank shares experts"
+        )
+        raise XliteStepError("group_tokens", f"{group_tokens}, expected {goal}: {reason}")
+    if group_tokens is None:
+        return tokens
+    if not tokens <= group_tokens <= run.max_tokens:
+        raise XliteStepError(
+            "group_tokens",
+            f"{group_tokens}, expected {tokens} (the tokens of this rank) to {run.max_tokens}",
+        )
+    return group_tokens
 
 
 def check_step(

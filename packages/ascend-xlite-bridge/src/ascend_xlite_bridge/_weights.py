@@ -3,7 +3,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -11,6 +11,7 @@ from ascend_xlite_bridge._decoder import XliteDecoder
 from ascend_xlite_bridge._families import WeightRow
 from ascend_xlite_bridge._modules import DecoderModules
 from ascend_xlite_bridge._npu import is_nz
+from ascend_xlite_bridge._quantization import engine_scales
 from ascend_xlite_bridge._ranks import XliteRanks
 from ascend_xlite_bridge._tensor_checks import check_tensor
 from ascend_xlite_bridge.errors import XliteWeightError
@@ -19,13 +20,16 @@ __all__ = ["XliteWeights", "collect_weights"]
 
 _log = logging.getLogger(__name__)
 
+_SCALED_MULTIPLE = 16  # [S] the kernel that scales sums moves blocks of 32 bytes
+
 _LACKED = {
     "bias": "xlite has no field for this bias",
     "sinks": "xlite has no attention sinks",
     "lora_a": "xlite has no LoRA adapters",
     "qweight": "xlite takes no GPTQ or AWQ weights",
     "weight_packed": "xlite takes no packed weights",
-    "weight_scale": "the bridge hands over plain weights, and this one is quantized",
+    "weight_scale": "it scales quantized weights, and they, or the config, do not say so",
+    "zero_point": "xlite's weights of 8 bits are symmetric",
 }
 """Parts of names of parameters that would be left out, and what that means."""
 
@@ -90,11 +94,14 @@ def collect_weights(
         If a tensor is missing, has another shape, type, device, order in memory or format than the
         engine takes it for, or if one would be left out that changes the result.
     """
-    found = {
-        row.field: list(_find_all(row, modules, decoder, ranks, device))
-        for row in decoder.family.rows
+    rows = decoder.family.rows
+    found = {row.field: list(_find_all(row, modules, decoder, ranks, device)) for row in rows}
+    scaled = [row for row in rows if decoder.is_quantized and _has_8_bits(found[row.field])]
+    scales = {
+        each.field: list(_find_all(each, modules, decoder, ranks, device))
+        for each in (row.of_scales() for row in scaled)
     }
-    _check_rest(modules, decoder)
+    _check_rest(modules, rows + tuple(row.of_scales() for row in scaled))
     vocab_rows = found["embed"][0].tensor.shape[0]
     if vocab_rows * ranks.tp_size < decoder.vocab_size:
         raise XliteWeightError(
@@ -110,16 +117,44 @@ def collect_weights(
             dims = dims[::-1] if transposed else dims
             dims.insert(0, len(ranks.local_experts(decoder.num_experts)))
         dtypes = (decoder.dtype, torch.float32) if each.row.takes_float32 else (decoder.dtype,)
+        dtypes = (torch.int8,) if each.row in scaled else dtypes
         check_tensor(each.tensor, each.name, tuple(dims), dtypes, device)
+    for each in (each for row in scales.values() for each in row):
+        outputs = sizes[each.row.shape[0]]
+        if outputs % _SCALED_MULTIPLE:
+            raise XliteWeightError(
+                each.name, f"xlite scales {_SCALED_MULTIPLE} outputs at once, and it has {outputs}"
+            )
+        heads = each.tensor.shape[:-2]
+        floats = (torch.float32, decoder.dtype)
+        check_tensor(each.tensor, each.name, (*heads, outputs, 1), floats, device)
     are_nz, are_experts_nz, is_gate_nz = _formats(found)
     return XliteWeights(
-        tensors={field: _hand_over(row) for field, row in found.items()},
+        tensors={field: _hand_over(row) for field, row in found.items()}
+        | {field: _hand_over(_engine_form(row)) for field, row in scales.items()},
         vocab_rows=vocab_rows,
         are_nz=are_nz,
         are_experts_nz=are_experts_nz,
         are_experts_transposed=transposed,
         is_gate_nz=is_gate_nz,
     )
+
+
+def _has_8_bits(row: list[_Found]) -> bool:
+    """Tell whether a row's weights have 8 bits; those of all layers must agree."""
+    if row[0].row.scales is None:
+        return False
+    kinds = {each.tensor.dtype == torch.int8: each.name for each in row}
+    if len(kinds) > 1:
+        raise XliteWeightError(
+            kinds[False],
+            f"it does not have 8 bits, and {kinds[True]} does; xlite takes all or none",
+        )
+    return next(iter(kinds))
+
+
+def _engine_form(scales: list[_Found]) -> list[_Found]:
+    return [replace(each, tensor=engine_scales(each.tensor)) for each in scales]
 
 
 def _find_all(
@@ -213,9 +248,8 @@ def _hand_over(row: list[_Found]) -> torch.Tensor | list[torch.Tensor]:
             return [expert for each in row for expert in each.tensor.unbind()]
 
 
-def _check_rest(modules: DecoderModules, decoder: XliteDecoder) -> None:
+def _check_rest(modules: DecoderModules, rows: tuple[WeightRow, ...]) -> None:
     """Look at the parameters that no row takes: what they would have done is left out."""
-    rows = decoder.family.rows
     taken = {path for row in rows for path in (row.fused if modules.is_fused else row.unfused)}
     unknown: dict[str, None] = {}  # in order, each once
     for index, layer in enumerate(modules.layers):
