@@ -31,6 +31,18 @@ def shift_experts() -> None:
     _experts.apply_experts = shifted
 
 
+def swap_rotated_pairs() -> None:
+    """Put the elements of what is rotated by position into the cache in another order."""
+    from ascend_vllm_plugin.attention.latent import NpuLatentImpl
+
+    update = NpuLatentImpl.do_kv_cache_update
+
+    def swapped(self: Any, latent: Any, rotated: Any, *arguments: Any) -> None:
+        update(self, latent, rotated.flip(-1), *arguments)
+
+    NpuLatentImpl.do_kv_cache_update = swapped
+
+
 def run_engine(run: dict[str, Any]) -> dict[str, Any]:
     """Run one engine and describe what it did."""
     if run["sabotage"]:

@@ -6,6 +6,10 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    DeepseekV2Config,
+    DeepseekV2ForCausalLM,
+    DeepseekV3Config,
+    DeepseekV3ForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MixtralConfig,
@@ -21,7 +25,7 @@ from transformers import (
     Qwen3MoeForCausalLM,
 )
 
-__all__ = ["FAMILIES", "LAYERS", "WITH_EXPERTS", "make_device_model", "make_model"]
+__all__ = ["FAMILIES", "LAYERS", "WITH_EXPERTS", "WITH_LATENTS", "make_device_model", "make_model"]
 
 LAYERS = 4
 _SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -102,8 +106,70 @@ WITH_EXPERTS = {
 }
 """The same, for mixtures of experts: a token goes to 2 of 8, or to 8 of 128."""
 
+_LATENT = {
+    "tie_word_embeddings": False,
+    "num_key_value_heads": 4,
+    "kv_lora_rank": 64,
+    "qk_nope_head_dim": 32,
+    "qk_rope_head_dim": 16,
+    "v_head_dim": 32,
+    "n_routed_experts": 16,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 4,
+    "moe_intermediate_size": 64,
+    "first_k_dense_replace": 1,
+    "n_group": 4,
+    "topk_group": 2,
+}
+_YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "beta_fast": 32,
+    "beta_slow": 1,
+    "mscale": 1.0,
+    "mscale_all_dim": 0.7,
+    "original_max_position_embeddings": 64,  # less than the prompts have, so that scaling acts
+}
+WITH_LATENTS = {
+    "deepseek_v2": (
+        DeepseekV2Config,
+        DeepseekV2ForCausalLM,
+        _LATENT
+        | {
+            "q_lora_rank": None,
+            "topk_method": "group_limited_greedy",
+            "norm_topk_prob": False,
+            "routed_scaling_factor": 2.0,
+        },
+    ),
+    "deepseek_v3": (
+        DeepseekV3Config,
+        DeepseekV3ForCausalLM,
+        _LATENT
+        | {
+            "q_lora_rank": 48,
+            "topk_method": "noaux_tc",
+            "scoring_func": "sigmoid",
+            "norm_topk_prob": True,
+            "routed_scaling_factor": 2.5,
+            "rope_parameters": _YARN,
+        },
+    ),
+}
+"""The same, for mixtures of experts with latent attention, without and with compressed queries."""
+
 # With these no step of the tests' prompts has two tokens that are nearly equal.
-_SEEDS = {"qwen2": 1, "qwen3": 1, "llama": 0, "qwen2_moe": 0, "qwen3_moe": 0, "mixtral": 0}
+_SEEDS = {
+    "qwen2": 1,
+    "qwen3": 1,
+    "llama": 0,
+    "qwen2_moe": 0,
+    "qwen3_moe": 0,
+    "mixtral": 0,
+    "deepseek_v2": 0,
+    "deepseek_v3": 0,
+}
 
 
 def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **changes: object) -> Path:
@@ -112,7 +178,7 @@ def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **change
     Parameters
     ----------
     family
-        Key of `FAMILIES` or `WITH_EXPERTS`.
+        Key of `FAMILIES`, `WITH_EXPERTS` or `WITH_LATENTS`.
     folder
         Where to; is made.
     scale
@@ -121,7 +187,7 @@ def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **change
         Fields of the model's configuration.
     """
     tokenizer = _byte_tokenizer()
-    config_class, model_class, specifics = (FAMILIES | WITH_EXPERTS)[family]
+    config_class, model_class, specifics = (FAMILIES | WITH_EXPERTS | WITH_LATENTS)[family]
     config = config_class(
         **{**_SHAPE, **specifics, **changes},
         bos_token_id=None,
@@ -137,6 +203,9 @@ def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **change
                 parameter.normal_(0, scale, generator=generator)
             else:
                 parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
+        for name, buffer in model.named_buffers():
+            if name.endswith("e_score_correction_bias"):
+                buffer.normal_(0, 0.1, generator=generator)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

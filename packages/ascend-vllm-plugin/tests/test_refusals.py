@@ -71,9 +71,9 @@ def test_types_without_a_kernel_are_refused() -> None:
         refusals.check_dtype(torch.float64)
 
 
-@pytest.mark.parametrize("need", ["use_mla", "use_sparse", "has_sink"])
+@pytest.mark.parametrize("need", ["use_sparse", "has_sink"])
 def test_attention_that_is_not_causal_is_refused(need: str) -> None:
-    selector = {"use_mla": False, "use_sparse": False, "has_sink": False}
+    selector = {"use_sparse": False, "has_sink": False}
     refusals.check_attention(SimpleNamespace(**selector))
     with pytest.raises(OptionError, match="--model"):
         refusals.check_attention(SimpleNamespace(**selector | {need: True}))

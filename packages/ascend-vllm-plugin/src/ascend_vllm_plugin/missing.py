@@ -100,6 +100,11 @@ _MISSING = (
         "there is one attention backend on this platform",
     ),
     _Missing(
+        "attention_config.mla_prefill_backend",
+        lambda config: _other_backend(config.attention_config.mla_prefill_backend),
+        "latent attention has one backend here, for prompts and for decoding",
+    ),
+    _Missing(
         "attention_config.use_non_causal",
         lambda config: config.attention_config.use_non_causal,
         "attention is causal on this platform",

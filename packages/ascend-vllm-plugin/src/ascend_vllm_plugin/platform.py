@@ -171,7 +171,16 @@ class NpuPlatform(Platform):
         from ascend_vllm_plugin import refusals
 
         refusals.check_attention(attn_selector_config)
+        if attn_selector_config.use_mla:
+            return "ascend_vllm_plugin.attention.latent.NpuLatentBackend"
         return "ascend_vllm_plugin.attention.NpuAttentionBackend"
+
+    @classmethod
+    def get_mla_prefill_backend_cls(cls, mla_selector_config: Any) -> type[Any]:  # noqa: ARG003
+        """Return what stands for a backend of prompts in latent attention, which needs none."""
+        from ascend_vllm_plugin.attention.latent import LatentPrefill
+
+        return LatentPrefill
 
     @classmethod
     def get_device_communicator_cls(cls) -> str:

@@ -11,7 +11,7 @@ import torch_npu
 from ascend_core import Device, OptionError, raise_problems
 from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
 
-from ascend_vllm_plugin.attention import BLOCK_SIZE, try_kernel
+from ascend_vllm_plugin.attention import BLOCK_SIZE, try_kernel, try_latent_kernel
 from ascend_vllm_plugin.chip import chip_problems
 from ascend_vllm_plugin.config import option_problems
 from ascend_vllm_plugin.dtypes import chip_dtypes
@@ -32,6 +32,8 @@ __all__ = [
 logger = logging.getLogger(f"vllm.{__name__}")
 
 ARCHITECTURES = (
+    "DeepseekV2ForCausalLM",
+    "DeepseekV3ForCausalLM",
     "LlamaForCausalLM",
     "MixtralForCausalLM",
     "Qwen2ForCausalLM",
@@ -100,7 +102,6 @@ def check_attention(selector: Any) -> None:
         If there is such a need.
     """
     needs = {
-        "multi-head latent attention (MLA)": selector.use_mla,
         "sparse attention": selector.use_sparse,
         "attention sinks": selector.has_sink,
     }
@@ -124,7 +125,10 @@ def check_kernel(vllm_config: VllmConfig) -> None:
     heads, kv_heads = model.get_num_attention_heads(parallel), model.get_num_kv_heads(parallel)
     size, dtype = model.get_head_size(), model.dtype
     try:
-        try_kernel(heads, kv_heads, size, dtype)
+        if model.use_mla:
+            try_latent_kernel(heads, model.hf_text_config.kv_lora_rank, size, dtype)
+        else:
+            try_kernel(heads, kv_heads, size, dtype)
     except RuntimeError as error:
         why = f"attention on this device refuses it ({str(error).strip().splitlines()[-1]})"
         simulated = "with the simulator also `ascend-sim run --limits off`"

@@ -6,9 +6,11 @@ import torch_npu
 
 from ascend_vllm_plugin.attention.cache import BLOCK_SIZE
 from ascend_vllm_plugin.attention.impl import NpuAttentionImpl
+from ascend_vllm_plugin.attention.latent import NpuLatentImpl
+from ascend_vllm_plugin.attention.latent_batch import NpuLatentMetadata
 from ascend_vllm_plugin.attention.metadata import NpuAttentionMetadata
 
-__all__ = ["try_kernel"]
+__all__ = ["try_kernel", "try_latent_kernel"]
 
 
 def try_kernel(num_heads: int, num_kv_heads: int, head_size: int, dtype: torch.dtype) -> None:
@@ -27,4 +29,33 @@ def try_kernel(num_heads: int, num_kv_heads: int, head_size: int, dtype: torch.d
     attention._attend(
         query, kv_cache, NpuAttentionMetadata([1], [1], table, 1, 1), torch.empty_like(query)
     )
+    torch_npu.npu.synchronize()
+
+
+def try_latent_kernel(num_heads: int, rank: int, head_size: int, dtype: torch.dtype) -> None:
+    """Attend to one latent on the current device and wait for it.
+
+    Parameters
+    ----------
+    num_heads
+        Of this rank.
+    rank
+        Elements of a latent.
+    head_size
+        The same, and what is rotated by position.
+    dtype
+        Of queries and cache.
+
+    Raises
+    ------
+    RuntimeError
+        If the kernel refuses these sizes or this type.
+    """
+    device = torch.device("npu", torch_npu.npu.current_device())
+    query = torch.zeros(1, num_heads, head_size, dtype=dtype, device=device)
+    cache = query.new_zeros(1, BLOCK_SIZE, head_size)
+    table = torch.zeros(1, 1, dtype=torch.int32, device=device)
+    attention = NpuLatentImpl(num_heads, head_size, head_size**-0.5, 1, kv_lora_rank=rank)
+    parts = query[..., :rank], query[..., rank:]
+    attention.forward_mqa(parts, cache, NpuLatentMetadata([1], [1], table, 1, 1), None)
     torch_npu.npu.synchronize()

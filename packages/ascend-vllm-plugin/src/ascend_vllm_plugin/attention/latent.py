@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Multi-head latent attention (MLA), on torch_npu's fused kernel over a paged cache of latents.
+
+The cache has one vector per token for all heads: a latent, from which keys and values are made, and
+a part that is rotated by position. vLLM's layer multiplies queries into the space of latents and
+results out of it (the absorbed form), so that the kernel attends to latents as they are cached.
+That holds for prompts, too: the form needs more multiplications there than keys and values made for
+all heads would, but no memory for these.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+import torch_npu
+from ascend_aclgraph import updatable
+from ascend_core import OptionError
+from vllm.v1.attention.backend import AttentionType, MLAAttentionImpl
+
+from ascend_vllm_plugin.attention.backend import NpuAttentionBackend
+from ascend_vllm_plugin.attention.latent_batch import NpuLatentMetadata, NpuLatentMetadataBuilder
+from ascend_vllm_plugin.attention.mask import CAUSAL_FROM_THE_RIGHT, causal_mask
+
+__all__ = ["LatentCache", "LatentPrefill", "NpuLatentBackend", "NpuLatentImpl"]
+
+
+class NpuLatentBackend(NpuAttentionBackend):
+    """What vLLM asks about latent attention on this platform."""
+
+    @staticmethod
+    def get_impl_cls() -> type["NpuLatentImpl"]:
+        """Class of a layer's attention."""
+        return NpuLatentImpl
+
+    @staticmethod
+    def get_builder_cls() -> type[NpuLatentMetadataBuilder]:
+        """Class that makes a step's metadata."""
+        return NpuLatentMetadataBuilder
+
+    @classmethod
+    def is_mla(cls) -> bool:
+        """Say that the cache holds latents."""
+        return True
+
+
+class LatentPrefill:
+    """Stands where vLLM wants a backend for prompts: `NpuLatentImpl` attends to them as well."""
+
+    def __init__(self, **sizes: Any) -> None:
+        """Take the sizes that vLLM gives, which are not used."""
+
+    @staticmethod
+    def get_name() -> str:
+        """Name in vLLM's log."""
+        return "latent"
+
+
+@dataclass(frozen=True, slots=True)
+class LatentCache:
+    """A layer's cache as the kernel wants it: latents and rotated parts as two dense tensors.
+
+    vLLM's page holds both of a token side by side. The layer's bytes are one dense run, so its
+    first part serves for latents and its last part for what is rotated, as in `CacheHalves`.
+
+    Attributes
+    ----------
+    whole
+        vLLM's tensor, ``[blocks, block_size, rank + rope]``.
+    latents
+        ``[blocks, block_size, rank]``.
+    rotated
+        ``[blocks, block_size, rope]``.
+    """
+
+    whole: torch.Tensor
+    latents: torch.Tensor
+    rotated: torch.Tensor
+
+    @classmethod
+    def of(cls, kv_cache: torch.Tensor, rank: int) -> Self:
+        """View a layer's cache, of latents of `rank` elements."""
+        blocks, block_size, size = kv_cache.shape
+        flat, border = kv_cache.view(-1), blocks * block_size * rank
+        return cls(
+            kv_cache,
+            flat[:border].view(blocks, block_size, rank),
+            flat[border:].view(blocks, block_size, size - rank),
+        )
+
+
+class NpuLatentImpl(MLAAttentionImpl[NpuLatentMetadata]):
+    """Latent attention of one layer. What it does not support is refused here, by name."""
+
+    is_sparse = False
+    supports_quant_query_input = False
+
+    def __init__(
+        self,
+        num_heads: int,
+        head_size: int,
+        scale: float,
+        num_kv_heads: int,
+        alibi_slopes: list[float] | None = None,
+        sliding_window: int | None = None,
+        kv_cache_dtype: str = "auto",
+        logits_soft_cap: float | None = None,
+        attn_type: str = AttentionType.DECODER,
+        kv_sharing_target_layer_name: str | None = None,
+        *,
+        kv_lora_rank: int,
+        indexer: object | None = None,
+        **sizes: Any,  # noqa: ARG002
+    ) -> None:
+        refused = {
+            "ALiBi slopes": alibi_slopes,
+            "a sliding window": sliding_window,
+            "a soft cap on logits": logits_soft_cap,
+            "a KV cache shared between layers": kv_sharing_target_layer_name,
+            "sparse attention": indexer,
+            f"attention of type {attn_type!r}": attn_type != AttentionType.DECODER,
+            f"a KV cache of type {kv_cache_dtype!r}": kv_cache_dtype != "auto",
+        }
+        for what, value in refused.items():
+            if value:
+                raise OptionError(
+                    "--model", what, "latent attention does not do it in this version"
+                )
+        self.num_heads = num_heads
+        self.head_size = head_size
+        self.scale = scale
+        self.num_kv_heads = num_kv_heads
+        self.kv_cache_dtype = kv_cache_dtype
+        self._rank = kv_lora_rank
+        # The kernel takes powers of two: heads of zeros are added, and their results dropped.
+        self._kernel_heads = 1 << (num_heads - 1).bit_length()
+        self._cache: LatentCache | None = None
+
+    def do_kv_cache_update(
+        self,
+        kv_c_normed: torch.Tensor,
+        k_pe: torch.Tensor,
+        kv_cache: torch.Tensor,
+        slot_mapping: torch.Tensor,
+        *_options: Any,
+    ) -> None:
+        """Write latents and rotated parts into the cache.
+
+        Parameters
+        ----------
+        kv_c_normed
+            ``[tokens, rank]``.
+        k_pe
+            ``[tokens, 1, rope]``.
+        kv_cache
+            This layer's part of vLLM's cache; empty while vLLM measures memory.
+        slot_mapping
+            ``[tokens]``, int64; negative for padding, which is not written.
+        """
+        if not kv_cache.numel():
+            return
+        cache = self._parts(kv_cache)
+        torch_npu.npu_scatter_pa_kv_cache(
+            kv_c_normed.unsqueeze(1).contiguous(),
+            k_pe.contiguous(),
+            cache.latents.unsqueeze(2),
+            cache.rotated.unsqueeze(2),
+            slot_mapping,
+            cache_mode="Norm",
+        )
+
+    def forward_mqa(
+        self,
+        q: tuple[torch.Tensor, torch.Tensor],
+        kv_c_and_k_pe_cache: torch.Tensor,
+        attn_metadata: NpuLatentMetadata,
+        layer: Any,
+    ) -> tuple[torch.Tensor, None]:
+        """Attend to the latents in the cache.
+
+        Parameters
+        ----------
+        q
+            Queries in the space of latents, ``[tokens, heads, rank]``, and their rotated parts,
+            ``[tokens, heads, rope]``, padding included.
+        kv_c_and_k_pe_cache
+            This layer's part of vLLM's cache, this step's tokens included.
+        attn_metadata
+            Of the step.
+        layer
+            Names the record of updates in a graph.
+
+        Returns
+        -------
+        torch.Tensor
+            ``[tokens, heads, rank]``. Padding rows are zeros: they reach the next layer, whose
+            experts are chosen for them, too.
+        None
+            No log-sum-exp.
+        """
+        latent, rotated = q
+        rows = attn_metadata.query_ends[-1]
+        output = torch.empty_like(latent)
+        if rows < output.shape[0]:  # PIECEWISE: the pieces are padded, attention is not
+            output[rows:].zero_()
+        cache, name = self._parts(kv_c_and_k_pe_cache), getattr(layer, "layer_name", None)
+        extra = self._kernel_heads - self.num_heads
+        if not extra:
+            self._attend(latent[:rows], rotated[:rows], cache, attn_metadata, output[:rows], name)
+            return output, None
+        latent, rotated = (F.pad(part[:rows], (0, 0, 0, extra)) for part in q)
+        result = torch.empty_like(latent)
+        self._attend(latent, rotated, cache, attn_metadata, result, name)
+        output[:rows] = result[:, : self.num_heads]
+        return output, None
+
+    def _attend(
+        self,
+        latent: torch.Tensor,
+        rotated: torch.Tensor,
+        cache: LatentCache,
+        metadata: NpuLatentMetadata,
+        output: torch.Tensor,
+        name: str | None,
+    ) -> None:
+        arguments: dict[str, Any] = {
+            "query": latent.contiguous(),
+            "key": cache.latents,
+            "value": cache.latents,
+            "query_rope": rotated.contiguous(),
+            "key_rope": cache.rotated,
+            "atten_mask": causal_mask(latent.device),
+            "block_table": metadata.block_table,
+            "input_layout": "TND",
+            "block_size": cache.latents.shape[1],
+            "num_heads": self._kernel_heads,
+            "num_key_value_heads": 1,
+            "scale": self.scale,
+            "sparse_mode": CAUSAL_FROM_THE_RIGHT,
+            **metadata.lengths,
+        }
+        # The kernel wants a place for the log-sum-exp even when it does not return any.
+        out = [output, latent.new_empty(1)]
+        operator = torch_npu.npu_fused_infer_attention_score.out
+        if not torch_npu.npu.is_current_stream_capturing():
+            operator(**arguments, out=out)
+            return
+        # Freed when this returns: the allocator gives the same scratch memory to the next layer.
+        workspace = torch_npu._npu_fused_infer_attention_score_get_max_workspace(**arguments)
+        updatable(
+            operator,
+            host_args=tuple(metadata.lengths),
+            name=name,
+            workspace=workspace,
+            out=out,
+            **arguments,
+        )
+
+    def _parts(self, kv_cache: torch.Tensor) -> LatentCache:
+        """View the layer's cache in its two parts; the views are made once per cache."""
+        if self._cache is None or self._cache.whole is not kv_cache:
+            self._cache = LatentCache.of(kv_cache, self._rank)
+        return self._cache

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Latent attention over a paged cache equals attention over the same latents in one piece."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from ascend_core import OptionError
+
+from ascend_vllm_plugin.attention.latent import NpuLatentImpl
+from ascend_vllm_plugin.attention.latent_batch import NpuLatentMetadata, _in_pieces
+
+RANK, ROPE, BLOCK_SIZE, SCALE = 64, 16, 128, 0.1
+BLOCK_TABLE = [[5, 2], [3, 0]]
+
+
+def make_impl(heads: int, **options: Any) -> NpuLatentImpl:
+    return NpuLatentImpl(heads, RANK + ROPE, SCALE, 1, kv_lora_rank=RANK, **options)
+
+
+def slots_of(request: int, length: int) -> list[int]:
+    table = BLOCK_TABLE[request]
+    return [table[p // BLOCK_SIZE] * BLOCK_SIZE + p % BLOCK_SIZE for p in range(length)]
+
+
+def expected(query: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """The last queries of a sequence see the tokens that are not after them, one at a time."""
+    results = []
+    for row, heads in enumerate(query):
+        seen = tokens[: len(tokens) - len(query) + row + 1]
+        results.append((heads @ seen.T * SCALE).softmax(-1) @ seen[:, :RANK])
+    return torch.stack(results)
+
+
+@pytest.mark.parametrize("heads", [4, 3], ids=["a power of two", "padded"])
+def test_requests_of_different_lengths_attend_to_their_own_blocks(heads: int) -> None:
+    # Given two requests in the cache
+    random = torch.Generator().manual_seed(0)
+    lengths, queries, padding = [150, 7], [40, 1], 3
+    tokens = [torch.randn(length, RANK + ROPE, generator=random) for length in lengths]
+    query = torch.randn(sum(queries) + padding, heads, RANK + ROPE, generator=random)
+    impl, cache = make_impl(heads), torch.zeros(8, BLOCK_SIZE, RANK + ROPE).npu()
+    for request, rows in enumerate(tokens):
+        slots = torch.tensor([*slots_of(request, len(rows)), -1]).npu()
+        rows = torch.cat([rows, torch.ones(1, RANK + ROPE)]).npu()
+        impl.do_kv_cache_update(rows[:, :RANK], rows[:, None, RANK:], cache, slots)
+
+    # When their last tokens attend, the first request's in pieces
+    ends, kv_lengths, requests = _in_pieces([40, 41], lengths)
+    table = torch.tensor([BLOCK_TABLE[request] for request in requests], dtype=torch.int32).npu()
+    metadata = NpuLatentMetadata(ends, kv_lengths, table, 40, 41)
+    parts = query.npu().split([RANK, ROPE], dim=-1)
+    output = impl.forward_mqa(parts, cache, metadata, SimpleNamespace(layer_name="x"))[0].cpu()
+
+    # Then each sees its own past, and padding is zero
+    torch.testing.assert_close(output[:40], expected(query[:40], tokens[0]), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        output[40:41], expected(query[40:41], tokens[1]), rtol=1e-4, atol=1e-4
+    )
+    assert torch.all(output[41:] == 0)
+
+
+def test_pieces_have_at_most_16_queries_and_end_where_their_request_ends() -> None:
+    ends, kv_lengths, requests = _in_pieces([1, 41, 41, 57], [9, 100, 0, 16])
+
+    assert ends == [1, 17, 33, 41, 41, 57]
+    assert kv_lengths == [9, 76, 92, 100, 0, 16]
+    assert requests == [0, 1, 1, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"sliding_window": 64}, "a sliding window"),
+        ({"indexer": object()}, "sparse attention"),
+        ({"kv_cache_dtype": "fp8"}, "a KV cache of type 'fp8'"),
+    ],
+)
+def test_what_latent_attention_does_not_do_is_refused_by_name(
+    options: dict[str, Any], what: str
+) -> None:
+    with pytest.raises(OptionError, match=what):
+        make_impl(4, **options)
