@@ -16,7 +16,7 @@ namespace {
 
 constexpr int64_t kPoolLimit = 1024;
 
-// Queues of one device that belong to graphs.
+// One device's queues for graphs.
 struct Pool {
   int64_t held = 0;   // taken from the device
   int64_t bound = 0;  // and bound to a graph now
@@ -39,12 +39,12 @@ void Unbind(Pool& pool, Graph& graph) {
   graph.binding = {};
 }
 
-// Graphs that may be asked for what they hold. They must outlive the mutex, because a graph's
-// destructor needs that too.
+// Graphs that may have to give up their resources. They must outlive the mutex, which a graph's
+// destructor needs too.
 using Candidates = std::vector<std::shared_ptr<Graph>>;
 
-// Takes the queues and notifies of graphs of `context` that do not run, until that made `wanted`
-// queues free (0: one graph's); returns how many it made.
+// Takes queues and notifies from idle graphs of `context` until `wanted` queues are free (0: from
+// one graph). Returns how many it freed.
 int64_t Steal(Pool& pool, const Context& context, const Candidates& candidates, int64_t wanted) {
   int64_t freed = 0;
   for (const auto& graph : candidates) {
@@ -58,8 +58,8 @@ int64_t Steal(Pool& pool, const Context& context, const Candidates& candidates, 
   return freed;
 }
 
-// Makes `wanted` queues free in the pool; what it could take stays there even when that was not
-// enough. Returns success or why not.
+// Frees `wanted` queues in the pool. Those it freed stay there even if they were not enough.
+// Returns success or the error code.
 int Provide(Pool& pool, Quota& device, int64_t wanted) {
   const int64_t missing = wanted - pool.Free();
   if (missing <= 0) return kSuccess;
@@ -115,8 +115,7 @@ void Bind(Graph& graph, int64_t wanted) {
 void BindQueues(Graph& graph) {
   if (!SoftwareQueues()) return;
   {
-    // Almost always: only graphs that do not run lose what they have, and this one counts as
-    // running.
+    // The common case: only idle graphs lose resources, and this one counts as running.
     const std::lock_guard lock(ThePools().mutex);
     if (graph.binding.queues > 0) return;
   }

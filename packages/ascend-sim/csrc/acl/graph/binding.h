@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Hardware queues of graphs, with software queues: a graph takes one for each of its hidden streams
-// when it is first executed and keeps them until they are needed elsewhere; they then come from
-// graphs that do not run. Queues once taken for graphs stay in a pool for graphs (or go to an
-// ordinary stream that finds none left). With hardware queues only ClaimQueue is used.
+// Hardware queues for graphs, in the software-queue mode. A graph takes one queue for each of its
+// hidden streams when it is first executed. It keeps them until another graph or stream needs them;
+// only idle graphs give queues up. Queues taken for graphs stay in a pool for graphs, unless an
+// ordinary stream finds no other. The hardware-queue mode uses only ClaimQueue.
 #pragma once
 
 #include "acl/machine/quota.h"
@@ -14,30 +14,31 @@ class Context;
 class Device;
 class Graph;
 
-// What a graph has bound; guarded by the binding mutex.
+// The resources bound to a graph. Guarded by the binding mutex.
 struct Binding {
   int64_t queues = 0;
   Claim end_notify;
   Claim entries;  // device memory
 };
 
-// Binds what `graph` needs; waits while running graphs hold it. Fails with 207005 when there can
-// never be enough, 507000 when the pool is full of queues that this attempt only freed, 207001 and
-// 207009 without memory or notify. No-op with hardware queues.
+// Binds the resources that `graph` needs, and waits while running graphs hold them. Fails with
+// 207005 if there can never be enough, 507000 if the pool holds only queues that this attempt has
+// freed, 207001 if memory runs out, and 207009 if notifies do. Does nothing in the hardware-queue
+// mode.
 void BindQueues(Graph& graph);
 void UnbindQueues(Graph& graph);
 
-// Takes the notify that tells the end of `graph`, waiting up to three seconds for one; 207009
-// without. For the end of a capture with hardware queues.
+// Takes the notify that signals the end of `graph`. Waits up to three seconds for one, then fails
+// with 207009. Called at the end of a capture in the hardware-queue mode.
 void TakeEndNotify(Graph& graph);
 
-// The pool's first queue, which comes with the first captured stream; none if there is none left.
+// Takes the pool's first queue, with the first captured stream. Does nothing if no queue is left.
 void PreallocateQueue(Device& device);
 
-// Gives the queues that no graph uses back to a device that is being reset.
+// Returns the unused queues to a device that is being reset.
 void ReturnIdleQueues(Device& device);
 
-// One queue for a stream of its own; 207005 when there is none, not even from an idle graph.
+// Takes one queue for an ordinary stream. Fails with 207005 if not even an idle graph has one.
 Claim ClaimQueue(Context& context);
 
 }  // namespace ascend_sim

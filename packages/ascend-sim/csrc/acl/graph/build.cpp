@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Models made without a capture: streams are bound to one, and what is launched on them becomes its
-// work. Between the streams only EXTERNAL events and values order anything.
+// Models built without a capture: streams are bound to a model, and work launched on them becomes
+// part of it. Only EXTERNAL events and values order the streams.
 #include <string>
 
 #include "abi/acl.h"
@@ -49,14 +49,14 @@ void Bind(const std::shared_ptr<Graph>& graph, const std::shared_ptr<Stream>& st
   state.Bind(graph, graph->lanes.size() - 1);
 }
 
-// The capture mutex must be held.
+// The caller holds the capture mutex.
 Lane& LaneOf(const std::shared_ptr<Graph>& graph, const Stream& stream) {
   const CaptureState& state = CaptureState::Of(stream);
   Require(state.Model() == graph, kStreamModel, "the stream is not bound to this model");
   return graph->lanes[state.ModelLane()];
 }
 
-// What was launched on the stream goes with it.
+// The work launched on the stream is dropped with it.
 void Unbind(const std::shared_ptr<Graph>& graph, Stream& stream) {
   stream.RequireNotCapturing();
   const std::lock_guard lock(CaptureMutex());
@@ -67,7 +67,7 @@ void Unbind(const std::shared_ptr<Graph>& graph, Stream& stream) {
   CaptureState::Of(stream).Unbind();
 }
 
-// Runs on a queue of the model's own: unordered with the default stream.
+// Runs on the model's own queue, without any order with the default stream.
 void ExecuteAndWait(Graph& graph, const Deadline& deadline) {
   std::shared_ptr<Stream> stream;
   for (const Lane& lane : graph.lanes) {
@@ -131,7 +131,7 @@ ASCEND_SIM_ABI aclError aclmdlRIExecute(aclmdlRI model, int32_t timeout) {
   });
 }
 
-// Ends the executions that wait. Models only: CANN documents that graphs are not supported.
+// Cancels waiting executions. Only for models: CANN documents that graphs are not supported.
 ASCEND_SIM_ABI aclError aclmdlRIAbort(aclmdlRI model) {
   return Abi("aclmdlRIAbort", [&] {
     Require(model != nullptr, kRtParamInvalid, "modelRI is null");

@@ -18,8 +18,7 @@ namespace {
 
 bool Invalid(const Graph& graph) { return graph.status.load() == Graph::Status::kInvalidated; }
 
-// All streams and events leave the capture; the modes it stood for go. So do the captures of its
-// children.
+// Removes all streams and events from the capture, and its modes. Does the same for its children.
 void Leave(Graph& graph) {
   for (const auto& condition : graph.conditions) {
     for (const auto& branch : condition->branches) Leave(*branch);
@@ -37,8 +36,8 @@ void Leave(Graph& graph) {
   --graph.begun_by_counts->of[graph.mode];
 }
 
-// The rule of the join: each forked lane ends with a record that something awaits, and one of these
-// waits is on the lane where the capture began.
+// The join rule: each forked lane ends with a record that some lane waits for, and the lane where
+// the capture began has one of these waits.
 bool Joined(const Graph& graph) {
   bool reaches_origin = graph.lanes.size() == 1;
   for (size_t i = 1; i < graph.lanes.size(); ++i) {
@@ -50,7 +49,7 @@ bool Joined(const Graph& graph) {
   return reaches_origin;
 }
 
-// Runs what takes resources for `graph`; a failure is the end of the capture.
+// Runs a function that takes resources for `graph`. A failure ends the capture.
 template <class Body>
 void OrInvalidate(Graph& graph, Body&& take) {
   try {
@@ -61,8 +60,8 @@ void OrInvalidate(Graph& graph, Body&& take) {
   }
 }
 
-// Records are hardware events while there are plenty, and words of memory (which cost nothing that
-// is counted) when these get scarce, on chips that can wait for words.
+// Records use hardware events while there are plenty. When events get scarce, they use words of
+// memory, which are not counted, on chips that can wait for words.
 void TakeEventId(Graph& graph) {
   constexpr int64_t kReserved = 8192;
   Quota& events = graph.In()->OnDevice().Resources().events;
@@ -89,7 +88,7 @@ void AppendWait(Graph& graph, size_t lane, Event& event) {
   AppendNode(graph, lane, std::move(wait));
 }
 
-// Every child was captured to its end.
+// Whether the capture of every child has ended.
 bool ChildrenReady(const Graph& graph) {
   for (const auto& condition : graph.conditions) {
     for (const auto& branch : condition->branches) {
@@ -102,7 +101,7 @@ bool ChildrenReady(const Graph& graph) {
 }  // namespace
 
 void AppendNode(Graph& graph, size_t lane, GraphNode node) {
-  if (Invalid(graph)) return;  // swallowed: the end of the capture will fail
+  if (Invalid(graph)) return;  // dropped: ending the capture will fail
   if (OrderObserver* order = OrderObserver::Get()) node.blocks = order->SerialsOf(node.task);
   AdmitToGroup(graph, lane, node);
   OrInvalidate(graph, [&] {
@@ -253,7 +252,7 @@ void RequireCapturable(const Stream& stream) {
           "streams with the flag CPU_SCHEDULE or DEVICE_USE_ONLY cannot be captured");
 }
 
-// Begins to capture into a new graph, or into the child that is given.
+// Begins a capture into a new graph, or into a given child.
 void Begin(aclrtStream handle, int mode, std::shared_ptr<Graph> child = nullptr) {
   const auto stream = Streams().Get(handle);
   RequireMode(mode);
@@ -285,8 +284,9 @@ void Begin(aclrtStream handle, int mode, std::shared_ptr<Graph> child = nullptr)
   ++graph->begun_by_counts->of[mode];
 }
 
-// Checks in the order that callers can observe. What fails after the first three takes the graph
-// with it, except for the wrong thread. `out` is null after a failure; a child needs none.
+// Makes its checks in the order that callers can observe. A failure after the first three checks
+// destroys the graph, except for a call from the wrong thread. `out` is null after a failure; a
+// child needs no `out`.
 std::shared_ptr<Graph> End(Stream& stream, aclmdlRI* out) {
   const auto now = CurrentContext();
   const std::lock_guard lock(CaptureMutex());
@@ -328,7 +328,7 @@ std::shared_ptr<Graph> End(Stream& stream, aclmdlRI* out) {
   return graph;
 }
 
-// Waits, so without the capture mutex.
+// Waits, so the capture mutex is not held.
 void TakeEndNotifyOrForget(Graph& graph) {
   try {
     TakeEndNotify(graph);

@@ -12,7 +12,7 @@
 namespace ascend_sim {
 namespace {
 
-// Of a software queue: it lives in the host's memory until it is bound.
+// Of a software queue, which is in host memory until it is bound.
 constexpr int64_t kSoftwareDepth = 32768;
 constexpr int64_t kQueueAddressBytes = 8;
 // Bound entries take memory in steps of powers of two.

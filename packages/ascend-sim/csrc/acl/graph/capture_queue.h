@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The hidden streams behind a stream that is captured: what they take of a device, and how full
-// they are. When the last one is full, the next task goes to a new one that it activates (a
+// The hidden streams behind a captured stream: the device resources they take, and how full they
+// are. When the last one is full, the next task goes to a new one, which the full one activates (a
 // cascade).
 #pragma once
 
@@ -14,24 +14,24 @@ namespace ascend_sim {
 
 class Context;
 
-// True when graphs take hardware queues at their first execution; false when the configuration or
-// the chip wants them taken as streams are captured.
+// Whether graphs take hardware queues at their first execution. If not, the configuration or the
+// chip makes them take queues when streams are captured.
 bool SoftwareQueues();
 
-// Owned by a lane of a graph; guarded by the capture mutex until the capture ends and immutable
+// Owned by a lane of a graph. Guarded by the capture mutex until the capture ends, and immutable
 // afterwards.
 class CaptureQueue {
  public:
-  // Takes the first stream of `context`: 207008 or 207005 when there is none.
+  // Takes the first stream of `context`. Fails with 207008 or 207005 if there is none.
   explicit CaptureQueue(Context& context);
 
-  // Makes room for a task of `entries` queue entries, with one more stream if need be; fails as
+  // Makes room for a task of `entries` queue entries, with another stream if necessary. Fails as
   // the constructor does.
   void Add(int64_t entries = 1);
 
   // Hidden streams, each of which needs a hardware queue.
   int64_t Streams() const { return static_cast<int64_t>(streams_.size()); }
-  // Device memory that the entries take once the graph is executed with software queues.
+  // Device memory that the entries take once the graph is executed in the software-queue mode.
   int64_t EntryBytes() const;
 
  private:

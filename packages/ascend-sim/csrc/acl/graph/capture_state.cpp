@@ -10,7 +10,8 @@
 namespace ascend_sim {
 namespace {
 
-// A launch on a stream that is bound to a model: a task of it, as long as it is being built.
+// A launch on a stream that is bound to a model. It becomes a task of the model while that is being
+// built.
 void AppendToModel(Graph& graph, size_t lane, GraphNode node) {
   Require(graph.status.load() == Graph::Status::kBuilding, kStreamModel,
           "the stream belongs to a model that is complete");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The part of a stream that belongs to graphs: which capture, model or update it takes part in. Of
-// the three it is at most in one.
+// The graph side of a stream: the capture, model or update that it takes part in. It is in at most
+// one of the three.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@
 
 namespace ascend_sim {
 
-// Made with its stream and owned by it. The capture mutex guards all of it.
+// Created with its stream, which owns it. Guarded by the capture mutex.
 class CaptureState final : public LaunchTarget {
  public:
   static CaptureState& Of(const Stream& stream);
@@ -22,25 +22,25 @@ class CaptureState final : public LaunchTarget {
 
   // --- the caller holds the capture mutex ---
 
-  // The graph that the stream is captured into, null for none, and its lane there.
+  // The graph that the stream is captured into (null if none), and its lane there.
   const std::shared_ptr<Graph>& Capture() const { return capture_; }
   size_t CaptureLane() const { return capture_lane_; }
   void BeginCapture(std::shared_ptr<Graph> graph, size_t lane);
   void EndCapture();
 
-  // The model that the stream is part of, by the build interface or in a captured stream's place;
-  // null for none. Its lane there.
+  // The model that the stream belongs to, through the build interface or in place of a captured
+  // stream; null if none. Its lane there.
   std::shared_ptr<Graph> Model() const { return model_.lock(); }
   size_t ModelLane() const { return model_lane_; }
   void Bind(const std::shared_ptr<Graph>& model, size_t lane);
   void Unbind();
 
-  // The task group that the stream updates; null for none.
+  // The task group that the stream updates; null if none.
   const std::shared_ptr<TaskGroup>& Update() const { return update_; }
   void BeginUpdate(std::shared_ptr<TaskGroup> group);
-  // The task that the next launch replaces; 500000 after the last one.
+  // The task that the next launch replaces. Fails with 500000 after the last one.
   std::shared_ptr<TaskSlot> NextSlot();
-  // Fails with 500000, when the update is over, if it replaced fewer tasks than the group has.
+  // Ends the update. Fails with 500000 if it replaced fewer tasks than the group has.
   void EndUpdate();
 
  private:

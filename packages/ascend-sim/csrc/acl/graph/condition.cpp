@@ -22,7 +22,7 @@ struct TaskParams {
   aclmdlRI* graphs;
 };
 
-// A word alone on its 64 bytes, which callers see as device memory and cannot free.
+// A word in 64 bytes of its own. Callers see it as device memory, and cannot free it.
 constexpr std::align_val_t kWordBytes{64};
 
 uint64_t* NewWord(const Device& device) {
@@ -63,7 +63,7 @@ std::shared_ptr<Condition> Create(const std::shared_ptr<Graph>& graph, uint32_t 
   return condition;
 }
 
-// The children are made first: they are what the caller gets, and what the task runs.
+// The children are created first: the caller gets them, and the task runs them.
 void AddTask(Stream& stream, const TaskParams& params, uint32_t flags) {
   Require(params.type <= abi::kSwitch, kRtParamInvalid,
           "the type must be 0 (IF), 1 (WHILE) or 2 (SWITCH)");

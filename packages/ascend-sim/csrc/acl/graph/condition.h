@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Conditions: tasks of a graph that choose, when they run, which other graphs run. The choice is a
-// word of device memory, which tasks of the graph may write.
+// Conditions: tasks of a graph that decide at run time which other graphs run. They read the
+// decision from a word of device memory, which tasks of the graph may write.
 #pragma once
 
 #include <cstdint>
@@ -14,17 +14,17 @@
 
 namespace ascend_sim {
 
-// Owned by its graph; known by handle. Everything but the word is fixed once the task is added.
+// Owned by its graph, and known by a handle. Only the word changes after the task is added.
 struct Condition {
   Condition(const std::shared_ptr<Graph>& graph, uint32_t initial, bool assigns);
   ~Condition();
   Condition(const Condition&) = delete;
   Condition& operator=(const Condition&) = delete;
 
-  // Gives the word its first value again, here and in the graphs of all branches. At each execution
-  // of the outermost graph, when it is called.
+  // Resets the word to its initial value, here and in the graphs of all branches. Called at each
+  // execution of the outermost graph.
   void Assign() const;
-  // Chooses and runs.
+  // Reads the word and runs the chosen graph.
   void Run() const;
 
   void* handle = nullptr;

@@ -92,8 +92,8 @@ std::vector<const Lane*> Graph::AllLanes() const {
   return all;
 }
 
-// One replay: the latches of its records, the events of the world outside that it was bound to, and
-// the count of lanes that still run.
+// One replay: the latches of its records, the external events it is bound to, and how many lanes
+// still run.
 class Graph::Run {
  public:
   Run(Graph& graph, const Externals& externals)
@@ -125,8 +125,8 @@ class Graph::Run {
     }
     const bool complete = RunLane(0);
     {
-      // Not interruptible: the lanes use this object. They end by themselves when the replay is
-      // called off.
+      // Cannot be interrupted, because the lanes use this object. They end by themselves when the
+      // replay is cancelled.
       const auto finished = [this] { return running_ == 0; };
       if (schedule_ != nullptr) {
         const auto locked = [&] {
@@ -143,7 +143,7 @@ class Graph::Run {
   }
 
  private:
-  // False when the replay was called off.
+  // False if the replay was cancelled.
   bool RunLane(size_t lane) {
     const std::vector<GraphNode>& nodes = graph_.lanes[lane].nodes;
     const TrackScope track([&] {
@@ -170,7 +170,8 @@ class Graph::Run {
       if (node.type == GraphNode::Type::kRecord) latches_[node.latch].Set();
       return;
     }
-    // The waits for a disabled record are not known to hang or to pass on an NPU: here they pass.
+    // It is not known whether a wait for a disabled record hangs or passes on an NPU. Here it
+    // passes.
     if (node.disabled && node.type != GraphNode::Type::kRecord) return;
     switch (node.type) {
       case GraphNode::Type::kTask:
@@ -204,7 +205,8 @@ class Graph::Run {
     }
   }
 
-  // A lane beside the first one is a track of its own; what it knows goes to the one that waits.
+  // Every lane but the first is a track of its own. What it knows goes to the track that waits for
+  // it.
   void RunLaneAsTrack(size_t lane, const Knowledge& begun) {
     const auto track = order_->MakeTrack(
         graph_.context_->OnDevice(),
@@ -251,7 +253,7 @@ void Graph::Replay(const Externals& bound) {
 }
 
 void Graph::ExecuteOn(Stream& stream) {
-  // Counted from acceptance until the execution is over or dropped with its stream.
+  // Counted until the execution has ended, or was dropped with its stream.
   {
     const std::lock_guard lock(mutex);
     Require(status.load() == Status::kReady, kModelExecute,

@@ -31,8 +31,8 @@ class Graph;
 class Stream;
 struct Condition;
 
-// A task of a task group: what it runs can be replaced at any time, also during a replay. Each
-// replay takes the task when it reaches the slot.
+// A task of a task group. Its work can be replaced at any time, even during a replay. A replay
+// reads the task when it reaches the slot.
 class TaskSlot {
  public:
   ~TaskSlot() {
@@ -54,7 +54,7 @@ class TaskSlot {
   std::shared_ptr<const Task> task_;
 };
 
-// Consecutive kernels of one lane that can be replaced. Owned by its graph; known by handle.
+// Consecutive kernels of one lane that can be replaced. Owned by its graph, and known by a handle.
 struct TaskGroup {
   void* handle = nullptr;
   size_t lane = 0;
@@ -86,13 +86,14 @@ struct GraphNode {
   bool disabled = false;                 // aclmdlRITaskDisable: replays pass over it
 };
 
-// The use of an event across the border of a graph: bound anew when an execution is accepted.
+// An event that is recorded inside a graph and awaited outside, or the other way round. Bound again
+// at each execution.
 struct ExternalUse {
   std::shared_ptr<Event> event;
   bool records = false;  // or else it waits
 };
 
-// What one stream contributed to a graph, in order.
+// The work that one stream contributed to a graph, in order.
 struct Lane {
   std::weak_ptr<Stream> stream;       // of the caller
   std::shared_ptr<Stream> captured;   // in its place in the graph: has a stream id, runs nothing
@@ -100,13 +101,13 @@ struct Lane {
   std::vector<GraphNode> nodes;
   std::vector<void*> tasks;  // handles given out, by node; guarded by the graph's mutex
 
-  // What aclmdlRIGetStreams shows: `captured`, or the stream that is bound; null if that is gone.
+  // The stream that aclmdlRIGetStreams returns: `captured`, or the bound one; null if it was
+  // destroyed.
   std::shared_ptr<Stream> Member() const { return captured ? captured : stream.lock(); }
 };
 
-// Owned by the handle table, by streams during capture and by executions. While it is captured
-// everything is guarded by the capture mutex; afterwards only task slots, the binding and the
-// atomics change.
+// Owned by the handle table, by streams during capture, and by executions. The capture mutex guards
+// everything during capture. Afterwards only task slots, the binding and the atomics change.
 class Graph : public std::enable_shared_from_this<Graph> {
  public:
   // kBuilding: of the build interface (build.cpp). kUpdating, kFault: see task_parameters.cpp.
@@ -122,15 +123,15 @@ class Graph : public std::enable_shared_from_this<Graph> {
   uint32_t Id() const { return id_; }
   const std::shared_ptr<Context>& In() const { return context_; }
 
-  // Replays on `stream`, after what is there and before what comes later. Lanes run beside each
-  // other and wait for each other only where they did when captured.
+  // Replays on `stream`, in order with its other work. Lanes run concurrently and wait for each
+  // other only where they did during capture.
   void ExecuteOn(Stream& stream);
-  // Runs to the end, as part of a replay of the graph whose condition chose this child.
+  // Runs to completion, as part of a replay of the graph whose condition chose this child.
   void RunAsBranch();
   int Running() const { return running_.load(); }
   bool IsChild() const { return origin == Origin::kChild; }
 
-  // Its lanes and those of the graphs in its conditions: what an execution needs queues for.
+  // Its lanes and those of the graphs in its conditions; an execution needs a queue for each.
   std::vector<const Lane*> AllLanes() const;
 
   Binding binding;  // guarded by the binding mutex (binding.h)
@@ -161,7 +162,8 @@ class Graph : public std::enable_shared_from_this<Graph> {
 
  private:
   class Run;
-  // The records that external waits await (null: none, nothing to wait for) and make.
+  // The records that external waits wait for (null: nothing to wait for), and those that external
+  // records make.
   using Externals = std::vector<std::shared_ptr<Signal>>;
   Externals BindExternals() const;
   void Replay(const Externals& externals);
@@ -177,7 +179,7 @@ class Graph : public std::enable_shared_from_this<Graph> {
 Handles<Graph>& Graphs();
 Handles<TaskGroup>& TaskGroups();
 
-// Makes the handles of a graph and of all that belongs to it stale.
+// Invalidates the handles of a graph and of everything that belongs to it.
 void Forget(Graph& graph);
 
 }  // namespace ascend_sim

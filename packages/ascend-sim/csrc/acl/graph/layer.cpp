@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the runtime asks of graphs, and who answers.
+// Connects the runtime's questions about graphs with the functions that answer them.
 #include "acl/graph/binding.h"
 #include "acl/graph/capture.h"
 #include "acl/graph/capture_state.h"

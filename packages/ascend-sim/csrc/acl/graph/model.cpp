@@ -57,8 +57,8 @@ const char* TaskType(TaskKind kind) {
   return "DEFAULT";
 }
 
-// One event of Chrome's trace format per task; ts is the position in its stream, because nothing
-// was measured.
+// One event in Chrome's trace format per task. Nothing was measured, so ts is the position in the
+// stream.
 void PrintTrace(const Graph& graph, std::ostream& out) {
   const char* separator = "[\n";
   for (const Lane& lane : graph.lanes) {
@@ -87,7 +87,8 @@ void Destroy(aclmdlRI handle) {
   RequireNoChild(*graph);
   RequireFinished(*graph);
   constexpr auto kPatience = std::chrono::seconds(10);
-  // Only software queues know that a graph runs. Here it lives until its replays are over anyway.
+  // Only the software-queue mode knows that a graph is running. Here the graph lives until its
+  // replays have ended.
   const bool waits = SoftwareQueues();
   for (const auto end = Clock::now() + kPatience; waits && graph->Running() > 0;) {
     Require(Clock::now() < end, kModelRunning, "the graph did not finish within 10 s");
@@ -178,8 +179,8 @@ ASCEND_SIM_ABI aclError aclmdlRIGetName(aclmdlRI handle, uint32_t room, char* na
   });
 }
 
-// Without an array: how many streams were captured. With one: as many as fit, the rest of the array
-// null.
+// Without an array, returns how many streams were captured. With one, fills in as many as fit, and
+// null in the rest.
 ASCEND_SIM_ABI aclError aclmdlRIGetStreams(aclmdlRI handle, aclrtStream* streams,
                                            uint32_t* number) {
   return Abi("aclmdlRIGetStreams", [&] {
@@ -198,7 +199,7 @@ ASCEND_SIM_ABI aclError aclmdlRIGetStreams(aclmdlRI handle, aclrtStream* streams
   });
 }
 
-// A flag of 1 asks for kernel arguments, which a simulated kernel does not have.
+// A flag of 1 requests kernel arguments, which a simulated kernel does not have.
 ASCEND_SIM_ABI aclError aclmdlRIDebugJsonPrint(aclmdlRI handle, const char* path, uint32_t) {
   return Abi("aclmdlRIDebugJsonPrint", [&] {
     RequirePtr(path, "path");

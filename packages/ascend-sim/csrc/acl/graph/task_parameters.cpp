@@ -16,7 +16,7 @@
 namespace ascend_sim {
 namespace {
 
-// A task that was asked for. Its position is fixed; its graph may go.
+// A task that a caller has a handle of. Its position is fixed, but its graph may be destroyed.
 struct GraphTask {
   std::weak_ptr<Graph> graph;
   size_t lane = 0;
@@ -29,8 +29,8 @@ Handles<GraphTask>& Tasks() {
   return *tasks;
 }
 
-// Kernels by the function handle that aclmdlRITaskGetParams gives. A simulated kernel has its
-// arguments in itself: giving a task the function of another one gives it the arguments too.
+// Kernels by the function handle that aclmdlRITaskGetParams returns. A simulated kernel contains
+// its arguments, so a task that gets another task's function gets its arguments too.
 Handles<const Task>& Kernels() {
   static auto* const kernels = new Handles<const Task>("kernel", 9);
   return *kernels;
@@ -51,7 +51,7 @@ void RequireSoftwareQueues() {
   Require(SoftwareQueues(), kNotSupported, "task parameters need software queues (sq=software)");
 }
 
-// The stream's graph, with the lane it stands for; children tell nothing.
+// The stream's graph and its lane there. Children report nothing.
 std::pair<std::shared_ptr<Graph>, size_t> BoundGraph(const Stream& stream) {
   const std::lock_guard lock(CaptureMutex());
   const CaptureState& state = CaptureState::Of(stream);
@@ -78,7 +78,7 @@ void GetTasks(const Stream& stream, aclmdlRITask* out, uint32_t* number) {
   Require(room >= present, kShortArray, "the array is shorter than the number of tasks");
 }
 
-// What the task of a node runs; null when that is not a task of a caller.
+// The work of a node's task; null if it is not a caller's task.
 std::shared_ptr<const Task> KernelOf(const GraphNode& node) {
   return node.slot ? node.slot->Fetch() : std::make_shared<const Task>(node.task);
 }
@@ -133,7 +133,8 @@ void Apply(GraphTask& task, Graph& graph, const abi::TaskParams& params) {
   task.kernel = params.kernel.function;
 }
 
-// Changes a graph: not while it runs or is captured. A change that fails is a fault of the graph.
+// Changes a graph, which must not be running or being captured. A change that fails makes the graph
+// faulty.
 template <class Change>
 void ChangeGraph(Graph& graph, Change change) {
   using Status = Graph::Status;
@@ -189,8 +190,8 @@ void ForgetTask(void* handle) {
 
 using namespace ascend_sim;
 
-// Without an array: how many tasks were captured. With one: as many as fit, the rest of the array
-// null.
+// Without an array, returns how many tasks were captured. With one, fills in as many as fit, and
+// null in the rest.
 ASCEND_SIM_ABI aclError aclmdlRIGetTasksByStream(aclrtStream handle, aclmdlRITask* tasks,
                                                  uint32_t* number) {
   return Abi("aclmdlRIGetTasksByStream", [&] {

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The tasks of a finished graph by handle: what they are, and other parameters for them. A change
-// makes the graph unexecutable until aclmdlRIUpdate; a wrong change makes it so for good.
+// The tasks of a finished graph, by handle: their parameters, and how to change them. After a
+// change the graph cannot be executed until aclmdlRIUpdate; after a wrong change it never can.
 #pragma once
 
 namespace ascend_sim {
 
 struct GraphNode;
 
-// ACL's type of the task of a node (abi::TaskType), as introspection and JSON tell it.
+// ACL's type of a node's task (abi::TaskType), as introspection and JSON report it.
 unsigned TaskTypeOf(const GraphNode& node);
 
-// Makes the handle of a task stale.
+// Invalidates the handle of a task.
 void ForgetTask(void* handle);
 
 }  // namespace ascend_sim
