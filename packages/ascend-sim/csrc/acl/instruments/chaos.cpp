@@ -77,7 +77,7 @@ bool Chaos::MayRun() const {
   return std::any_of(hosts_.begin(), hosts_.end(), [](const auto* ready) { return !(*ready)(); });
 }
 
-// The actor with the highest priority of those that have something to do.
+// The actor with the highest priority among those with work to do.
 Chaos::Actor* Chaos::Choose() {
   Actor* best = nullptr;
   uint64_t best_priority = 0;
@@ -99,9 +99,9 @@ Chaos::Actor* Chaos::Choose() {
   return best;
 }
 
-// Gives the turn to the next actor, if nobody has it and the device may go on.
+// Gives the turn to the next actor, if none has it and the device may proceed.
 void Chaos::PassOn() {
-  // What was chosen may have been dropped before it began.
+  // The chosen work may have been dropped before it began.
   if (running_ != nullptr && !running_->inside_ && running_->blocked_ == nullptr &&
       !running_->has_work_()) {
     running_ = nullptr;
@@ -194,7 +194,7 @@ void Chaos::Advance(bool launch) {
   if (!hosts_.empty()) return;  // the device works anyway
   const uint64_t draw = Draw(++advances_, launch ? 1 : 2);
   const uint64_t chance = draw % 16;
-  // Mostly nothing after a launch, so that the host gets ahead; more when it asks.
+  // Usually nothing after a launch, so that the host gets ahead; more after a query.
   if (chance < (launch ? 12 : 6)) return;
   budget_ += chance == 15 ? 64 : 1 + (draw >> 32) % 4;
   PassOn();
@@ -205,7 +205,7 @@ void Chaos::Advance(bool launch) {
   }
 }
 
-// The host may wait for a callback in ways that nobody here can see.
+// The host may be waiting for a callback in a way that is not visible here.
 void Chaos::Watch() {
   constexpr auto kTick = std::chrono::milliseconds(100);
   std::unique_lock lock(mutex_);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The chaos schedule (schedule=chaos:SEED): device work is delayed and reordered wherever no rule
-// orders it, the same way each time for the same seed and the same history of calls.
+// orders it. The same seed and the same calls give the same order.
 //
-// One task runs at a time, in the whole process. Whose turn is next is decided by a number made of
-// the seed, the identity of the actor and how many turns it had: priorities that hold for a run of
-// turns and then change, so that one stream can fall far behind another. Wall time decides nothing.
-// The device is lazy: it goes on only while a host thread waits for it, or by a few tasks, drawn
-// from the seed, when work is launched or asked about. So the host runs far ahead. When the host
-// makes no call for a while, the device does what there is, since the host may be waiting for a
-// callback.
+// One task runs at a time in the whole process. The next turn goes to the actor with the highest
+// priority. Priorities are computed from the seed, the actor's identity and the number of its
+// turns; they hold for a run of turns and then change, so one stream can fall far behind another.
+// Wall time plays no part. The device is lazy: it proceeds only while a host thread waits for it,
+// or by a few tasks, drawn from the seed, when work is launched or queried. So the host runs far
+// ahead. If the host makes no call for a while, the device runs everything it has, because the host
+// may be waiting for a callback.
 //
-// What its functions do is said in acl/observe/schedule.h.
+// acl/observe/schedule.h documents its functions.
 #pragma once
 
 #include <atomic>
@@ -55,7 +55,7 @@ class Chaos final : public Schedule {
 
   explicit Chaos(uint64_t seed);
 
-  // Its identity is its place in the order of creation.
+  // Its identity is its position in the order of creation.
   std::unique_ptr<Schedule::Actor> QueueActor(std::function<bool()> has_work) override;
   std::unique_ptr<Schedule::Actor> LaneActor(uint64_t graph, uint64_t lane) override;
   void Act(Schedule::Actor* actor) override;
@@ -68,7 +68,7 @@ class Chaos final : public Schedule {
   void BeginBeside() override;
   void EndBeside() override;
 
-  // Forgets the past: from now on decisions are those of `seed`.
+  // Starts over: from now on decisions follow `seed`.
   void Reseed(uint64_t seed);
 
  private:

@@ -37,8 +37,8 @@ constexpr ActionName kActions[] = {{"fail", Action::kFail},
                                    {"die", Action::kDie},
                                    {"lose", Action::kLose}};
 
-// Kinds of functions: those whose names begin so. `code` is what a failure of the kind is unless
-// the fault says otherwise.
+// Kinds of functions, by the beginning of their names. `code` is the kind's failure code, unless
+// the fault gives one.
 struct Kind {
   std::string_view name;
   int code;
@@ -89,7 +89,7 @@ struct Fault {
     return false;
   }
 
-  // Counts an occasion; true when the fault strikes at it.
+  // Counts an occasion. Returns whether the fault strikes.
   bool Strikes() {
     const uint64_t now = ++seen;
     const bool strikes = every > 0 ? now % every == 0 : from > 0 ? now >= from : now == nth;
@@ -199,8 +199,8 @@ Fault Parse(const std::string& text) {
   return fault;
 }
 
-// All faults of this process, and the devices that were lost to them. The faults of the
-// configuration are in it from the start.
+// All faults of this process, and the devices lost to them. Faults of the configuration are there
+// from the start.
 class Registry {
  public:
   Registry() {
@@ -282,7 +282,7 @@ class Registry {
   }
 
  private:
-  // `usual`: the code when neither the fault nor its kind has one.
+  // `usual`: the code if neither the fault nor its kind has one.
   void Strike(const Fault& fault, Device* device, int usual = 0) {
     switch (fault.action) {
       case Action::kDie:
@@ -320,7 +320,7 @@ class Registry {
     return false;
   }
 
-  // What a process does to leave a lost device, and what does not ask the device.
+  // Calls with which a process leaves a lost device, and calls that do not involve the device.
   static bool Survives(std::string_view call) {
     return call.starts_with("aclrtResetDevice") || call == "aclFinalize" ||
            call == "aclrtSetDevice" || call == "aclrtGetDevice";
@@ -338,7 +338,7 @@ class Registry {
   uint64_t last_id_ = 0;
 };
 
-// Throws, each time, when the configuration or a fault in it is not valid.
+// Throws each time if the configuration, or a fault in it, is invalid.
 Registry& TheRegistry() {
   static auto* const registry = new Registry;
   return *registry;
@@ -384,7 +384,7 @@ const bool attached = Slot<Faults>::Attach([]() -> Faults* { return new Installe
 
 using namespace ascend_sim;
 
-// These functions do not pass the faults themselves.
+// These functions are not subject to faults.
 ASCEND_SIM_ABI aclError ascendSimAddFault(const char* text, uint64_t* id) {
   const auto body = [&] {
     RequirePtr(text, "fault");

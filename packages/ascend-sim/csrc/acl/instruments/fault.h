@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Faults: what goes wrong on purpose. A fault is a line of text:
+// Faults: failures that a test injects. A fault is a line of text:
 //
 //   ACTION:TARGET[,KEY=VALUE]...
 //
@@ -15,7 +15,7 @@
 //   lose:sync,nth=4               from then on every call gives 507010 (lost heartbeat)
 //
 // TARGET is the name of an ABI function or one of the kinds in fault.cpp. Without nth, every or
-// from, it is the first time that counts.
+// from, a fault strikes the first time.
 #pragma once
 
 #include <cstdint>
@@ -23,16 +23,16 @@
 
 namespace ascend_sim {
 
-// Adds a fault and returns its id, or throws Failure(kInvalidParam) that names what is valid. Safe
-// from any thread, like all below.
+// Adds a fault and returns its id, or throws Failure(kInvalidParam) with the valid choices. Safe
+// from any thread, as are all functions below.
 uint64_t AddFault(const std::string& text);
-// Removes a fault, wakes what hangs in it, and returns how often it struck.
+// Removes a fault, wakes the tasks that hang in it, and returns how often it struck.
 uint64_t RemoveFault(uint64_t id);
 uint64_t FaultHits(uint64_t id);
 bool FaultsInstalled();
 
-// Throws what a fault makes of a call. Only to be called while `interposed` is set. For tasks and
-// allocations see acl/observe/faults.h.
+// Throws if a fault strikes the call. Call it only while `interposed` is set. acl/observe/faults.h
+// has tasks and allocations.
 void FaultOnCall(const char* call);
 
 }  // namespace ascend_sim

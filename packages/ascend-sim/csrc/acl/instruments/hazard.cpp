@@ -148,7 +148,7 @@ void Hazards::Race(const Access& earlier, bool earlier_wrote, const Access& late
                    : "record an event after the one and let the other's stream wait for it"));
 }
 
-// Makes `at` a border between segments.
+// Splits the segment that contains `at` there.
 void Hazards::Split(uintptr_t at) {
   auto next = segments_.upper_bound(at);
   if (next == segments_.begin()) return;
@@ -191,7 +191,7 @@ void Hazards::Note(const std::string& name, uintptr_t begin, uintptr_t end, bool
   }
 }
 
-// What a task touches must be memory, and a graph's the same memory as at its capture.
+// A task must touch memory that exists, and a graph's task the same memory as at its capture.
 void Hazards::CheckAlive(const Task& task, const std::vector<uint64_t>* blocks) {
   for (size_t i = 0; i < task.touches->size(); ++i) {
     const Touch& touch = (*task.touches)[i];

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Hazards (check=hazards): work that an NPU may run in a harmful order although it went well here.
+// Hazards (check=hazards): work that an NPU may run in a harmful order, even if it ran correctly
+// here.
 //
-// The order that rules make, not the one in which things happened, is followed with vector clocks:
-// each stream, each further lane of a replay and the host (all its threads as one) is a track with
-// a clock; launches, event records, latches, value writes and the end of work hand over what a
-// track knows, and waits and synchronizations take it. Two accesses to the same bytes, one of them
-// a write, of which neither is known to the other's track, are a race, whatever the schedule did.
-// Tasks say what they touch (launch.h). A graph and the tasks of its groups are treated as memory
-// too: a replay writes the graph, an update writes what a replay reads.
+// Vector clocks follow the order that rules guarantee, not the order in which things happened. Each
+// stream, each further lane of a replay, and the host (all its threads as one) is a track with a
+// clock. Launches, event records, latches, value writes and the end of work publish what a track
+// knows; waits and synchronizations receive it. Two accesses to the same bytes, at least one of
+// them a write, are a race if neither is known to the other's track, whatever the schedule did.
+// Tasks declare what they touch (launch.h). A graph and the tasks of its groups count as memory
+// too: a replay writes the graph, and an update writes what a replay reads.
 //
-// Not seen: what host functions touch, what the host reads and writes through pointers (pinned
-// memory), orders that host threads make among themselves, other processes.
+// Not covered: memory that host functions touch, host accesses through pointers (pinned memory),
+// order among host threads, and other processes.
 #pragma once
 
 #include <cstddef>
@@ -29,10 +30,10 @@ namespace ascend_sim {
 
 class Device;
 
-// What its functions do is said in acl/observe/order.h.
+// acl/observe/order.h documents its functions.
 class Hazards final : public OrderObserver {
  public:
-  // Its number is used again after its end.
+  // Its number is reused after its end.
   class Track final : public OrderObserver::Track {
    public:
     Track(Hazards& hazards, Device& device, std::string name);

@@ -24,7 +24,7 @@ struct Hook {
 };
 using HookList = std::vector<Hook>;
 
-// Replaced as a whole, so that calls can go through it without a lock.
+// Replaced as a whole, so that calls can read it without a lock.
 struct Hooks {
   std::mutex mutex;
   std::shared_ptr<const HookList> list = std::make_shared<HookList>();
@@ -49,7 +49,7 @@ struct InHook {
   ~InHook() { t_in_hook = false; }
 };
 
-// Runs the hooks of one phase; the code of the last one when there was any.
+// Runs the hooks of one phase. Returns the last one's code, if there were any.
 const int* RunHooks(const HookList& hooks, HookPhase phase, const char* call, int code, int* out) {
   const int* result = nullptr;
   for (const Hook& hook : hooks) {
@@ -61,7 +61,7 @@ const int* RunHooks(const HookList& hooks, HookPhase phase, const char* call, in
   return result;
 }
 
-// Faults may come with the configuration, which cannot be read before the first call.
+// The configuration may contain faults, and it cannot be read before the first call.
 bool ConfigMayHaveFaults() {
   const char* text = std::getenv("ASCEND_SIM_CONFIG");
   return text != nullptr && std::strstr(text, "\"faults\"") != nullptr;
@@ -122,7 +122,7 @@ void RemoveHook(uint64_t id) {
 
 using namespace ascend_sim;
 
-// Phases: 0 before, 1 instead, 2 after. These functions do not pass the hooks themselves.
+// Phases: 0 before, 1 instead, 2 after. These functions are not subject to hooks.
 ASCEND_SIM_ABI aclError ascendSimAddHook(const char* call, int phase, HookFunction function,
                                          void* user, uint64_t* id) {
   const auto body = [&] {

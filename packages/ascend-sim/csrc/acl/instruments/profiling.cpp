@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // aclprof*: the profiling session of a process. It is opened, started, stopped and closed as on a
-// device, and collects nothing of it: the files of CANN's profiler are for its own tools to read.
-// What torch_npu.profiler records of the host is whole without them.
+// device, but collects nothing: the files of CANN's profiler are meant for its own tools. What
+// torch_npu.profiler records on the host is complete without them.
 #include <cstdint>
 #include <cstdio>
 #include <memory>
@@ -16,7 +16,7 @@
 namespace ascend_sim {
 namespace {
 
-// What to collect, of which there is nothing here; the session knows it by identity.
+// What to collect. It holds no data; the session compares its address.
 struct ProfilingConfig {};
 
 Handles<const ProfilingConfig>& Configs() {
@@ -72,8 +72,8 @@ ASCEND_SIM_ABI aclError aclprofFinalize() {
   });
 }
 
-// Takes devices, metrics, events and types of data; null on an error, whose text is left for
-// aclGetRecentErrMsg.
+// Takes devices, metrics, events and types of data. Returns null on an error, and leaves its text
+// for aclGetRecentErrMsg.
 ASCEND_SIM_ABI void* aclprofCreateConfig(const uint32_t* devices, uint32_t number, int, const void*,
                                          uint64_t) {
   void* handle = nullptr;

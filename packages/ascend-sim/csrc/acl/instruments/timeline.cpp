@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The timeline: events of Chrome's trace format appended to the file that the configuration names;
-// several processes may share it.
+// The timeline: events in Chrome's trace format, appended to the file that the configuration names.
+// Several processes may share it.
 #include "acl/observe/timeline.h"
 
 #include <fcntl.h>
@@ -45,8 +45,8 @@ std::string Format(const char* format, Arguments... arguments) {
   return text;
 }
 
-// The part of the file that this process writes. Whole lines are appended at once, so that those of
-// several processes do not mix. Never destroyed.
+// This process's part of the file. Whole lines are appended at once, so that lines of several
+// processes do not mix. Never destroyed.
 class Writer {
  public:
   explicit Writer(const std::string& path)
@@ -79,7 +79,7 @@ class Writer {
     FlushLocked();
   }
 
-  // Says how much is missing.
+  // Reports how much is missing.
   void Finish() {
     const std::lock_guard lock(mutex_);
     if (events_ > kMaxEvents) {
@@ -91,7 +91,7 @@ class Writer {
     FlushLocked();
   }
 
-  // fork() is bracketed, so that a child starts with an empty buffer and an open mutex.
+  // Handlers around fork() give a child an empty buffer and an unlocked mutex.
   void BeforeFork() { mutex_.lock(); }
   void AfterForkInParent() { mutex_.unlock(); }
   void AfterForkInChild() {
@@ -123,7 +123,7 @@ class Writer {
   }
 
   void Write(const std::string& text) {
-    // A disk that is full must not stop the program; the reader copes with a cut line.
+    // A full disk must not stop the program; the reader copes with a truncated line.
     if (file_ >= 0 && !text.empty() && write(file_, text.data(), text.size()) < 0) file_ = -1;
   }
 
