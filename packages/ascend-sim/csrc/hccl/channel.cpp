@@ -77,8 +77,8 @@ void Doorbell::Ring() {
 
 void Doorbell::Wait(uint32_t seen, std::chrono::milliseconds patience) {
   using Clock = std::chrono::steady_clock;
-  // A wake-up costs more than most messages take to come. Yields, so that on few cores the rank
-  // waited for can run.
+  // A wake-up takes longer than most messages. Yields, so that the other rank can run if there are
+  // few cores.
   const auto awake_until = Clock::now() + std::chrono::microseconds(20);
   do {
     for (int i = 0; i < 32; ++i) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A ring of chunks in shared memory, written by one rank and taken by another, and the bell that
-// tells a waiting rank to look again.
+// A ring of chunks in shared memory, which one rank writes and another reads, and the bell that
+// wakes a waiting rank.
 #pragma once
 
 #include <atomic>
@@ -14,8 +14,8 @@
 
 namespace ascend_sim::hccl {
 
-// What a message belongs to. Both sides describe what they think they are doing; a difference is
-// the user's error.
+// What a message belongs to. Both sides describe the collective that they are executing; a
+// difference is a user error.
 struct Message {
   enum class Op : uint16_t {
     kAllReduce,
@@ -40,15 +40,15 @@ struct Message {
   bool operator==(const Message&) const = default;
 };
 
-// For people: "HcclAllReduce of 4096 x fp32 (sum), collective number 3 of its communicator".
+// Readable: "HcclAllReduce of 4096 x fp32 (sum), collective number 3 of its communicator".
 std::string Describe(const Message& message);
 
-// Wakes a rank. Lives in shared memory; zeros are a valid start.
+// Wakes a rank. Lives in shared memory; all zeros is a valid initial state.
 class Doorbell {
  public:
   void Ring();
   uint32_t Count() const { return count_.load(std::memory_order_seq_cst); }
-  // Returns when Count() is no longer `seen`, or after `patience`; also at other times.
+  // Returns when Count() is no longer `seen`, or after `patience`. May return earlier.
   void Wait(uint32_t seen, std::chrono::milliseconds patience);
 
  private:
@@ -56,7 +56,7 @@ class Doorbell {
   std::atomic<uint32_t> sleepers_;
 };
 
-// Lives in shared memory; zeros are a valid start. One writer and one taker at a time.
+// Lives in shared memory; all zeros is a valid initial state. One writer and one reader at a time.
 class Channel {
  public:
   static constexpr size_t kChunkBytes = 256 << 10;
@@ -67,18 +67,18 @@ class Channel {
     uint32_t bytes;  // in this chunk
   };
 
-  // --- the writer ---
+  // --- for the writer ---
   bool HasRoom() const {
     return written_.load() - taken_.load(std::memory_order_acquire) < kChunks;
   }
-  // Where the next chunk goes; fill it and Publish().
+  // The place of the next chunk: fill it, then call Publish().
   std::byte* Next() { return data_[written_.load(std::memory_order_relaxed) % kChunks]; }
   void Publish(const Message& message, uint32_t bytes);
-  // All that was published has been taken.
+  // Whether everything published has been read.
   bool Drained() const { return written_.load() == taken_.load(std::memory_order_acquire); }
 
-  // --- the taker ---
-  // The next chunk and its contents; null when there is none.
+  // --- for the reader ---
+  // The next chunk and its contents; null if there is none.
   const Chunk* Peek() const;
   const std::byte* Contents() const {
     return data_[taken_.load(std::memory_order_relaxed) % kChunks];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The collectives. Each checks its arguments when it is called and moves data when its task runs;
-// arrays of counts are copied at the call.
+// The collectives. Each checks its arguments when it is called, and moves data when its task runs.
+// Arrays of counts are copied during the call.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -45,7 +45,7 @@ Message About(Op op, abi::HcclDataType type, abi::HcclReduceOp reduce, uint64_t 
   return message;
 }
 
-// What a rank keeps for itself.
+// Copies the part that a rank sends to itself.
 void CopyOwn(void* to, const void* from, size_t bytes) {
   if (to != from && bytes > 0) std::memmove(to, from, bytes);
 }
@@ -57,7 +57,7 @@ std::vector<Span> Parts(uint32_t ranks, size_t bytes) {
   return parts;
 }
 
-// Parts by counts and displacements in elements; no displacements: one after the other.
+// Parts by counts and displacements in elements; without displacements, one after another.
 std::vector<Span> Parts(uint32_t ranks, const void* counts, const void* displacements,
                         size_t element) {
   std::vector<Span> parts;
@@ -73,7 +73,7 @@ std::vector<Span> Parts(uint32_t ranks, const void* counts, const void* displace
   return parts;
 }
 
-// `elements` in as many blocks as there are ranks, each but the last a multiple of a cache line.
+// Splits `elements` into one block per rank. All but the last are multiples of a cache line.
 std::vector<Span> Blocks(uint32_t ranks, uint64_t elements, size_t element) {
   constexpr uint64_t kLine = 64;
   const uint64_t each = ((elements + ranks - 1) / ranks + kLine - 1) / kLine * kLine;
@@ -137,7 +137,7 @@ void AllToAll(HcclComm comm, void* stream, const char* name, const void* send,
   const auto communicator = CommunicatorArg(comm);
   const uint32_t rank = communicator->Rank();
   Require(sends[rank].bytes == receives[rank].bytes, abi::kHcclPara,
-          "what this rank sends to itself is not what it receives from itself");
+          "the part that this rank sends to itself differs from the part that it receives");
   void* const to = const_cast<void*>(recv);  // the ABI says const of a buffer that is written
   communicator->Launch(stream, name, message, [=](Exchange& exchange) {
     CopyOwn(Bytes(to) + receives[rank].offset, Bytes(send) + sends[rank].offset, sends[rank].bytes);
@@ -149,7 +149,7 @@ void AllToAll(HcclComm comm, void* stream, const char* name, const void* send,
 
 }  // namespace
 
-// Every rank reduces one block and gives it to the others.
+// Every rank reduces one block and sends it to the others.
 ASCEND_SIM_ABI int HcclAllReduce(void* send, void* recv, uint64_t count, abi::HcclDataType type,
                                  abi::HcclReduceOp op, HcclComm comm, void* stream) {
   return Call("HcclAllReduce", [&] {
@@ -344,7 +344,7 @@ ASCEND_SIM_ABI int HcclAlltoAllV(const void* send, const void* send_counts,
   });
 }
 
-// Row i of the matrix is what rank i sends to each rank; buffers have no gaps.
+// Row i of the matrix has the counts that rank i sends to each rank. Buffers have no gaps.
 ASCEND_SIM_ABI int HcclAlltoAllVC(const void* send, const void* matrix, abi::HcclDataType send_type,
                                   const void* recv, abi::HcclDataType recv_type, HcclComm comm,
                                   void* stream) {

@@ -17,9 +17,9 @@ Handles<Communicator>& Communicators() {
   return *communicators;
 }
 
-// What a communicator costs its device. The streams are vllm-ascend's allowance for one
-// (vllm_ascend/utils.py, until 0.21), which it drops when collectives run on vector cores; the
-// notifies are an assumption.
+// The device resources of a communicator. The number of streams is vllm-ascend's allowance for one
+// (vllm_ascend/utils.py, until 0.21), which it drops if collectives run on vector cores. The number
+// of notifies is an assumption.
 constexpr int kStreams = 40;
 constexpr int kNotifiesPerPeer = 2;
 
@@ -33,7 +33,7 @@ CommunicatorOptions CommunicatorOptions::From(const abi::HcclCommConfig* config)
   if (config->magic != abi::kHcclConfigMagic) {
     Raise(abi::kHcclPara, "the configuration was not made by HcclCommConfigInit");
   }
-  // An older caller's structure ends earlier.
+  // The structure of an older caller is shorter.
   const auto has = [config](size_t end) { return config->size >= end; };
   if (has(offsetof(abi::HcclCommConfig, udi))) {
     options.name.assign(config->name, strnlen(config->name, sizeof config->name - 1));
@@ -52,11 +52,12 @@ Communicator::Communicator(std::shared_ptr<Segment> segment, CommunicatorOptions
       timeout_(options.timeout) {
   const int notifies = kNotifiesPerPeer * static_cast<int>(Ranks() - 1);
   if (reservation_.Take("HcclCommInit", device, options.streams, notifies) != 0) {
-    Raise(abi::kHcclRuntime,
-          "the communicator needs " + std::to_string(options.streams) + " streams and " +
-              std::to_string(notifies) + " notifies of device " + std::to_string(device) +
-              ", which has not so many left: destroy streams, communicators or graphs, or set "
-              "HCCL_OP_EXPANSION_MODE=AIV, which needs no streams");
+    Raise(abi::kHcclRuntime, "the communicator needs " + std::to_string(options.streams) +
+                                 " streams and " + std::to_string(notifies) +
+                                 " notifies of device " + std::to_string(device) +
+                                 ", which does not have that many left: destroy streams, "
+                                 "communicators or graphs, or set "
+                                 "HCCL_OP_EXPANSION_MODE=AIV, which needs no streams");
   }
 }
 
@@ -75,7 +76,7 @@ void Communicator::Launch(void* stream, const char* name, const Message& message
   };
   if (ascend_sim::Launch(stream, {name, TaskKind::kCommunication, run, nullptr, /*waits=*/true}) !=
       0) {
-    Raise(abi::kHcclRuntime, "the stream did not take the collective");
+    Raise(abi::kHcclRuntime, "the stream rejected the collective");
   }
 }
 
@@ -94,7 +95,7 @@ void Communicator::Execute(const Message& message, const std::function<void(Exch
     Raise(error.Code(), "communicator " + name_ + ": " + error.what());
   } catch (...) {
     segment_->RecordFailure(abi::kHcclSuspending,
-                            Describe(numbered) + " was called off: its stream was destroyed");
+                            Describe(numbered) + " was cancelled: its stream was destroyed");
     throw;
   }
 }

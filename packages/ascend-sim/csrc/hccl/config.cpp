@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Settings of the process. torch_npu says with the first operator whether collectives must be
-// deterministic; they always are, so the value is only kept.
+// Settings of the process. With its first operator, torch_npu sets whether collectives must be
+// deterministic. They always are, so the value is only stored.
 #include <atomic>
 
 #include "abi/acl.h"

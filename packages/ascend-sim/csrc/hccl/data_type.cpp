@@ -12,8 +12,8 @@
 
 extern "C" const char* aclrtGetSocName();
 
-// On x86-64 the loops are compiled for AVX2 as well as for the baseline, and the better one is
-// taken when the library is loaded.
+// On x86-64 the loops are compiled for AVX2 and for the baseline, and the better version is chosen
+// when the library is loaded.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define ASCEND_SIM_CLONES \
   __attribute__((target_clones("arch=x86-64-v3", "default"), optimize("O3")))
@@ -39,7 +39,7 @@ struct Bfloat16 {
   explicit operator float() const { return std::bit_cast<float>(uint32_t{bits} << 16); }
 };
 
-// What a type is added up in.
+// The type that sums of a type are accumulated in.
 template <class T>
 struct AccumulatorOf {
   using Type = T;
@@ -60,7 +60,7 @@ template <HcclReduceOp op, class T>
   } else if constexpr (op == abi::kReduceMin) {
     return b < a ? b : a;
   } else if constexpr (std::is_integral_v<T>) {
-    // Without sign, and at least as wide as int: wraps around instead of being undefined.
+    // Unsigned, and at least as wide as int: it wraps around, where signed overflow is undefined.
     using Wide = std::make_unsigned_t<decltype(a + b)>;
     const Wide x = static_cast<Wide>(a), y = static_cast<Wide>(b);
     return static_cast<T>(op == abi::kReduceSum ? x + y : x * y);
@@ -209,7 +209,7 @@ size_t TypeBytes(HcclDataType type) {
   Raise(abi::kHcclPara, "the data type " + std::to_string(type) + " does not exist");
 }
 
-// Which types torch_npu takes to be reducible on which chip: its checkSupportedDataType.
+// Which types each chip can reduce, according to torch_npu's checkSupportedDataType.
 void RequireReducible(HcclDataType type, HcclReduceOp op) {
   if (op < abi::kReduceSum || op > abi::kReduceMin) {
     Raise(abi::kHcclPara, "the reduction " + std::to_string(op) +

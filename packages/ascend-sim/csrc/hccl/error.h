@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How libhccl fails: inside, an Error is thrown; at the C boundary, Call() turns it into HCCL's
+// How libhccl fails: functions throw an Error, and at the C boundary Call() turns it into HCCL's
 // code and the calling thread's text for aclGetRecentErrMsg.
 #pragma once
 
@@ -15,7 +15,7 @@
 
 namespace ascend_sim::hccl {
 
-// What is thrown. When it leaves a task, its text becomes the device's error.
+// The exception of libhccl. If it leaves a task, its text becomes the device's error.
 class Error : public std::runtime_error {
  public:
   Error(abi::HcclResult code, const std::string& why) : std::runtime_error(why), code_(code) {}
@@ -33,7 +33,7 @@ inline void Require(bool ok, abi::HcclResult code, const char* why) {
   if (!ok) Raise(code, why);
 }
 
-// A pointer argument of the ABI that must not be null.
+// Checks a pointer argument of the ABI that must not be null.
 inline void RequirePtr(const void* pointer, const char* what) {
   if (pointer == nullptr) Raise(abi::kHcclPtr, std::string(what) + " is null");
 }
@@ -41,7 +41,7 @@ inline void RequirePtr(const void* pointer, const char* what) {
 // The documented name of a result; "unknown result" for any other number.
 const char* ResultName(int code) noexcept;
 
-// Runs the body of the ABI function `name`; the single place where errors become codes.
+// Runs the body of the ABI function `name`. The only place where errors become codes.
 template <class Body>
 int Call(const char* name, Body&& body) noexcept {
   try {

@@ -15,7 +15,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How often a waiting exchange looks whether waiting still makes sense.
+// How often a waiting exchange checks whether waiting still makes sense.
 constexpr auto kWatch = std::chrono::milliseconds(5);
 
 // "rank 1, 3"
@@ -29,14 +29,14 @@ std::string RankNames(uint64_t ranks) {
 
 [[noreturn]] void RaiseMismatch(const Message& own, uint32_t rank, const Message& other,
                                 uint32_t other_rank) {
-  Raise(abi::kHcclPara, "the ranks do not do the same: rank " + std::to_string(rank) + " does " +
-                            Describe(own) + "; rank " + std::to_string(other_rank) + " does " +
-                            Describe(other) +
+  Raise(abi::kHcclPara, "the ranks execute different collectives: rank " + std::to_string(rank) +
+                            " does " + Describe(own) + "; rank " + std::to_string(other_rank) +
+                            " does " + Describe(other) +
                             ". All ranks must call the same collectives in the same order, with "
                             "the same counts, types and roots");
 }
 
-// The next chunk of `channel`, if it is there; it must be a part of `expected`.
+// The next chunk of `channel`, if there is one. It must belong to `expected`.
 const Channel::Chunk* Expect(const Channel& channel, const Message& expected, uint32_t from,
                              uint32_t to) {
   const Channel::Chunk* chunk = channel.Peek();
@@ -124,8 +124,8 @@ class ReceiveStep : public Step {
   bool begun_ = false;
 };
 
-// The same chunk of every other rank at a time: all of them must be there, as the order of the
-// arithmetic is that of the ranks.
+// Reduces the same chunk of all other ranks at once. All of them must have arrived, because the
+// arithmetic follows the order of ranks.
 class ReduceStep : public Step {
  public:
   ReduceStep(Segment& segment, const Message& message, const std::byte* own, std::byte* out)
@@ -292,8 +292,8 @@ void Exchange::Watch() const {
   }
 }
 
-// Also where nothing is expected: of two ranks that broadcast from different roots, each would wait
-// for ever.
+// Also where nothing is expected: two ranks that broadcast from different roots would wait for each
+// other forever.
 void Exchange::RequireSameCollective() const {
   if (message_.sequence == 0) return;
   for (uint32_t rank = 0; rank < segment_.Ranks(); ++rank) {

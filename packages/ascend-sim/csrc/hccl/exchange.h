@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One collective as one rank sees it: messages to and from other ranks, driven side by side until
-// all are through. No message waits for another one unless both use the same channel.
+// One collective from one rank's point of view: messages to and from other ranks, which make
+// progress concurrently until all are complete. A message waits for another only if both use the
+// same channel.
 #pragma once
 
 #include <atomic>
@@ -18,23 +19,23 @@
 
 namespace ascend_sim::hccl {
 
-// A message that is under way. Steps of one channel run in the order in which they were added.
+// A message in progress. Steps of one channel run in the order in which they were added.
 class Step {
  public:
   virtual ~Step() = default;
 
-  // Moves what can be moved without waiting; false if nothing could.
+  // Moves data that can be moved without waiting. Returns whether there was any.
   virtual bool Advance() = 0;
-  // Nothing is left to be moved, and the next step of its channels may begin.
+  // Whether everything has been moved, so that the next step of its channels may begin.
   virtual bool Moved() const = 0;
-  // Moved, and the other side has it too.
+  // Whether everything has been moved and the other side has received it.
   virtual bool Done() const { return Moved(); }
 
   virtual bool Sends() const = 0;
-  // The other ranks whose channels it uses, and those it waits for, as bits.
+  // The other ranks whose channels it uses, and those that it waits for, as bits.
   virtual uint64_t Peers() const = 0;
   virtual uint64_t Awaited() const { return Peers(); }
-  // For people: what has not happened.
+  // Readable: what has not happened.
   virtual std::string Waiting() const = 0;
 };
 
@@ -49,8 +50,8 @@ class Exchange {
  public:
   Exchange(Segment& segment, const Message& message, const Patience& patience);
 
-  // The message of the exchange with `bytes` bytes to, or from, another rank; or one that is
-  // described by itself. Data must stay valid until Run() returns.
+  // Sends `bytes` bytes to another rank, or receives them, as part of the exchange's message or of
+  // a given one. Data must stay valid until Run() returns.
   void Send(uint32_t to, const std::byte* data, size_t bytes);
   void Send(uint32_t to, const std::byte* data, const Message& message);
   void Receive(uint32_t from, std::byte* data, size_t bytes);
@@ -58,15 +59,16 @@ class Exchange {
   // Receives `elements` elements from every other rank and reduces them with `own` into `out`.
   void ReceiveReduced(const std::byte* own, std::byte* out, size_t elements);
 
-  // Until everything is moved, or also taken by the others. Throws Error: the other side does
-  // something else, does not answer in time, or is gone. Throws what ThrowIfCancelled() throws.
+  // Runs until everything has been moved, or until the others have received it too. Throws Error if
+  // the other side executes something else, does not answer in time, or is gone. Also throws what
+  // ThrowIfCancelled() throws.
   enum class Until { kMoved, kTaken };
   void Run(Until until);
 
  private:
   bool AdvanceAll();
   bool Finished(Until until) const;
-  // Throws when there is no use in waiting any longer.
+  // Throws if waiting longer is pointless.
   void Watch() const;
   void RequireSameCollective() const;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Making communicators, asking them, and destroying them.
+// Creates, queries and destroys communicators.
 #include <vector>
 
 #include "abi/acl.h"
@@ -16,7 +16,7 @@ extern "C" aclError aclrtSetDevice(int32_t device);
 
 namespace {
 
-// Every rank works on the device of the thread that joins.
+// A rank uses the device of the thread that joins.
 int32_t CurrentDevice() {
   int32_t device = 0;
   Require(aclrtGetDevice(&device) == 0, abi::kHcclRuntime,
@@ -105,7 +105,7 @@ ASCEND_SIM_ABI int HcclGetRankId(HcclComm comm, uint32_t* rank) {
   });
 }
 
-// `name` has room for 128 characters, with the terminating zero.
+// `name` has room for 128 characters, including the terminating zero.
 ASCEND_SIM_ABI int HcclGetCommName(HcclComm comm, char* name) {
   return Call("HcclGetCommName", [&] {
     RequirePtr(name, "commName");
@@ -114,7 +114,7 @@ ASCEND_SIM_ABI int HcclGetCommName(HcclComm comm, char* name) {
   });
 }
 
-// The text of the failure is left for aclGetRecentErrMsg of the thread that asks.
+// Leaves the text of the failure for aclGetRecentErrMsg on the calling thread.
 ASCEND_SIM_ABI int HcclGetCommAsyncError(HcclComm comm, abi::HcclResult* error) {
   return Call("HcclGetCommAsyncError", [&] {
     RequirePtr(error, "asyncError");
@@ -125,7 +125,7 @@ ASCEND_SIM_ABI int HcclGetCommAsyncError(HcclComm comm, abi::HcclResult* error) 
   });
 }
 
-// Which fields of a configuration there are: those up to the time-out of collectives.
+// The supported fields of a configuration: those up to the time-out of collectives.
 ASCEND_SIM_ABI uint32_t HcclGetCommConfigCapability() {
   constexpr uint32_t kUpToExecTimeout = 9;
   return kUpToExecTimeout;

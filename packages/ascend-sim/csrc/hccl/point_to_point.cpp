@@ -17,14 +17,14 @@ using namespace ascend_sim::hccl;
 
 namespace {
 
-// Sends and receives that run side by side on one stream.
+// Sends and receives that run concurrently on one stream.
 struct Batch {
   std::shared_ptr<Communicator> communicator;
   void* stream;
   std::vector<abi::HcclSendRecvItem> items;
 };
 
-// What this thread has collected since its outermost HcclGroupStart.
+// The sends and receives of this thread since its outermost HcclGroupStart.
 struct Group {
   int depth = 0;
   std::vector<Batch> batches;
@@ -49,7 +49,7 @@ Message About(const abi::HcclSendRecvItem& item) {
   return message;
 }
 
-// Messages of a rank to itself, in order: the first receive takes the first send.
+// Messages of a rank to itself, in order: the first receive matches the first send.
 void CopyOwn(const std::vector<abi::HcclSendRecvItem>& items, uint32_t rank) {
   std::deque<abi::HcclSendRecvItem> sends;
   for (const auto& item : items) {
@@ -60,7 +60,7 @@ void CopyOwn(const std::vector<abi::HcclSendRecvItem>& items, uint32_t rank) {
     Require(!sends.empty(), abi::kHcclPara,
             "a receive of a rank from itself has no send in the same batch");
     Require(About(item) == About(sends.front()), abi::kHcclPara,
-            "a receive of a rank from itself has not the count and type of its send");
+            "a receive of a rank from itself differs from its send in count or type");
     if (item.count > 0) std::memmove(item.buffer, sends.front().buffer, About(item).bytes);
     sends.pop_front();
   }
@@ -88,7 +88,7 @@ void LaunchBatch(const char* name, Batch batch) {
                              });
 }
 
-// Now, or with its group.
+// Runs at once, or with its group.
 void Add(const char* name, HcclComm comm, void* stream,
          const std::vector<abi::HcclSendRecvItem>& items) {
   const auto communicator = CommunicatorArg(comm);

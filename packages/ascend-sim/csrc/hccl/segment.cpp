@@ -22,7 +22,7 @@ namespace {
 constexpr char kMagic[8] = {'A', 'S', 'I', 'M', 'H', 'C', 'C', 'L'};
 constexpr uint32_t kLayout = 2;  // to be raised with every change of what is in the file
 
-// What the 4108 bytes of a root info hold.
+// The contents of the 4108 bytes of a root info.
 struct Root {
   char magic[8];
   uint32_t layout;
@@ -54,8 +54,8 @@ uint64_t PidNamespace() {
   Raise(abi::kHcclSyscall, std::string(what) + " failed: " + std::strerror(errno));
 }
 
-// Descriptors of communicators whose ranks have not all joined, by id. Kept until the process ends
-// when they never do.
+// Descriptors, by id, of communicators that ranks have yet to join. If some never do, they are kept
+// until the process ends.
 struct Made {
   std::mutex mutex;
   std::map<std::string, int> descriptors;
@@ -94,8 +94,8 @@ Root ReadRoot(const abi::HcclRootInfo& info) {
   Root root;
   std::memcpy(&root, info.internal, sizeof root);
   Require(std::memcmp(root.magic, kMagic, sizeof kMagic) == 0, abi::kHcclPara,
-          "the root info was not made by HcclGetRootInfo of this simulator, or was cut off or "
-          "changed on the way: all of its 4108 bytes must be passed on");
+          "the root info was not made by HcclGetRootInfo of this simulator, or was truncated or "
+          "changed in transit: pass on all of its 4108 bytes");
   if (root.layout != kLayout) {
     Raise(abi::kHcclPara, "the root info was made by another version of ascend-sim (layout " +
                               std::to_string(root.layout) + ", not " + std::to_string(kLayout) +
@@ -121,7 +121,7 @@ int OpenRoot(const Root& root) {
         "process " + std::to_string(root.maker.pid) + ", which called HcclGetRootInfo, " +
             (root.maker.Alive() ? "cannot be reached (" + reason +
                                       "): the ranks must run under the same user, and a root info "
-                                      "is good for one communicator"
+                                      "is valid for one communicator"
                                 : "has ended"));
 }
 
@@ -167,7 +167,7 @@ std::shared_ptr<Segment> Segment::Join(const abi::HcclRootInfo& info, uint32_t r
   try {
     segment.reset(new Segment(fd, Hex(root.id), ranks, rank));
     Require(std::memcmp(segment->header_->id, root.id, sizeof root.id) == 0, abi::kHcclTcpConnect,
-            "the root info is used up: it is good for one communicator");
+            "the root info was used already: it is valid for one communicator");
     segment->Enter();
   } catch (...) {
     close(fd);
@@ -179,8 +179,8 @@ std::shared_ptr<Segment> Segment::Join(const abi::HcclRootInfo& info, uint32_t r
 
 Segment::Segment(int fd, std::string id, uint32_t ranks, uint32_t rank)
     : ranks_(ranks), rank_(rank), id_(std::move(id)), bytes_(SegmentBytes(ranks)) {
-  // Only ever made larger: ranks that disagree about their number find each other's place out of
-  // it.
+  // The file only grows, so that ranks that disagree about their number find each other's slot
+  // outside it.
   struct stat status{};
   if (fstat(fd, &status) != 0) RaiseSystem("fstat of a communicator's memory");
   if (static_cast<size_t>(status.st_size) < bytes_ && ftruncate(fd, bytes_) != 0) {

@@ -175,7 +175,7 @@ def test_a_root_info_is_good_for_one_communicator(run: Run) -> None:
     """
     [[[code, message]]] = run(program, 1)
     assert code == CONNECT
-    assert "good for one communicator" in message
+    assert "valid for one communicator" in message
 
 
 def test_the_maker_of_a_root_info_that_has_ended_is_named(run: Run) -> None:

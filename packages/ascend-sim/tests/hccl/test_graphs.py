@@ -83,7 +83,7 @@ def test_a_stream_destroyed_by_force_calls_its_collective_off(ranks: Ranks) -> N
     """
     _, [[code, message]] = ranks.start(program, HCCL_EXEC_TIMEOUT="0").results()
     assert code == 507048
-    assert "was called off: its stream was destroyed" in message
+    assert "was cancelled: its stream was destroyed" in message
 
 
 def test_a_destroyed_communicator_ends_its_collectives(ranks: Ranks) -> None:
