@@ -36,6 +36,8 @@ TEST_TOOLS = (
 )
 XLITE = "xlite==0.2.0rc4; python_version < '3.13'"
 """The engine's wheel, which is installed alone: it asks for nothing but some torch."""
+TORCHVISION = "torchvision==0.28.0"
+"""For models that see. PyPI has none for the CPU; see `tests-integration/support/beside_cpu`."""
 WHEEL_TOOLS = ("twine>=6", "check-wheel-contents>=0.6", "pyelftools")
 DEMO_TOOLS = ("click>=8.1", "httpx>=0.27", "openai>=2", "platformdirs>=4", "rich>=13")
 UPSTREAM_TOOLS = ("click>=8.1", "rich>=13", "unearth>=0.18")
@@ -101,6 +103,7 @@ def tests(session: nox.Session) -> None:
     """Run every package's tests and tests-integration; `-- --row NAME SUITE ...` for fewer."""
     row, suites = _row(session)
     _install_product(session, *TEST_TOOLS, *DEMO_TOOLS, *UPSTREAM_TOOLS, row=row)
+    _install_torchvision(session, session.virtualenv.location)
     _run_suites(session, suites or _suites())
 
 
@@ -109,6 +112,7 @@ def tests(session: nox.Session) -> None:
 def matrix(session: nox.Session, row: Row) -> None:
     """Run the simulated rows: all suites on the first, what vLLM decides on the others."""
     _install_product(session, *TEST_TOOLS, *DEMO_TOOLS, *UPSTREAM_TOOLS, row=row)
+    _install_torchvision(session, session.virtualenv.location)
     _run_suites(session, session.posargs or (_suites() if row is ROW else VLLM_SUITES))
 
 
@@ -192,10 +196,11 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(requires=["wheels"])
 def chaos(session: nox.Session) -> None:
-    """Serve the same requests under 1,000 seeds of the chaos schedule; `-- --seeds 20`."""
+    """Serve the same requests under 1,000 seeds of the chaos schedule; `-- --xlite --seeds 20`."""
     _install_product(session, *TEST_TOOLS)
     command = ("ascend-sim", "run", "--", "python", "-m", "support.chaos", *session.posargs)
-    session.run(*command, env={"PYTHONPATH": str(ROOT / "tests-integration")})
+    sources = os.pathsep.join((str(ROOT / "tests-integration"), str(ROOT)))
+    session.run(*command, env={"PYTHONPATH": sources})
 
 
 @nox.session(requires=["wheels"])
@@ -219,8 +224,9 @@ def chips(session: nox.Session) -> None:
 def xlite(session: nox.Session) -> None:
     """Run Xlite mode with each family, graph mode and number of devices."""
     _install_product(session, *TEST_TOOLS)
-    test = "tests-integration/test_xlite.py"
-    session.run("python", "-m", "pytest", test, env={"ASCEND_TEST_XLITE": "all"})
+    _install_torchvision(session, session.virtualenv.location)
+    tests = ("tests-integration/test_xlite.py", "tests-integration/test_xlite_vision.py")
+    session.run("python", "-m", "pytest", *tests, env={"ASCEND_TEST_XLITE": "all"})
 
 
 @nox.session(requires=["wheels"])
@@ -331,6 +337,7 @@ def dev(session: nox.Session) -> None:
     editable = [argument for p in PACKAGES for argument in ("-e", f"packages/{p}")]
     session.run(*pip, "--no-build-isolation", *editable, external=True, env=NO_AUTOLOAD)
     session.run(*pip, "--no-deps", XLITE, external=True)
+    _install_torchvision(session, str(ROOT / ".venv"))
     session.log("ready: `. .venv/bin/activate`, then `ascend-sim run -- python ...`")
 
 
@@ -448,6 +455,14 @@ def _install_product(session: nox.Session, *more: str, row: Row = ROW) -> None:
     # In an environment that is used again (nox -r), wheels of the same version are new ones.
     session.install("--force-reinstall", "--no-deps", *ours)
     session.install("--no-deps", XLITE)
+
+
+def _install_torchvision(session: nox.Session, environment: str) -> None:
+    """Install torchvision in a folder beside the packages, where only some tests look for it."""
+    folder = Path(environment, "opt", "torchvision")
+    if not folder.exists():
+        pip = (f"{environment}/bin/python", "-m", "pip", "install", "--quiet")
+        session.run_install(*pip, "--no-deps", "--target", folder, TORCHVISION, external=True)
 
 
 def _vllm_wheels(row: Row) -> list[str]:

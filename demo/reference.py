@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["Verdict", "compare", "judge"]
 
 _DEVIATIONS = 6.0
 
@@ -47,14 +47,33 @@ def judge(
 ) -> Verdict:
     """Compare greedy answers in bf16 with transformers on the CPU, position by position."""
     exact, rounded = _networks(model)
+    logits = [
+        (_logits(exact, prompt, answer), _logits(rounded, prompt, answer))
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
+    return compare(logits, answers)
+
+
+def compare(
+    logits: Sequence[tuple[torch.Tensor, torch.Tensor]], answers: Sequence[Sequence[int]]
+) -> Verdict:
+    """Compare greedy answers with logits of a reference.
+
+    Parameters
+    ----------
+    logits
+        Of each answer: for each of its tokens, given all before it, in fp32 and in bf16; shape
+        ``[tokens, vocabulary]``, float32.
+    answers
+        Tokens.
+    """
     wrong, preferred, decided, positions = [], [], 0, 0
-    for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
-        logits, noisy = (_logits(network, prompt, answer) for network in (exact, rounded))
-        bound = _DEVIATIONS * 2**0.5 * (noisy - logits).square().mean(-1).sqrt()
-        best, second = logits.topk(2, dim=-1).values.unbind(-1)
-        chosen = logits.gather(-1, torch.tensor(answer).unsqueeze(-1)).squeeze(-1)
+    for number, ((exact, rounded), answer) in enumerate(zip(logits, answers, strict=True)):
+        bound = _DEVIATIONS * 2**0.5 * (rounded - exact).square().mean(-1).sqrt()
+        best, second = exact.topk(2, dim=-1).values.unbind(-1)
+        chosen = exact.gather(-1, torch.tensor(answer).unsqueeze(-1)).squeeze(-1)
         wrong += [(number, int(at)) for at in torch.nonzero(best - chosen > bound)]
-        preferred.append(logits.argmax(-1).tolist())
+        preferred.append(exact.argmax(-1).tolist())
         decided += int((best - second > bound).sum())
         positions += len(answer)
     return Verdict(wrong, decided / positions, preferred)

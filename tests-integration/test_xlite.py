@@ -13,13 +13,11 @@ import pytest
 from support.engine import EngineResult, EngineRuns, succeeded
 from support.models import LAYERS, make_device_model
 from support.runs import FRESH, PROMPTS
-from support.xlite_engines import CASES, MODELS, REPEATED, XliteCase
+from support.xlite_engines import ABORTED, CASES, MODELS, REPEATED, ROTATION, XliteCase
 
 from demo.reference import judge
 
 DECIDED = 0.5  # of the positions, at least: with fewer the comparison would say little
-ROTATION = "rope_and_cache_bfloat16_t"
-"""A kernel of xlite's that runs once in each layer."""
 
 pytestmark = pytest.mark.skipif(find_spec("xlite") is None, reason="xlite is not installed")
 
@@ -62,10 +60,22 @@ def test_tokens_are_those_that_bf16_allows(
 ) -> None:
     """Alone and together, in one piece and in several, from the prefix cache and across blocks."""
     prompts = [*PROMPTS, *PROMPTS[-REPEATED:], *FRESH]
-    answers = [answer for batch in result.tokens for answer in batch]
+    answers = [answer for batch in result.tokens[:3] for answer in batch]
     verdict = judge(models[case.model], prompts, answers)
     assert verdict.wrong == []
     assert verdict.decided > DECIDED
+
+
+@pytest.mark.parametrize("aborting", [each for each in CASES if each.aborts], ids=lambda c: c.name)
+def test_an_aborted_request_leaves_the_others_alone(
+    aborting: XliteCase, models: dict[str, Path], results: dict[str, EngineResult | str]
+) -> None:
+    folder = models[aborting.model]
+    answers = succeeded(results[aborting.run(folder).name]).tokens[3]
+    kept = [number for number in range(len(PROMPTS)) if number not in ABORTED]
+    assert [number for number, answer in enumerate(answers) if answer] == kept
+    verdict = judge(folder, [PROMPTS[each] for each in kept], [answers[each] for each in kept])
+    assert verdict.wrong == []
 
 
 def steps_of(result: EngineResult) -> tuple[dict[str, Any], int]:

@@ -32,11 +32,21 @@ _TIMEOUT_S = 1200
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts that are given to an engine at once, and how many tokens each is to get."""
+    """Prompts that are given to an engine at once, and how many tokens each is to get.
+
+    Attributes
+    ----------
+    images
+        Files of images, one for each prompt, or None where it has none; empty if none of them has.
+    aborted
+        Numbers of prompts that are aborted after some steps, and get no tokens.
+    """
 
     prompts: list[list[int]]
     new_tokens: int
     raw_logits: bool = False
+    images: list[str | None] = field(default_factory=list)
+    aborted: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,11 @@ import sys
 from typing import Any
 
 import ascend_sim
+from PIL import Image
 from vllm import LLM, SamplingParams
 from vllm.distributed import cleanup_dist_env_and_memory
+
+_STEPS_BEFORE_ABORT = 4  # prompts are cut into pieces of 64 tokens: some decode, some do not yet
 
 
 def keep_captured_lengths() -> None:
@@ -51,9 +54,13 @@ def run_engine(run: dict[str, Any]) -> dict[str, Any]:
     tokens, logits = [], []
     stats, executions, operations = [_stats(engine)], [_executions()], [_operations()]
     for batch in run["batches"]:
-        outputs = _generate(engine, batch)
-        tokens.append([list(output.token_ids) for output in outputs])
-        logits.append([_first_logits(output) for output in outputs] if batch["raw_logits"] else [])
+        if batch["aborted"]:
+            tokens.append(_generate_and_abort(engine, batch))
+            logits.append([])
+        else:
+            outputs = _generate(engine, batch)
+            tokens.append([list(output.token_ids) for output in outputs])
+            logits.append([_first_logits(each) for each in outputs] if batch["raw_logits"] else [])
         stats.append(_stats(engine))
         executions.append(_executions())
         operations.append(_operations())
@@ -76,8 +83,29 @@ def _generate(engine: LLM, batch: dict[str, Any]) -> list[Any]:
         detokenize=False,
         logprobs=-1 if batch["raw_logits"] else None,
     )
-    prompts = [{"prompt_token_ids": prompt} for prompt in batch["prompts"]]
+    prompts: list[dict[str, Any]] = [{"prompt_token_ids": prompt} for prompt in batch["prompts"]]
+    for prompt, image in zip(prompts, batch["images"], strict=False):
+        if image:
+            prompt["multi_modal_data"] = {"image": Image.open(image)}
     return [request.outputs[0] for request in engine.generate(prompts, sampling, use_tqdm=False)]
+
+
+def _generate_and_abort(engine: LLM, batch: dict[str, Any]) -> list[list[int]]:
+    """Abort some of the requests while they are computed; tokens of the others."""
+    core = engine.llm_engine
+    sampling = SamplingParams(temperature=0, max_tokens=batch["new_tokens"], ignore_eos=True)
+    for number, prompt in enumerate(batch["prompts"]):
+        core.add_request(str(number), {"prompt_token_ids": prompt}, sampling)
+    tokens: list[list[int]] = [[] for _ in batch["prompts"]]
+    steps = 0
+    while core.has_unfinished_requests():
+        for output in core.step():
+            if output.finished:
+                tokens[int(output.request_id)] = list(output.outputs[0].token_ids)
+        steps += 1
+        if steps == _STEPS_BEFORE_ABORT:
+            core.abort_request([str(number) for number in batch["aborted"]])
+    return tokens
 
 
 def _first_logits(output: Any) -> list[float]:

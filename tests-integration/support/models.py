@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiny random models, made from a seed. Nothing is downloaded."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -25,7 +26,17 @@ from transformers import (
     Qwen3MoeForCausalLM,
 )
 
-__all__ = ["FAMILIES", "LAYERS", "WITH_EXPERTS", "WITH_LATENTS", "make_device_model", "make_model"]
+__all__ = [
+    "FAMILIES",
+    "GENTLE_SCALE",
+    "LAYERS",
+    "WITH_EXPERTS",
+    "WITH_LATENTS",
+    "make_byte_tokenizer",
+    "make_device_model",
+    "make_model",
+    "randomize",
+]
 
 LAYERS = 4
 _SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -36,8 +47,8 @@ _CHAT_TEMPLATE = (
 # Large enough for attention to decide tokens, so that a wrong cache gives wrong tokens; the
 # reference asserts that no two tokens are nearly equal.
 _WEIGHT_SCALE = 0.12
-# Small enough that rounding to bf16 leaves most tokens decided.
-_GENTLE_SCALE = 0.03
+GENTLE_SCALE = 0.03
+"""Standard deviation of weights, so small that rounding to bf16 leaves most tokens decided."""
 
 _SHAPE = {
     "vocab_size": 320,
@@ -186,7 +197,7 @@ def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **change
     **changes
         Fields of the model's configuration.
     """
-    tokenizer = _byte_tokenizer()
+    tokenizer = make_byte_tokenizer()
     config_class, model_class, specifics = (FAMILIES | WITH_EXPERTS | WITH_LATENTS)[family]
     config = config_class(
         **{**_SHAPE, **specifics, **changes},
@@ -195,17 +206,8 @@ def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **change
         pad_token_id=tokenizer.pad_token_id,
         dtype="float32",
     )
-    generator = torch.Generator().manual_seed(_SEEDS[family])
     model = model_class(config).float()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, scale, generator=generator)
-            else:
-                parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
-        for name, buffer in model.named_buffers():
-            if name.endswith("e_score_correction_bias"):
-                buffer.normal_(0, 0.1, generator=generator)
+    randomize(model, _SEEDS[family], scale)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -214,15 +216,30 @@ def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **change
 def make_device_model(family: str, folder: Path, **changes: object) -> Path:
     """Write a model that a device takes, in bf16: its attention has heads of 128."""
     heads = {"hidden_size": 512} if family == "qwen2" else {"head_dim": 128}  # qwen2 has none
-    return make_model(family, folder, _GENTLE_SCALE, **(heads | changes))
+    return make_model(family, folder, GENTLE_SCALE, **(heads | changes))
 
 
-def _byte_tokenizer() -> PreTrainedTokenizerFast:
+@torch.no_grad()
+def randomize(model: torch.nn.Module, seed: int, scale: float) -> None:
+    """Give a model random weights, norms and biases."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            parameter.normal_(0, scale, generator=generator)
+        else:
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    for name, buffer in model.named_buffers():
+        if name.endswith("e_score_correction_bias"):
+            buffer.normal_(0, 0.1, generator=generator)
+
+
+def make_byte_tokenizer(more_special_tokens: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """Make a tokenizer whose first 256 tokens are bytes, and the others special."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({byte: index for index, byte in enumerate(alphabet)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(list(_SPECIAL_TOKENS))
+    tokenizer.add_special_tokens([*_SPECIAL_TOKENS, *more_special_tokens])
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
     )

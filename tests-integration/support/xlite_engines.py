@@ -10,12 +10,26 @@ from typing import Any
 from support.engine import Batch, EngineRun
 from support.runs import FRESH, PROMPTS, engine_options
 
-__all__ = ["ALL", "CASES", "MODELS", "NEW_TOKENS", "REPEATED", "XliteCase", "xlite"]
+__all__ = [
+    "ABORTED",
+    "ALL",
+    "CASES",
+    "MODELS",
+    "NEW_TOKENS",
+    "REPEATED",
+    "ROTATION",
+    "XliteCase",
+    "xlite",
+]
 
 ALL = os.environ.get("ASCEND_TEST_XLITE") == "all"
 NEW_TOKENS = 16
+ROTATION = "rope_and_cache_bfloat16_t"
+"""A kernel of xlite's that runs once in each layer."""
 REPEATED = 5
 """How many of the prompts, the last ones, are given once more: from the prefix cache."""
+ABORTED = [1, 4, 7]
+"""Numbers of prompts: short, of a block, and long."""
 
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", {}),  # with the rope scaling of Llama 3
@@ -49,6 +63,8 @@ class XliteCase:
         Others of ``vllm.LLM``.
     devices
         Ranks of tensor parallelism.
+    aborts
+        Whether `ABORTED` of the prompts are aborted in one more round.
     """
 
     model: str
@@ -56,6 +72,7 @@ class XliteCase:
     mode: str = "FULL_AND_PIECEWISE"
     options: Mapping[str, Any] = field(default_factory=dict)
     devices: int = 1
+    aborts: bool = False
 
     @property
     def name(self) -> str:
@@ -72,12 +89,14 @@ class XliteCase:
             Batch(PROMPTS[-REPEATED:], NEW_TOKENS),
             Batch(FRESH, NEW_TOKENS),
         ]
+        if self.aborts:
+            batches.append(Batch(PROMPTS, NEW_TOKENS, aborted=ABORTED))
         return EngineRun(f"xlite, {self.name}", options, batches)
 
 
 CASES = [
     XliteCase("qwen3", full_mode=False),
-    XliteCase("llama", full_mode=True, options=_CHUNKED),
+    XliteCase("llama", full_mode=True, options=_CHUNKED, aborts=True),
     XliteCase("qwen2", full_mode=False, mode="FULL", options=_CHUNKED),
 ]
 if ALL:

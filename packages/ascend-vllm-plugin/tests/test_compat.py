@@ -22,7 +22,14 @@ from vllm.platforms import current_platform
 from vllm.v1.worker.block_table import BlockTable
 
 from ascend_vllm_plugin.communicator import NpuCommunicator
-from ascend_vllm_plugin.compat import communicator, engine_memory, environment, options, torch_cuda
+from ascend_vllm_plugin.compat import (
+    communicator,
+    deepstack,
+    engine_memory,
+    environment,
+    options,
+    torch_cuda,
+)
 from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
 
 
@@ -42,6 +49,41 @@ def test_an_unknown_graph_mode_names_the_known_ones() -> None:
     assert CUDAGraphMode["FULL"] is CUDAGraphMode.FULL
     with pytest.raises(OptionError, match=r"cudagraph_mode = 'FULLY'.*PIECEWISE"):
         CUDAGraphMode["FULLY"]
+
+
+class SeeingModel(torch.nn.Module):
+    """Has what vLLM's Qwen3-VL has of deepstack, whose module cannot be imported everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deepstack_input_embeds = [torch.zeros(5, 4) for _ in range(2)]
+        self.deepstack_input_embeds_num_tokens = 0
+
+    def _clear_deepstack_input_embeds(self, num_tokens: int) -> None:
+        for buffer in self.deepstack_input_embeds:
+            buffer[:num_tokens].zero_()
+        self.deepstack_input_embeds_num_tokens = 0
+
+
+def test_features_of_images_are_lent_for_a_step_and_are_zeros_afterwards() -> None:
+    model, features = SeeingModel(), torch.arange(24.0).view(2, 3, 4)
+    with deepstack.deepstack_of(model, 3) as without_images:
+        assert list(without_images) == []
+    for buffer, values in zip(model.deepstack_input_embeds, features, strict=True):
+        buffer[:3] = values
+    model.deepstack_input_embeds_num_tokens = 3
+
+    with deepstack.deepstack_of(model, 3) as lent:
+        assert torch.equal(torch.stack(list(lent)), features)
+
+    assert not any(buffer.any() for buffer in model.deepstack_input_embeds)
+    with deepstack.deepstack_of(model, 3) as afterwards:
+        assert list(afterwards) == []
+
+
+def test_a_model_without_such_features_lends_none() -> None:
+    with deepstack.deepstack_of(torch.nn.Linear(1, 1), 3) as lent:
+        assert list(lent) == []
 
 
 def test_fusion_passes_are_off() -> None:

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Xlite mode as far as no engine is needed: what is refused, which graphs are left, whose step."""
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from ascend_xlite_bridge import XliteRanks, XliteUnavailableError
@@ -65,6 +70,23 @@ def test_experts_are_computed_in_both_modes(full_mode: bool, make: Make) -> None
         "norm_topk_prob": True,
     }
     assert make(experts, full_mode=full_mode).model_config.is_moe
+
+
+@pytest.mark.parametrize(
+    ("architecture", "xlite", "is_run"),
+    [
+        ("Qwen3VLForConditionalGeneration", {"enabled": True}, True),
+        ("Qwen3VLForConditionalGeneration", {"enabled": True, "full_mode": True}, True),
+        ("Qwen3VLForConditionalGeneration", {"enabled": False}, False),
+        ("Qwen3VLMoeForConditionalGeneration", {"enabled": True}, True),
+        ("Qwen3VLForConditionalGeneration", {"enabled": "yes"}, False),
+    ],
+)
+def test_models_that_see_run_with_xlite(
+    architecture: str, xlite: dict[str, Any], is_run: bool
+) -> None:
+    config = SimpleNamespace(additional_config={"xlite_graph_config": xlite})
+    assert (architecture in check.architectures_of_xlite(config)) == is_run
 
 
 def test_what_the_platform_refuses_anyway_is_said_once(make: Make) -> None:
@@ -146,9 +168,18 @@ class Engine:
 
     pool_mebibytes = 3
 
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
     def forward(self, step: Any, **inputs: torch.Tensor) -> torch.Tensor:
         self.step, self.inputs = step, inputs
         return inputs["input_ids"]
+
+    def wait(self) -> None:
+        self.calls.append("wait")
+
+    def close(self) -> None:
+        self.calls.append("close")
 
 
 class Buffers:
@@ -194,7 +225,12 @@ def test_a_step_is_made_of_what_vllm_has_on_the_host_and_on_the_device() -> None
     ids = torch.arange(6)
 
     hidden = steps.XliteSteps(engine, Buffers(), is_full=True).forward(
-        of_step, positions=ids + 100, input_ids=ids, inputs_embeds=None
+        of_step,
+        positions=ids + 100,
+        input_ids=ids,
+        inputs_embeds=None,
+        deepstack=(),
+        host_table=np.zeros((3, 2), np.int32),
     )
 
     assert hidden is ids
@@ -206,3 +242,85 @@ def test_a_step_is_made_of_what_vllm_has_on_the_host_and_on_the_device() -> None
     assert engine.step["seq_lens"] is batch.seq_lens
     assert engine.step["slot_mapping"] is batch.slot_mapping
     assert engine.step["block_table"] is batch.block_table_tensor
+
+
+def test_a_step_of_a_model_that_sees_is_made_on_the_host() -> None:
+    """Given positions of three coordinates, in vLLM's buffer, whose rows lie apart."""
+    engine, features = Engine(), [torch.ones(6, 4)]
+    positions = torch.arange(30).view(3, 10)[:, :6]
+    table = np.array([[7, 0, 0], [2, 0, 0], [5, 3, 0], [0, 0, 0]], np.int32)
+
+    steps.XliteSteps(engine, Buffers(), is_full=True).forward(
+        metadata([3, 1, 2], [0, 9, 130]),
+        positions=positions,
+        input_ids=None,
+        inputs_embeds=torch.zeros(6, 4),
+        deepstack=features,
+        host_table=table,
+    )
+
+    assert engine.inputs["deepstack"] is features
+    assert engine.step.lens == [3, 1, 2]
+    assert engine.step.cached_lens == [0, 9, 130]
+    assert engine.step.block_tables == [[7], [2], [5, 3]]
+    assert torch.equal(engine.step.positions, positions)
+    assert engine.step.positions.is_contiguous()
+
+
+def test_ranks_close_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own steps have ended, then those of the others; then memory goes, and only once."""
+    engine, group = Engine(), object()
+    monkeypatch.setattr(steps, "meet", lambda of: engine.calls.append("meet") or of)
+    rank = steps.XliteSteps(engine, Buffers(), is_full=True, group=group)
+
+    rank.close()
+    rank.close()
+
+    assert engine.calls == ["wait", "meet", "close", "close"]
+
+
+def test_a_rank_alone_waits_for_nobody() -> None:
+    engine = Engine()
+    steps.XliteSteps(engine, Buffers(), is_full=True).close()
+    assert engine.calls == ["close"]
+
+
+_LATE = """
+import sys, time
+from datetime import timedelta
+import torch.distributed as dist
+from ascend_vllm_plugin.errors import XliteRankError
+from ascend_vllm_plugin.xlite.meeting import meet
+
+rank, way = int(sys.argv[1]), sys.argv[2]
+store = dist.FileStore(sys.argv[3], 2)
+dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
+if rank and way == "ends":
+    sys.exit()
+if rank and way == "is late":
+    store.wait(["seen"], timedelta(seconds=60))
+    sys.exit()
+try:
+    meet(dist.group.WORLD, 1)
+    print("met", flush=True)
+except XliteRankError as error:
+    print("error:", error, flush=True)
+store.set("seen", "1")
+"""
+
+
+@pytest.mark.parametrize(
+    ("way", "said"), [("comes", "met"), ("ends", "error: another"), ("is late", "error: another")]
+)
+def test_a_rank_does_not_wait_for_ever(way: str, said: str, tmp_path: Path) -> None:
+    """Given two processes, of which the second comes, has ended, or takes longer than allowed."""
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", _LATE, str(rank), way, str(tmp_path / "store")],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    shown = [rank.communicate(timeout=120)[0] for rank in ranks]
+    assert shown[0].startswith(said)

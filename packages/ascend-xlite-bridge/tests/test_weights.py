@@ -76,6 +76,19 @@ def test_the_tensors_of_vllm_are_shared_and_not_copied():
     assert weights.tensors["mha_qkv"][0].data_ptr() == qkv.data_ptr()
 
 
+def test_a_tensor_that_was_replaced_is_named_and_one_with_new_values_is_not():
+    config = make_tiny_config("qwen3")
+    module = fuse(make_model(config), config)
+    before = collect(module, config)
+    down = module.get_parameter("model.layers.1.mlp.down_proj.weight")
+
+    down.add_(1)
+    assert before.first_other(collect(module, config)) is None
+
+    down.data = down.clone()
+    assert before.first_other(collect(module, config)) == "mlp_down"
+
+
 def test_experts_of_a_rank_with_expert_parallelism():
     config = make_tiny_config("qwen3_moe")
     model = make_model(config)

@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from vllm.config import CUDAGraphMode, VllmConfig, get_layers_from_vllm_config
-from vllm.distributed import get_tensor_model_parallel_rank
+from vllm.distributed import get_tp_group
 from vllm.forward_context import ForwardContext, get_forward_context
 from vllm.model_executor.layers.attention import Attention
 
 from ascend_vllm_plugin.attention import CacheHalves, NpuAttentionMetadata
+from ascend_vllm_plugin.compat.deepstack import deepstack_of
 from ascend_vllm_plugin.compat.model_runner import OpenModelRunner, replace_forward
 from ascend_vllm_plugin.config import PluginConfig
 from ascend_vllm_plugin.stats import StepPath, StepStats
@@ -52,11 +53,23 @@ class NpuModelRunner(OpenModelRunner):
         super().load_model(*args, **options)
         if not PluginConfig.of(self.vllm_config).xlite_graph_config.enabled:
             return
-        rank = get_tensor_model_parallel_rank()
-        self.xlite = XliteSteps.create(self.vllm_config, self.get_model(), self.device, rank)
+        ranks = get_tp_group()
+        self.xlite = XliteSteps.create(self.vllm_config, self.get_model(), self.device, ranks)
         if self.xlite.is_full:
             # Nothing else runs the decoder, so its activations need no memory.
             replace_forward(self.get_model(), self._dummy_hidden_states)
+
+    def reload_weights(self, *args: Any, **options: Any) -> None:
+        """Load other weights as vLLM does, into the tensors that xlite reads.
+
+        Raises
+        ------
+        XliteReplacedWeightError
+            If they came to lie elsewhere.
+        """
+        super().reload_weights(*args, **options)
+        if self.xlite:
+            self.xlite.check_weights(self.get_model())
 
     def initialize_kv_cache(self, *args: Any, **options: Any) -> None:
         """Make the KV cache, and tell xlite where it is."""
@@ -86,12 +99,15 @@ class NpuModelRunner(OpenModelRunner):
         self._count(context, metadata, xlite.mode if xlite else "")
         if xlite is None:
             return self.run_model(**inputs)
-        return xlite.forward(
-            metadata,
-            positions=inputs["positions"],
-            input_ids=inputs["input_ids"],
-            inputs_embeds=inputs["inputs_embeds"],
-        )
+        with deepstack_of(self.get_model(), metadata.num_real_tokens) as deepstack:
+            return xlite.forward(
+                metadata,
+                positions=inputs["positions"],
+                input_ids=inputs["input_ids"],
+                inputs_embeds=inputs["inputs_embeds"],
+                deepstack=deepstack,
+                host_table=self.input_batch.block_table[0].get_numpy_array(),
+            )
 
     def _count(self, context: ForwardContext, metadata: NpuAttentionMetadata, xlite: str) -> None:
         """Count a real step, and warn of the first decode step that runs without a graph."""

@@ -17,7 +17,7 @@ from ascend_vllm_plugin.config import option_problems
 from ascend_vllm_plugin.dtypes import chip_dtypes
 from ascend_vllm_plugin.graph_sizes import has_graphs, size_problems
 from ascend_vllm_plugin.missing import missing_problems
-from ascend_vllm_plugin.xlite.check import xlite_problems
+from ascend_vllm_plugin.xlite.check import architectures_of_xlite, xlite_problems
 
 __all__ = [
     "ARCHITECTURES",
@@ -146,19 +146,23 @@ def _problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
         return
     of_platform = [problem for find in _CHECKS for problem in find(vllm_config)]
     yield from of_platform
-    if not own and vllm_config.model_config.architecture in ARCHITECTURES:
+    if not own and vllm_config.model_config.architecture in _architectures(vllm_config):
         named = {problem.option for problem in of_platform}
         yield from (each for each in xlite_problems(vllm_config) if each.option not in named)
 
 
+def _architectures(vllm_config: VllmConfig) -> tuple[str, ...]:
+    return (*ARCHITECTURES, *architectures_of_xlite(vllm_config))
+
+
 def _model_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
-    model = vllm_config.model_config
-    if model.architecture not in ARCHITECTURES:
+    model, architectures = vllm_config.model_config, _architectures(vllm_config)
+    if model.architecture not in architectures:
         yield OptionError(
             "--model",
             model.architecture,
             "this architecture is not supported in this version",
-            ARCHITECTURES,
+            architectures,
         )
     if model.dtype not in chip_dtypes():
         yield OptionError(

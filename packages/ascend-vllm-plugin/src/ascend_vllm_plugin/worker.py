@@ -24,6 +24,7 @@ from ascend_vllm_plugin.compat.model_runner import install_graph_wrapper
 from ascend_vllm_plugin.compat.torch_cuda import alias_torch_cuda
 from ascend_vllm_plugin.compat.worker import OpenWorker, skip_kernel_warmup
 from ascend_vllm_plugin.config import PluginConfig
+from ascend_vllm_plugin.errors import XliteRankError
 from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
 from ascend_vllm_plugin.model_runner import NpuModelRunner
 from ascend_vllm_plugin.process.failed_start import begins_engine
@@ -131,6 +132,18 @@ class NpuWorker(OpenWorker):
         )
         return times
 
+    def finish_weight_update(self) -> None:
+        """End an update of weights by a trainer.
+
+        Raises
+        ------
+        XliteReplacedWeightError
+            If weights came to lie elsewhere than xlite reads them.
+        """
+        super().finish_weight_update()
+        if xlite := self.model_runner.xlite:
+            xlite.check_weights(self.model_runner.get_model())
+
     def shutdown(self) -> None:
         """Give back what the engine had on the device: graphs, xlite, weights and cache.
 
@@ -142,7 +155,10 @@ class NpuWorker(OpenWorker):
         # A worker whose start failed has no runner, or one without a model.
         runner = getattr(self, "model_runner", None)
         if xlite := getattr(runner, "xlite", None):
-            xlite.close()
+            try:
+                xlite.close()
+            except XliteRankError as error:  # this worker ends anyway
+                logger.error("%s", error)
         model = getattr(runner, "model", None)
         if model is not None:
             release_compiled_code(model)

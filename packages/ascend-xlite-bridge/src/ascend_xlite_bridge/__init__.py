@@ -13,6 +13,7 @@ from ascend_xlite_bridge._step_buffers import StepBuffers
 from ascend_xlite_bridge._version import __version__
 from ascend_xlite_bridge.errors import (
     XliteClosedError,
+    XliteReplacedWeightError,
     XliteStepError,
     XliteUnavailableError,
     XliteUnsupportedError,
@@ -30,6 +31,7 @@ __all__ = [
     "XliteLibrary",
     "XliteModel",
     "XliteRanks",
+    "XliteReplacedWeightError",
     "XliteRun",
     "XliteStepError",
     "XliteUnavailableError",

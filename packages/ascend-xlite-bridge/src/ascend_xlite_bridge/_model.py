@@ -21,7 +21,12 @@ from ascend_xlite_bridge._rope import rope_table
 from ascend_xlite_bridge._step import DeviceStep, HostStep, check_step, padded_tokens
 from ascend_xlite_bridge._tensor_checks import check_tensor
 from ascend_xlite_bridge._weights import XliteWeights, collect_weights
-from ascend_xlite_bridge.errors import XliteClosedError, XliteStepError, XliteUnavailableError
+from ascend_xlite_bridge.errors import (
+    XliteClosedError,
+    XliteReplacedWeightError,
+    XliteStepError,
+    XliteUnavailableError,
+)
 
 __all__ = ["XliteModel"]
 
@@ -68,6 +73,9 @@ class XliteModel:
         self._has_host_buffers: bool | None = None  # the first step decides
         self._held: tuple[object, ...] = ()
         self._no_features: torch.Tensor | None = None
+        if decoder.num_deepstack_layers:  # made here, where memory is planned
+            size = (run.max_tokens, decoder.hidden_size)
+            self._no_features = torch.zeros(size, dtype=decoder.dtype, device=self.device)
 
     @classmethod
     def create(
@@ -143,6 +151,27 @@ class XliteModel:
             table=table,
             pool_mebibytes=pool,
         )
+
+    def check_weights(self, module: nn.Module) -> None:
+        """Check that a decoder still has the tensors that the engine reads; values may be others.
+
+        Parameters
+        ----------
+        module
+            What was handed over, of vLLM. Tensors that were copied for the engine, as those of
+            transformers and the scales of 8 bits, count as replaced: new values do not reach it.
+
+        Raises
+        ------
+        XliteReplacedWeightError
+            If it has others.
+        XliteWeightError
+            If one of them is not what the engine would take it for.
+        """
+        modules = find_modules(module, self.decoder.num_layers)
+        found = collect_weights(modules, self.decoder, self.run.ranks, self.device)
+        if field := self._weights.first_other(found):
+            raise XliteReplacedWeightError(field)
 
     def bind_kv_cache(self, caches: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
         """Say where keys and values are kept; must come before the first step.
@@ -286,15 +315,19 @@ class XliteModel:
         self._model.forward_get_logits(self._runtime, chosen, indices, parts, curr_stream=stream)
         return parts.transpose(0, 1).flatten(1)[:, : self.decoder.vocab_size]
 
+    def wait(self) -> None:
+        """Wait until the steps of this rank have ended."""
+        npu().synchronize(self.device)
+
     def close(self) -> None:
         """Wait for the device, and give back the engine's memory. Doing it again does nothing.
 
         Ranks of a tensor-parallel group read each other's memory: close one only when the last step
-        of all of them has ended.
+        of all of them has ended, which `wait` on each of them tells.
         """
         if self._runtime is None:
             return
-        npu().synchronize(self.device)
+        self.wait()
         self._model = self._runtime = None
         self._caches, self._held, self._no_features = [], (), None
 
@@ -339,10 +372,7 @@ class XliteModel:
         self, deepstack: Sequence[torch.Tensor], shape: tuple[int, int]
     ) -> list[torch.Tensor]:
         layers = self.decoder.num_deepstack_layers
-        if not deepstack and layers:
-            if self._no_features is None:
-                size = (self.run.max_tokens, shape[1])
-                self._no_features = torch.zeros(size, dtype=self.decoder.dtype, device=self.device)
+        if not deepstack and self._no_features is not None:
             return [self._no_features[: shape[0]]] * layers
         if len(deepstack) != layers:
             raise XliteStepError("deepstack", f"{len(deepstack)} layers, expected {layers}")
@@ -353,7 +383,8 @@ class XliteModel:
     def _stream(self) -> int:
         if npu().is_current_stream_capturing():
             raise XliteStepError("stream", "it is being captured, and xlite cannot be")
-        return int(npu().current_stream(self.device).npu_stream)
+        # By its number, since torch_npu takes far longer to make one of a device.
+        return int(npu().current_stream(self.device.index).npu_stream)
 
 
 def _pool_mebibytes(model: Any, device: torch.device) -> int:

@@ -61,6 +61,13 @@ class XliteWeights:
     are_experts_transposed: bool
     is_gate_nz: bool
 
+    def first_other(self, others: "XliteWeights") -> str | None:
+        """Name the first tensor that lies elsewhere in `others`; None if all are the same."""
+        for field, mine in self.tensors.items():
+            if _addresses(mine) != _addresses(others.tensors[field]):
+                return field
+        return None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
@@ -246,6 +253,10 @@ def _hand_over(row: list[_Found]) -> torch.Tensor | list[torch.Tensor]:
             return [each.tensor for each in row]
         case "expert":
             return [expert for each in row for expert in each.tensor.unbind()]
+
+
+def _addresses(tensors: torch.Tensor | list[torch.Tensor]) -> list[int]:
+    return [each.data_ptr() for each in (tensors if isinstance(tensors, list) else [tensors])]
 
 
 def _check_rest(modules: DecoderModules, rows: tuple[WeightRow, ...]) -> None:

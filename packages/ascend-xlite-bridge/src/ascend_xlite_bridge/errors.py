@@ -5,6 +5,7 @@ from ascend_core import AscendError, OptionError
 
 __all__ = [
     "XliteClosedError",
+    "XliteReplacedWeightError",
     "XliteStepError",
     "XliteUnavailableError",
     "XliteUnsupportedError",
@@ -77,6 +78,26 @@ class XliteWeightError(AscendError, ValueError):
         return (
             f"{self.tensor}: {self.problem}. The model was loaded in a form that xlite cannot "
             f"take; load it as the checkpoint's authors do, {_OFF}."
+        )
+
+
+class XliteReplacedWeightError(AscendError, RuntimeError):
+    """A decoder has another tensor than the one that was handed to xlite.
+
+    Parameters
+    ----------
+    tensor
+        The engine's name of it.
+    """
+
+    def __init__(self, tensor: str) -> None:
+        super().__init__(tensor)
+        self.tensor = tensor
+
+    def __str__(self) -> str:
+        return (
+            f"{self.tensor}: the model has another tensor now, and xlite still reads the one that "
+            "it was given. Load weights into the tensors that are there, or start the engine again."
         )
 
 

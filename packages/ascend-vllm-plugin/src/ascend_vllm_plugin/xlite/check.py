@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from ascend_core import OptionError
 from ascend_xlite_bridge import (
+    XliteConfig,
     XliteUnavailableError,
     XliteUnsupportedError,
     check_library,
@@ -15,7 +16,30 @@ from vllm.config import VllmConfig
 from ascend_vllm_plugin.config import PluginConfig
 from ascend_vllm_plugin.xlite.run import make_run
 
-__all__ = ["xlite_problems"]
+__all__ = ["architectures_of_xlite", "xlite_problems"]
+
+_SEEING = ("Qwen3VLForConditionalGeneration", "Qwen3VLMoeForConditionalGeneration")
+
+
+def architectures_of_xlite(vllm_config: VllmConfig) -> tuple[str, ...]:
+    """Return the models that run here with xlite only.
+
+    Parameters
+    ----------
+    vllm_config
+        With options as the user gave them.
+
+    Returns
+    -------
+    tuple of str
+        Architectures; none if xlite is off.
+    """
+    options = vllm_config.additional_config.get("xlite_graph_config", {})
+    try:
+        xlite = XliteConfig.from_mapping(options)
+    except OptionError:  # `option_problems` names it
+        return ()
+    return _SEEING if xlite.enabled else ()
 
 
 def xlite_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:

@@ -5,13 +5,18 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Self
 
+import numpy as np
 import torch
-from ascend_xlite_bridge import StepBuffers, XliteModel
+from ascend_xlite_bridge import DeviceStep, HostStep, StepBuffers, XliteModel
+from numpy.typing import NDArray
 from torch import nn
+from torch.distributed import ProcessGroup
 from vllm.config import VllmConfig
+from vllm.distributed.parallel_state import GroupCoordinator
 
-from ascend_vllm_plugin.attention import CacheHalves, NpuAttentionMetadata
+from ascend_vllm_plugin.attention import BLOCK_SIZE, CacheHalves, NpuAttentionMetadata
 from ascend_vllm_plugin.config import PluginConfig
+from ascend_vllm_plugin.xlite.meeting import meet
 from ascend_vllm_plugin.xlite.run import make_run
 
 __all__ = ["XliteSteps"]
@@ -28,16 +33,30 @@ class XliteSteps:
         Memory in which the metadata of steps is made.
     is_full
         Whether all steps are xlite's, and not decode steps only.
+    group
+        Of all ranks, on the CPU; None if this is the only one.
     """
 
-    def __init__(self, model: XliteModel, buffers: StepBuffers, *, is_full: bool) -> None:
+    def __init__(
+        self,
+        model: XliteModel,
+        buffers: StepBuffers,
+        *,
+        is_full: bool,
+        group: ProcessGroup | None = None,
+    ) -> None:
         self._model = model
         self._buffers = buffers
+        self._group = group
         self.is_full = is_full
 
     @classmethod
     def create(
-        cls, vllm_config: VllmConfig, model: nn.Module, device: torch.device, rank: int
+        cls,
+        vllm_config: VllmConfig,
+        model: nn.Module,
+        device: torch.device,
+        ranks: GroupCoordinator,
     ) -> Self:
         """Give the engine a model's weights, and take all memory that it will need.
 
@@ -49,8 +68,8 @@ class XliteSteps:
             vLLM's, loaded. Its weights are shared.
         device
             Where it is.
-        rank
-            Of this worker, among those of tensor parallelism.
+        ranks
+            Those of tensor parallelism.
 
         Raises
         ------
@@ -59,10 +78,11 @@ class XliteSteps:
         XliteUnavailableError
             If the engine does not load here.
         """
-        run, config = make_run(vllm_config, rank), vllm_config.model_config
+        run, config = make_run(vllm_config, ranks.rank_in_group), vllm_config.model_config
         decoder = XliteModel.create(model, config.hf_config, run, device=device, dtype=config.dtype)
         is_full = PluginConfig.of(vllm_config).xlite_graph_config.full_mode
-        return cls(decoder, StepBuffers(run, device), is_full=is_full)
+        group = ranks.cpu_group if ranks.world_size > 1 else None
+        return cls(decoder, StepBuffers(run, device), is_full=is_full, group=group)
 
     @property
     def mode(self) -> str:
@@ -101,6 +121,8 @@ class XliteSteps:
         positions: torch.Tensor,
         input_ids: torch.Tensor | None,
         inputs_embeds: torch.Tensor | None,
+        deepstack: Sequence[torch.Tensor],
+        host_table: NDArray[np.int32],
     ) -> torch.Tensor:
         """Run a step on the current stream. Nothing is copied from the device.
 
@@ -109,20 +131,33 @@ class XliteSteps:
         metadata
             Of a step without padding.
         positions
-            ``[tokens]``, int64, on the device.
+            ``[tokens]``, or ``[3, tokens]`` of a model that sees; int64, on the device.
         input_ids
             ``[tokens]``, integers, on the device.
         inputs_embeds
             ``[tokens, hidden_size]``, in place of `input_ids`.
+        deepstack
+            Features of images for the first layers, each like `inputs_embeds`; none without images.
+        host_table
+            ``[requests or more, blocks]``, integers: vLLM's block table on the host.
 
         Returns
         -------
         torch.Tensor
             ``[tokens, hidden_size]``: hidden states after the last norm.
         """
+        if positions.dim() == 1:
+            step: DeviceStep | HostStep = self._device_step(metadata, positions)
+        else:  # the engine takes three coordinates in this form only
+            step = _host_step(metadata, positions, host_table)
+        return self._model.forward(
+            step, input_ids=input_ids, inputs_embeds=inputs_embeds, deepstack=deepstack
+        )
+
+    def _device_step(self, metadata: NpuAttentionMetadata, positions: torch.Tensor) -> DeviceStep:
         batch = metadata.batch
         assert batch is not None
-        step = self._buffers.device_step(
+        return self._buffers.device_step(
             query_start_loc=batch.query_start_loc,
             seq_lens=batch.seq_lens,
             positions=positions,
@@ -131,11 +166,47 @@ class XliteSteps:
             lens_cpu=_lens(metadata.query_ends),
             seq_lens_cpu=metadata.kv_lengths,
         )
-        return self._model.forward(step, input_ids=input_ids, inputs_embeds=inputs_embeds)
+
+    def check_weights(self, model: nn.Module) -> None:
+        """Check that vLLM's model still has the tensors that the engine reads.
+
+        Raises
+        ------
+        XliteReplacedWeightError
+            If it has others.
+        """
+        self._model.check_weights(model)
 
     def close(self) -> None:
-        """Wait for the device and give back the engine's memory. May be called again."""
-        self._model.close()
+        """Wait for the steps of all ranks and give back the engine's memory. May be called again.
+
+        Raises
+        ------
+        XliteRankError
+            If another rank does not come to its end; the memory is given back all the same.
+        """
+        group, self._group = self._group, None
+        try:
+            if group is not None:
+                self._model.wait()
+                meet(group)  # until now, others may read this rank's memory
+        finally:
+            self._model.close()
+
+
+def _host_step(
+    metadata: NpuAttentionMetadata, positions: torch.Tensor, table: NDArray[np.int32]
+) -> HostStep:
+    lens, lengths = _lens(metadata.query_ends), metadata.kv_lengths
+    return HostStep(
+        lens=lens,
+        cached_lens=[all_ - new for all_, new in zip(lengths, lens, strict=True)],
+        block_tables=[
+            table[request, : -(-length // BLOCK_SIZE)].tolist()
+            for request, length in enumerate(lengths)
+        ],
+        positions=positions.contiguous(),  # vLLM's rows lie apart
+    )
 
 
 def _lens(query_ends: Sequence[int]) -> list[int]:
