@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A sample of `nox -s chaos`: whatever is reordered, an engine gives the same tokens."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
 from support.chaos import serve_with_seeds
 
 
@@ -14,4 +16,15 @@ def test_twenty_seeds_give_the_tokens_of_transformers(
     assert run.wrong == []
     assert run.passed == 20
     assert run.counters["graph_executions"] > 20  # of every decode step at least one
+    assert run.counters["hazards"] == 0, run.log
+
+
+@pytest.mark.skipif(find_spec("xlite") is None, reason="xlite is not installed")
+def test_steps_on_xlite_are_the_same_in_any_order(
+    device_model: Path, vllm_environment: dict[str, str]
+) -> None:
+    run = serve_with_seeds(device_model, vllm_environment, seeds=3, xlite=True)
+    assert run.stuck is None, run.log
+    assert run.wrong == []
+    assert run.passed == 3
     assert run.counters["hazards"] == 0, run.log

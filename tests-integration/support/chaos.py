@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serving under chaos: the same eight requests with many seeds of the scheduler, the same tokens.
 
-``python -m support.chaos --seeds 1000`` is what `nox -s chaos` runs.
+``python -m support.chaos --seeds 1000`` is what `nox -s chaos` runs; with ``--xlite``, xlite runs
+every step.
 """
 
 import argparse
@@ -17,14 +18,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from demo.reference import judge
 from support.engine import OFF_LIMITS, under_simulator
-from support.models import make_model
+from support.models import make_device_model, make_model
 from support.reference import make_reference
 from support.runs import PROMPTS, engine_options
+from support.xlite_engines import xlite as xlite_options
 
 __all__ = ["ChaosRun", "serve_with_seeds"]
 
 NEW_TOKENS = 8
+_XLITE = {
+    "dtype": "bfloat16",
+    "additional_config": xlite_options(full_mode=True),
+    "enable_prefix_caching": False,  # what is computed at once decides how it is rounded
+}
 _PROCESS = Path(__file__).with_name("chaos_process.py")
 _START_S = 900  # an engine starts within this
 _ROUND_S = 300  # and answers within this, or it hangs
@@ -61,18 +69,35 @@ def serve_with_seeds(
     *,
     seeds: int,
     first: int = 0,
+    xlite: bool = False,
     progress: Callable[[ChaosRun], None] = lambda _: None,
 ) -> ChaosRun:
-    """Serve eight requests per seed and compare the tokens with those of transformers."""
-    expected = make_reference(model, PROMPTS, NEW_TOKENS).tokens
+    """Serve eight requests per seed and compare the tokens with those of transformers.
+
+    Parameters
+    ----------
+    model
+        In fp32; with `xlite`, one that it takes.
+    environment
+        Of the engine's process.
+    seeds, first
+        How many seeds, and the first of them.
+    xlite
+        Whether xlite runs every step, in bf16. transformers allows several tokens then, so it
+        judges those of the first seed, and the others must have the same.
+    progress
+        Is told of each seed.
+    """
+    expected = None if xlite else make_reference(model, PROMPTS, NEW_TOKENS).tokens
     job = {
-        "options": engine_options(model, "FULL_AND_PIECEWISE"),
+        "options": engine_options(model, "FULL_AND_PIECEWISE", **(_XLITE if xlite else {})),
         "prompts": PROMPTS,
         "new_tokens": NEW_TOKENS,
         "first": first,
         "seeds": seeds,
     }
-    options = (*OFF_LIMITS, "--schedule", f"chaos:{first}", "--check", "hazards")
+    limits = () if xlite else OFF_LIMITS
+    options = (*limits, "--schedule", f"chaos:{first}", "--check", "hazards")
     run = ChaosRun()
     with (
         tempfile.TemporaryFile("w+") as log,
@@ -91,6 +116,8 @@ def serve_with_seeds(
         for word, content in _messages(process):
             if word == "RESULT":
                 result = json.loads(content)
+                if expected is None and not judge(model, PROMPTS, result["tokens"]).wrong:
+                    expected = result["tokens"]
                 if result["tokens"] == expected:
                     run.passed += 1
                 else:
@@ -136,6 +163,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--xlite", action="store_true", help="xlite runs every step")
     options = parser.parse_args()
     begun = None
 
@@ -148,9 +176,14 @@ def main() -> int:
             print(f"{done} seeds, {len(run.wrong)} wrong, {rate:.2f} seeds/s", flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
-        model = make_model("qwen3", Path(folder) / "model")
+        make = make_device_model if options.xlite else make_model
         run = serve_with_seeds(
-            model, dict(os.environ), seeds=options.seeds, first=options.first, progress=progress
+            make("qwen3", Path(folder) / "model"),
+            dict(os.environ),
+            seeds=options.seeds,
+            first=options.first,
+            xlite=options.xlite,
+            progress=progress,
         )
     print(f"{run.passed} of {options.seeds} seeds gave the tokens of the reference")
     if run.wrong:
