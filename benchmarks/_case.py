@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One decode workload on one random model, and processes to run it in.
 
-In fp32, so that tokens can be compared, and so without the limits of a device (`--limits off`).
+In fp32 unless said, so that tokens can be compared, and so without the limits of a device
+(`--limits off`).
 The simulator and torch's threads are configured once per process, so every case gets a process.
 """
 
@@ -32,7 +33,12 @@ class Case:
     layers: int
     hidden: int
     mode: str = "eager"
-    """A cudagraph mode of vLLM, or ``eager`` for ``enforce_eager``."""
+    """A cudagraph mode of vLLM, ``eager`` for ``enforce_eager``, or ``xlite`` for its full mode."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    head: int | None = None
+    """Size of a head; None for 64, or 16 in a small model."""
+    context: int = 512
+    """Tokens that a request may have, which the block tables have room for."""
     compute: Literal["on", "off"] = "on"
     """Whether the simulator runs kernels."""
     batch: int = 8
@@ -52,26 +58,27 @@ class Case:
         ]
 
     def write_model(self, folder: Path) -> None:
-        """Write a Qwen3 in fp32 with weights from a seed, and no tokenizer."""
+        """Write a Qwen3 with weights from a seed, and no tokenizer."""
         import torch
         from transformers import Qwen3Config, Qwen3ForCausalLM
 
         torch.manual_seed(0)
-        head = 64 if self.hidden >= 256 else 16
+        head = self.head or (64 if self.hidden >= 256 else 16)
+        heads = max(self.hidden // head, 2)
         config = Qwen3Config(
             vocab_size=_VOCABULARY,
             hidden_size=self.hidden,
             intermediate_size=3 * self.hidden,
             num_hidden_layers=self.layers,
-            num_attention_heads=self.hidden // head,
-            num_key_value_heads=self.hidden // head // 2,
+            num_attention_heads=heads,
+            num_key_value_heads=heads // 2,
             head_dim=head,
-            max_position_embeddings=512,
+            max_position_embeddings=self.context,
             initializer_range=self.hidden**-0.5,
             tie_word_embeddings=False,
             bos_token_id=None,
             eos_token_id=0,
-            dtype="float32",
+            dtype=self.dtype,
         )
         Qwen3ForCausalLM(config).save_pretrained(folder)
 

@@ -20,13 +20,17 @@ def measure(case: Case, model: Path) -> dict[str, Any]:
         ``step_ms``: from the beginning of one forward of the model to that of the next.
         ``step_cpu_ms``: processor time of all threads in it.
         ``forward_ms``: host time of one forward. ``forward_cpu_ms``: the part of it that the
-        calling thread spent on a processor. ``tokens``: what was generated, ``[batch][steps + 1]``.
+        calling thread spent on a processor. ``engine_ms``, ``engine_cpu_ms``: the same of xlite's
+        own call in it; 0 without. ``tokens``: what was generated, ``[batch][steps + 1]``.
         ``stats``: what ``graph_stats`` of the plugin's worker said at the end.
     """
     from vllm import LLM, SamplingParams
 
     if case.mode == "eager":
         graphs: dict[str, Any] = {"enforce_eager": True}
+    elif case.mode == "xlite":
+        xlite = {"enabled": True, "full_mode": True}
+        graphs = {"additional_config": {"xlite_graph_config": xlite}}
     else:
         sizes = list(case.sizes)
         graphs = {
@@ -35,10 +39,10 @@ def measure(case: Case, model: Path) -> dict[str, Any]:
     llm = LLM(
         model=str(model),
         skip_tokenizer_init=True,
-        dtype="float32",
-        max_model_len=512,
+        dtype=case.dtype,
+        max_model_len=case.context,
         max_num_seqs=case.batch,
-        max_num_batched_tokens=512,
+        max_num_batched_tokens=max(512, 16 * case.batch),
         gpu_memory_utilization=0.5,
         enable_prefix_caching=False,
         worker_extension_cls="_forward_timer.ForwardTimer",
@@ -62,6 +66,8 @@ def measure(case: Case, model: Path) -> dict[str, Any]:
         "step_cpu_ms": 1e3 * statistics.median(steps_cpu),
         "forward_ms": 1e3 * statistics.median(forward.wall for forward in steady),
         "forward_cpu_ms": 1e3 * statistics.median(forward.cpu for forward in steady),
+        "engine_ms": 1e3 * statistics.median(forward.engine for forward in steady),
+        "engine_cpu_ms": 1e3 * statistics.median(forward.engine_cpu for forward in steady),
         "tokens": [list(output.outputs[0].token_ids) for output in outputs],
         "stats": llm.collective_rpc("graph_stats")[0],
     }

@@ -18,6 +18,29 @@ class Forward(NamedTuple):
     """Seconds until the call returned."""
     cpu: float
     """Seconds of it that the calling thread spent on a processor."""
+    engine: float
+    """Seconds of it in xlite's own call; 0 without xlite."""
+    engine_cpu: float
+    """Seconds of that on a processor."""
+
+
+class _TimedEngine:
+    """xlite's model, with the time of the last call."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.wall = self.cpu = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._model, name)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            begin, cpu = time.perf_counter(), time.thread_time()
+            result = method(*args, **kwargs)
+            self.wall, self.cpu = time.perf_counter() - begin, time.thread_time() - cpu
+            return result
+
+        return timed
 
 
 class ForwardTimer:
@@ -29,12 +52,15 @@ class ForwardTimer:
         """Time every forward from now on."""
         self.forwards: list[Forward] = []
         forward = self.model_runner._model_forward
+        engine = _TimedEngine(None)
+        if xlite := self.model_runner.xlite:
+            xlite._model._model = engine = _TimedEngine(xlite._model._model)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             process_cpu, begin, cpu = time.process_time(), time.perf_counter(), time.thread_time()
             result = forward(*args, **kwargs)
             wall, cpu = time.perf_counter() - begin, time.thread_time() - cpu
-            self.forwards.append(Forward(begin, process_cpu, wall, cpu))
+            self.forwards.append(Forward(begin, process_cpu, wall, cpu, engine.wall, engine.cpu))
             return result
 
         self.model_runner._model_forward = timed
