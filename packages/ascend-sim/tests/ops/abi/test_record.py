@@ -9,7 +9,7 @@ from support.aclnn import declared_operators
 
 AGAIN = "run: pytest packages/ascend-sim/tests/SUITE --record-operators"
 
-# Tested by processes that nothing is recorded of: tests/package/test_distributed_*.py.
+# Tested by processes that nothing is recorded of: tests/package/distributed/test_distributed_*.py.
 BETWEEN_RANKS = [
     "AllGatherMatmul",
     "MatmulAllReduce",

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-PROJECT = Path(__file__).parents[2] / "examples" / "decoder_block"
+PROJECT = Path(__file__).parents[3] / "examples" / "decoder_block"
 (WORKFLOW,) = PROJECT.glob(".github/workflows/*.yml")
 (JOB,) = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"].values()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-UPSTREAM = Path(__file__).parents[2] / "runs" / "upstream.py"
+UPSTREAM = Path(__file__).parents[3] / "runs" / "upstream.py"
 LIST = """
 [[repository]]
 name = "someone/something"

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-FUZZ = Path(__file__).parents[2] / "fuzz"
+FUZZ = Path(__file__).parents[3] / "fuzz"
 CALLS = 21_000  # two minutes on two cores; `nox -s fuzz` draws others for longer
 
 

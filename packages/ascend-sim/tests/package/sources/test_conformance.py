@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rules import CASES, cases
 
-PACKAGE = Path(__file__).parents[2]
+PACKAGE = Path(__file__).parents[3]
 SUITE = PACKAGE / "conformance"
 PAGE = (PACKAGE.parents[1] / "docs" / "runtime-rules.md").read_text(encoding="utf-8")
 

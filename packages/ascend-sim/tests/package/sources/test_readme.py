@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 OWN_FILES = ("train.py", "bench.py", "serve.py")  # stand for the reader's programs
 TIMELINE = """[
 {"name":"process_name","ph":"M","args":{"name":"train"},"pid":1,"tid":0},
