@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from ascend_xlite_bridge import XliteRanks, XliteUnavailableError
@@ -230,7 +229,7 @@ def test_a_step_is_made_of_what_vllm_has_on_the_host_and_on_the_device() -> None
         input_ids=ids,
         inputs_embeds=None,
         deepstack=(),
-        host_table=np.zeros((3, 2), np.int32),
+        host_table=torch.zeros(3, 2, dtype=torch.int32),
     )
 
     assert hidden is ids
@@ -248,7 +247,7 @@ def test_a_step_of_a_model_that_sees_is_made_on_the_host() -> None:
     """Given positions of three coordinates, in vLLM's buffer, whose rows lie apart."""
     engine, features = Engine(), [torch.ones(6, 4)]
     positions = torch.arange(30).view(3, 10)[:, :6]
-    table = np.array([[7, 0, 0], [2, 0, 0], [5, 3, 0], [0, 0, 0]], np.int32)
+    table = torch.tensor([[7, 0, 0], [2, 0, 0], [5, 3, 0], [0, 0, 0]], dtype=torch.int32)
 
     steps.XliteSteps(engine, Buffers(), is_full=True).forward(
         metadata([3, 1, 2], [0, 9, 130]),

@@ -106,7 +106,7 @@ class NpuModelRunner(OpenModelRunner):
                 input_ids=inputs["input_ids"],
                 inputs_embeds=inputs["inputs_embeds"],
                 deepstack=deepstack,
-                host_table=self.input_batch.block_table[0].get_numpy_array(),
+                host_table=self.input_batch.block_table[0].get_cpu_tensor(),
             )
 
     def _count(self, context: ForwardContext, metadata: NpuAttentionMetadata, xlite: str) -> None:

@@ -5,10 +5,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Self
 
-import numpy as np
 import torch
 from ascend_xlite_bridge import DeviceStep, HostStep, StepBuffers, XliteModel
-from numpy.typing import NDArray
 from torch import nn
 from torch.distributed import ProcessGroup
 from vllm.config import VllmConfig
@@ -122,7 +120,7 @@ class XliteSteps:
         input_ids: torch.Tensor | None,
         inputs_embeds: torch.Tensor | None,
         deepstack: Sequence[torch.Tensor],
-        host_table: NDArray[np.int32],
+        host_table: torch.Tensor,
     ) -> torch.Tensor:
         """Run a step on the current stream. Nothing is copied from the device.
 
@@ -195,7 +193,7 @@ class XliteSteps:
 
 
 def _host_step(
-    metadata: NpuAttentionMetadata, positions: torch.Tensor, table: NDArray[np.int32]
+    metadata: NpuAttentionMetadata, positions: torch.Tensor, table: torch.Tensor
 ) -> HostStep:
     lens, lengths = _lens(metadata.query_ends), metadata.kv_lengths
     return HostStep(
