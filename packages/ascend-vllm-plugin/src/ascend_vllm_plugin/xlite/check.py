@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What keeps xlite from running a configuration, found before anything is loaded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ascend_core import OptionError
 from ascend_xlite_bridge import (
@@ -34,12 +35,7 @@ def architectures_of_xlite(vllm_config: VllmConfig) -> tuple[str, ...]:
     tuple of str
         Architectures; none if xlite is off.
     """
-    options = vllm_config.additional_config.get("xlite_graph_config", {})
-    try:
-        xlite = XliteConfig.from_mapping(options)
-    except OptionError:  # `option_problems` names it
-        return ()
-    return _SEEING if xlite.enabled else ()
+    return _SEEING if _is_enabled(vllm_config.additional_config) else ()
 
 
 def xlite_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
@@ -69,3 +65,10 @@ def xlite_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
         check_run(model.hf_config, model.dtype, make_run(vllm_config))
     except XliteUnsupportedError as error:
         yield from error.problems
+
+
+def _is_enabled(options: Mapping[str, Any]) -> bool:
+    try:
+        return XliteConfig.from_mapping(options.get("xlite_graph_config", {})).enabled
+    except OptionError:  # `option_problems` names it
+        return False
