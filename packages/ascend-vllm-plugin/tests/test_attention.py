@@ -16,8 +16,10 @@ TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 class Cache:
     """A layer's cache in vLLM's layout, filled token by token as a model does."""
 
-    def __init__(self, dtype: torch.dtype) -> None:
-        self.impl = NpuAttentionImpl(HEADS, HEAD_SIZE, HEAD_SIZE**-0.5, KV_HEADS)
+    def __init__(self, dtype: torch.dtype, sliding_window: int | None = None) -> None:
+        self.impl = NpuAttentionImpl(
+            HEADS, HEAD_SIZE, HEAD_SIZE**-0.5, KV_HEADS, sliding_window=sliding_window
+        )
         self.tensor = torch.zeros(8, KV_HEADS, BLOCK_SIZE, 2 * HEAD_SIZE, dtype=dtype).npu()
 
     def write(self, key: torch.Tensor, value: torch.Tensor, slots: list[int]) -> None:
@@ -38,10 +40,14 @@ def slots_of(request: int, positions: range) -> list[int]:
     return [BLOCK_TABLE[request][p // BLOCK_SIZE] * BLOCK_SIZE + p % BLOCK_SIZE for p in positions]
 
 
-def expected(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """The last queries of a sequence attend to all keys that are not after them."""
+def expected(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, window: int | None = None
+) -> torch.Tensor:
+    """The last queries of a sequence attend to the `window` keys that end with their own."""
     rows, columns = query.shape[0], key.shape[0]
     mask = torch.ones(rows, columns, dtype=torch.bool).tril(columns - rows)
+    if window is not None:
+        mask = mask.triu(columns - rows - window + 1)
     heads_first = (tensor.transpose(0, 1)[None].float() for tensor in (query, key, value))
     result = F.scaled_dot_product_attention(*heads_first, attn_mask=mask, enable_gqa=True)
     return result[0].transpose(0, 1).to(query.dtype)
@@ -68,6 +74,22 @@ def test_requests_of_different_lengths_attend_to_their_own_blocks(dtype: torch.d
     assert torch.all(output[41:] == 0), "padding rows reach the next layer and must be finite"
 
 
+@pytest.mark.parametrize("window", [1, 40, 128, 4096])
+def test_a_query_sees_no_more_than_its_window(window: int) -> None:
+    torch.manual_seed(0)
+    keys, values = torch.randn(2, 150, KV_HEADS, HEAD_SIZE)
+    query = torch.randn(60, HEADS, HEAD_SIZE)
+    cache = Cache(torch.float32, window)
+    cache.write(keys, values, slots_of(0, range(150)))
+
+    chunk = cache.attend(query, [60], [150], 60)
+    decode = cache.attend(query[-1:], [1], [150], 1)
+
+    oracle = expected(query, keys, values, window)
+    torch.testing.assert_close(chunk, oracle, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(decode, oracle[-1:], rtol=1e-5, atol=1e-5)
+
+
 def test_padding_is_not_written_to_the_cache() -> None:
     cache = Cache(torch.float32)
     ones = torch.ones(3, KV_HEADS, HEAD_SIZE)
@@ -86,7 +108,6 @@ def test_while_memory_is_measured_the_output_is_zero() -> None:
     ("option", "value", "what"),
     [
         ("alibi_slopes", [0.5], "ALiBi slopes"),
-        ("sliding_window", 64, "a sliding window"),
         ("logits_soft_cap", 30.0, "a soft cap on logits"),
         ("attn_type", "encoder", "attention of type 'encoder'"),
         ("kv_cache_dtype", "fp8", "a KV cache of type 'fp8'"),

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from ascend_aclgraph import CaptureError
 from ascend_core import AclCaptureError
 from vllm.compilation.monitor import set_cudagraph_capturing_enabled
 from vllm.config import CompilationConfig, CUDAGraphMode, VllmConfig
-from vllm.forward_context import BatchDescriptor, set_forward_context
+from vllm.forward_context import BatchDescriptor, get_forward_context, set_forward_context
 
+from ascend_vllm_plugin.attention import NpuAttentionImpl, NpuAttentionMetadata
 from ascend_vllm_plugin.errors import GraphInputError
 from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
 
@@ -29,9 +31,9 @@ def capturing_is_allowed() -> Iterator[None]:
 
 
 @contextmanager
-def step(mode: CUDAGraphMode, tokens: int = 4) -> Iterator[None]:
+def step(mode: CUDAGraphMode, tokens: int = 4, metadata: object = None) -> Iterator[None]:
     with set_forward_context(
-        None, CONFIG, cudagraph_runtime_mode=mode, batch_descriptor=BatchDescriptor(tokens)
+        metadata, CONFIG, cudagraph_runtime_mode=mode, batch_descriptor=BatchDescriptor(tokens)
     ):
         yield
 
@@ -45,6 +47,35 @@ class Model:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         self.calls += 1
         return x * 2
+
+
+class TwoLayers:
+    """Attention of one query to a cache of random numbers, in two layers."""
+
+    def __init__(self) -> None:
+        self.layers = [SimpleNamespace(layer_name=name) for name in ("full", "window")]
+        self.attention = [NpuAttentionImpl(1, 32, 1.0, sliding_window=w) for w in (None, 5)]
+        self.caches = torch.randn(2, 2, 1, 128, 64).npu()
+
+    def __call__(self, query: torch.Tensor) -> torch.Tensor:
+        metadata, outputs = (
+            get_forward_context().attn_metadata,
+            torch.empty_like(query.repeat(2, 1, 1)),
+        )
+        for layer, attention, cache, output in zip(
+            self.layers, self.attention, self.caches, outputs.split(1), strict=True
+        ):
+            attention.forward(layer, query, None, None, cache, metadata[layer.layer_name], output)
+        return outputs
+
+
+def lengths(full: int, window: int) -> dict[str, NpuAttentionMetadata]:
+    """Metadata of a step in which each layer has another number of keys."""
+    table = torch.ones(1, 1, dtype=torch.int32).npu()
+    return {
+        name: NpuAttentionMetadata([1], [length], table, 1, 1)
+        for name, length in (("full", full), ("window", window))
+    }
 
 
 def wrapped(
@@ -66,6 +97,21 @@ def test_the_first_call_captures_and_later_ones_replay() -> None:
     assert model.calls == 1
     assert wrapper.captures == {BatchDescriptor(4): 1}
     assert wrapper.stats.replays == 2
+
+
+def test_a_replay_gives_each_layer_the_lengths_of_its_own_metadata() -> None:
+    model, query = TwoLayers(), torch.randn(1, 1, 32).npu()
+    wrapper, later = wrapped(model), lengths(full=90, window=17)
+    with step(CUDAGraphMode.NONE, 1, later):  # which also copies the mask to the device
+        expected = model(query)
+    with step(CUDAGraphMode.FULL, 1, lengths(full=1, window=1)):
+        wrapper(query)
+
+    with step(CUDAGraphMode.FULL, 1, later):
+        replayed = wrapper(query)
+
+    torch.testing.assert_close(replayed, expected)
+    assert not torch.equal(replayed[0], replayed[1])
 
 
 @pytest.mark.parametrize("mode", [CUDAGraphMode.NONE, CUDAGraphMode.PIECEWISE])

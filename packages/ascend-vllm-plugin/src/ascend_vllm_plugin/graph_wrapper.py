@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from ascend_aclgraph import CaptureError, CaptureOptions, GraphCache, GraphStats
+from ascend_aclgraph import CaptureError, CaptureOptions, GraphCache, GraphStats, Update
 from ascend_core import Device, Feature
 from vllm.compilation.counter import compilation_counter
 from vllm.compilation.cuda_graph import CUDAGraphOptions, CUDAGraphWrapper
@@ -152,10 +152,14 @@ class NpuGraphWrapper(CUDAGraphWrapper):
             )
 
 
-def _lengths(context: ForwardContext) -> dict[str, list[int]]:
-    """Host arguments of this step's attention; the same for all layers, which form one group."""
-    lengths: dict[str, list[int]] = next(iter(context.attn_metadata.values())).lengths
-    return lengths
+def _lengths(context: ForwardContext) -> Update:
+    """Host arguments of this step's attention: by layer, unless all layers share one cache."""
+    by_layer = context.attn_metadata
+    first = next(iter(by_layer.values()))
+    if all(metadata is first for metadata in by_layer.values()):
+        shared: dict[str, list[int]] = first.lengths
+        return shared
+    return {layer: metadata.lengths for layer, metadata in by_layer.items()}
 
 
 def _addresses(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:

@@ -15,7 +15,7 @@ from ascend_core import OptionError
 from vllm.v1.attention.backend import AttentionImpl, AttentionType
 
 from ascend_vllm_plugin.attention.cache import CacheHalves
-from ascend_vllm_plugin.attention.mask import CAUSAL_FROM_THE_RIGHT, causal_mask
+from ascend_vllm_plugin.attention.mask import causal_mask, visible_keys
 from ascend_vllm_plugin.attention.metadata import NpuAttentionMetadata
 
 __all__ = ["NpuAttentionImpl"]
@@ -35,15 +35,13 @@ class NpuAttentionImpl(AttentionImpl[NpuAttentionMetadata]):
         kv_cache_dtype: str = "auto",
         logits_soft_cap: float | None = None,
         attn_type: str = AttentionType.DECODER,
-        kv_sharing_target_layer_name: str | None = None,
+        kv_sharing_target_layer_name: str | None = None,  # noqa: ARG002
         sinks: torch.Tensor | None = None,
     ) -> None:
         refused = {
             "ALiBi slopes": alibi_slopes,
-            "a sliding window": sliding_window,
             "a soft cap on logits": logits_soft_cap,
             "attention sinks": sinks,
-            "a KV cache shared between layers": kv_sharing_target_layer_name,
             f"attention of type {attn_type!r}": attn_type != AttentionType.DECODER,
             f"a KV cache of type {kv_cache_dtype!r}": kv_cache_dtype != "auto",
         }
@@ -55,6 +53,7 @@ class NpuAttentionImpl(AttentionImpl[NpuAttentionMetadata]):
         self.scale = scale
         self.num_kv_heads = num_kv_heads or num_heads
         self.kv_cache_dtype = kv_cache_dtype
+        self._visible_keys = visible_keys(sliding_window)
         self._cache: CacheHalves | None = None
 
     def do_kv_cache_update(
@@ -91,7 +90,7 @@ class NpuAttentionImpl(AttentionImpl[NpuAttentionMetadata]):
 
     def forward(
         self,
-        layer: torch.nn.Module,  # noqa: ARG002
+        layer: torch.nn.Module | None,
         query: torch.Tensor,
         key: torch.Tensor,  # noqa: ARG002
         value: torch.Tensor,  # noqa: ARG002
@@ -105,7 +104,9 @@ class NpuAttentionImpl(AttentionImpl[NpuAttentionMetadata]):
 
         Parameters
         ----------
-        layer, key, value, output_scale, output_block_scale
+        layer
+            Names the record of updates in a graph; None where attention is tried alone.
+        key, value, output_scale, output_block_scale
             Not used; vLLM's interface has them.
         query
             ``[tokens, heads, head_size]``, padding included.
@@ -127,7 +128,8 @@ class NpuAttentionImpl(AttentionImpl[NpuAttentionMetadata]):
         rows = attn_metadata.query_ends[-1]
         if rows < output.shape[0]:  # PIECEWISE: the pieces are padded, attention is not
             output[rows:].zero_()
-        self._attend(query[:rows], kv_cache, attn_metadata, output[:rows])
+        name = getattr(layer, "layer_name", None)
+        self._attend(query[:rows], kv_cache, attn_metadata, output[:rows], name)
         return output
 
     def _attend(
@@ -136,6 +138,7 @@ class NpuAttentionImpl(AttentionImpl[NpuAttentionMetadata]):
         kv_cache: torch.Tensor,
         metadata: NpuAttentionMetadata,
         output: torch.Tensor,
+        name: str | None = None,
     ) -> None:
         cache = self._halves(kv_cache)
         arguments: dict[str, Any] = {
@@ -149,7 +152,7 @@ class NpuAttentionImpl(AttentionImpl[NpuAttentionMetadata]):
             "num_heads": self.num_heads,
             "num_key_value_heads": self.num_kv_heads,
             "scale": self.scale,
-            "sparse_mode": CAUSAL_FROM_THE_RIGHT,
+            **self._visible_keys,
             **metadata.lengths,
         }
         # The kernel wants a place for the log-sum-exp even when it does not return any.
@@ -163,6 +166,7 @@ class NpuAttentionImpl(AttentionImpl[NpuAttentionMetadata]):
         updatable(
             operator,
             host_args=tuple(metadata.lengths),
+            name=name,
             workspace=workspace,
             out=out,
             **arguments,
