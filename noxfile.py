@@ -230,6 +230,21 @@ def xlite(session: nox.Session) -> None:
 
 
 @nox.session(requires=["wheels"])
+def models(session: nox.Session) -> None:
+    """Compare tiny models with transformers; `-- --record [NAME ...]` writes the results."""
+    _install_product(session, *TEST_TOOLS)
+    if session.posargs[:1] == ["--record"]:
+        command = ("python", "-m", "support.model_runs", *session.posargs[1:])
+        path = {"PYTHONPATH": str(ROOT / "tests-integration")}
+        session.run("ascend-sim", "run", "--", *command, env=path)
+        return
+    test = "tests-integration/test_models.py"
+    session.run(
+        *("python", "-m", "pytest", test, *session.posargs), env={"ASCEND_TEST_MODELS": "all"}
+    )
+
+
+@nox.session(requires=["wheels"])
 def leaks(session: nox.Session) -> None:
     """Ten thousand captures, replays and destructions leave nothing behind; `-- ROUNDS`."""
     _install_product(session, *TEST_TOOLS)

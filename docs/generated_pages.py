@@ -12,6 +12,7 @@ __all__ = ["PAGES", "setup"]
 PACKAGES = sorted(path.parent.name for path in Path(__file__).parents[1].glob("packages/*/src"))
 PAGES = {
     "operators.md": "packages/ascend-sim/generator/operators_page.py",
+    "models.md": "tests-integration/support/model_table.py",
     "options.md": "tests-integration/support/options.py",
     **{f"api/{package}.md": "docs/api_page.py" for package in PACKAGES},
 }

@@ -109,8 +109,7 @@ CASES = [
     Case("cache type", {"kv_cache_dtype": "fp8"}, ("--kv-cache-dtype", "auto")),
     Case("quantization", {"quantization": "fp8"}, ("--quantization", "fp8")),
     Case("dtype", {"dtype": "float64"}, ("dtype", "float64")),
-    Case("architecture", {"model": "gemma"}, ("--model", "Gemma", "Qwen3ForCausalLM")),
-    Case("sliding window", {"model": "sliding"}, ("--disable-sliding-window", "64")),
+    Case("a need of the model", {"model": "soft cap"}, ("--model", "Llama", "soft cap")),
 ]
 
 
@@ -120,13 +119,8 @@ def unsupported(
 ) -> dict[str, str]:
     """Models that are not supported, by the name that cases give them."""
     folder = tmp_path_factory.mktemp("unsupported")
-    sliding = make_model("qwen2", folder / "sliding", use_sliding_window=True,
-                         sliding_window=64, max_window_layers=0)  # fmt: skip
-    gemma = make_model("llama", folder / "gemma")
-    config = json.loads((gemma / "config.json").read_text())
-    config |= {"architectures": ["GemmaForCausalLM"], "model_type": "gemma"}
-    (gemma / "config.json").write_text(json.dumps(config))
-    return {"sliding": str(sliding), "gemma": str(gemma)}
+    model = make_model("llama", folder / "soft cap", attn_logit_softcapping=50.0)
+    return {"soft cap": str(model)}
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ OFF_LIMITS = ("--limits", "off")
 
 _PROCESS = Path(__file__).with_name("engine_process.py")
 _TIMEOUT_S = 1200
+_ENGINE_S = 120  # more for each engine
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class EngineRuns:
         Returns
         -------
         dict
-            By name; the end of the log instead of a result for an engine that failed.
+            By name; the end of the log and the error instead of a result for an engine that failed.
         """
         new = [run for run in runs if run.name not in self._results]
         if new:
@@ -134,7 +135,7 @@ class EngineRuns:
             input=job,
             capture_output=True,
             text=True,
-            timeout=_TIMEOUT_S,
+            timeout=_TIMEOUT_S + _ENGINE_S * len(runs),
         )
         log = process.stdout[-4000:] + process.stderr[-12000:]
         results: dict[str, EngineResult | str] = {run.name: log for run in runs}
@@ -143,6 +144,9 @@ class EngineRuns:
                 result = json.loads(line.removeprefix("RESULT "))
                 name = result.pop("name")
                 results[name] = EngineResult(**result)
+            elif line.startswith("FAILURE "):
+                failure = json.loads(line.removeprefix("FAILURE "))
+                results[failure["name"]] = f"{log}\n{failure['error']}"
         return results
 
 

@@ -5,12 +5,15 @@ import ctypes
 import gc
 import json
 import sys
+import traceback
+from dataclasses import replace
 from typing import Any
 
 import ascend_sim
 from PIL import Image
 from vllm import LLM, SamplingParams
 from vllm.distributed import cleanup_dist_env_and_memory
+from vllm.model_executor.models import registry
 
 _STEPS_BEFORE_ABORT = 4  # prompts are cut into pieces of 64 tokens: some decode, some do not yet
 
@@ -44,6 +47,22 @@ def swap_rotated_pairs() -> None:
         update(self, latent, rotated.flip(-1), *arguments)
 
     NpuLatentImpl.do_kv_cache_update = swapped
+
+
+def keep_captured_block_tables() -> None:
+    """Let graphs read the block tables that layers with a window had in the capture."""
+    from ascend_vllm_plugin.attention import NpuAttentionMetadataBuilder
+    from vllm.v1.kv_cache_interface import SlidingWindowSpec
+
+    build = NpuAttentionMetadataBuilder.build
+
+    def with_a_table_of_its_own(self: Any, *arguments: Any, **options: Any) -> Any:
+        metadata = build(self, *arguments, **options)
+        if not isinstance(self.kv_cache_spec, SlidingWindowSpec):
+            return metadata
+        return replace(metadata, block_table=metadata.block_table.clone())
+
+    NpuAttentionMetadataBuilder.build = with_a_table_of_its_own
 
 
 def run_engine(run: dict[str, Any]) -> dict[str, Any]:
@@ -128,10 +147,15 @@ def _operations() -> dict[str, int]:
 
 
 def main() -> None:
-    """Run the engines of the job on standard input."""
+    """Run the engines of the job on standard input; one that fails does not keep the others."""
+    # Else vLLM looks at each class of models in a process of its own, whose start takes longer.
+    registry._run_in_subprocess = lambda function: function()
     for run in json.load(sys.stdin):
-        result = run_engine(run)
-        print("RESULT " + json.dumps(result), flush=True)
+        try:
+            print("RESULT " + json.dumps(run_engine(run)), flush=True)
+        except Exception:
+            failure = {"name": run["name"], "error": traceback.format_exc()}
+            print("FAILURE " + json.dumps(failure), flush=True)
         gc.collect()
         cleanup_dist_env_and_memory()
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
     DeepseekV2Config,
     DeepseekV2ForCausalLM,
     DeepseekV3Config,
@@ -15,6 +17,7 @@ from transformers import (
     LlamaForCausalLM,
     MixtralConfig,
     MixtralForCausalLM,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
@@ -26,7 +29,10 @@ from transformers import (
     Qwen3MoeForCausalLM,
 )
 
+from support.model_table import Row
+
 __all__ = [
+    "COMMON_SHAPE",
     "FAMILIES",
     "GENTLE_SCALE",
     "LAYERS",
@@ -35,6 +41,7 @@ __all__ = [
     "make_byte_tokenizer",
     "make_device_model",
     "make_model",
+    "make_model_of_row",
     "randomize",
 ]
 
@@ -50,7 +57,7 @@ _WEIGHT_SCALE = 0.12
 GENTLE_SCALE = 0.03
 """Standard deviation of weights, so small that rounding to bf16 leaves most tokens decided."""
 
-_SHAPE = {
+COMMON_SHAPE = {
     "vocab_size": 320,
     "hidden_size": 128,
     "intermediate_size": 256,
@@ -59,6 +66,8 @@ _SHAPE = {
     "num_key_value_heads": 2,
     "max_position_embeddings": 1024,
 }
+"""What all models have, as far as their kind has it."""
+
 _LLAMA3_ROPE = {
     "rope_type": "llama3",
     "rope_theta": 10000.0,
@@ -197,20 +206,35 @@ def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **change
     **changes
         Fields of the model's configuration.
     """
-    tokenizer = make_byte_tokenizer()
     config_class, model_class, specifics = (FAMILIES | WITH_EXPERTS | WITH_LATENTS)[family]
-    config = config_class(
-        **{**_SHAPE, **specifics, **changes},
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        dtype="float32",
-    )
-    model = model_class(config).float()
-    randomize(model, _SEEDS[family], scale)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    config = config_class(**{**COMMON_SHAPE, **specifics, **changes}, **_tokens(), dtype="float32")
+    _write(model_class(config), folder, _SEEDS[family], scale)
     return folder
+
+
+def make_model_of_row(row: Row, folder: Path) -> Path:
+    """Write the model of a row of `models.toml`, with its tokenizer."""
+    fields = {**COMMON_SHAPE, **row.config, **dict.fromkeys(row.without)}
+    config = AutoConfig.for_model(row.type, **{**_tokens(), **fields}, dtype="float32")
+    _write(AutoModelForCausalLM.from_config(config), folder, row.seed, _WEIGHT_SCALE)
+    return folder
+
+
+def _tokens() -> dict[str, int | None]:
+    """Fields of a model's configuration that name special tokens of its tokenizer."""
+    tokenizer = make_byte_tokenizer()
+    return {
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+
+
+def _write(model: PreTrainedModel, folder: Path, seed: int, scale: float) -> None:
+    model = model.float()
+    randomize(model, seed, scale)
+    model.save_pretrained(folder)
+    make_byte_tokenizer().save_pretrained(folder)
 
 
 def make_device_model(family: str, folder: Path, **changes: object) -> Path:

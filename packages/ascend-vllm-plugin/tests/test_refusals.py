@@ -9,7 +9,7 @@ import torch
 from ascend_core import OptionError
 from vllm.config import CompilationConfig, VllmConfig
 
-from ascend_vllm_plugin import refusals
+from ascend_vllm_plugin import refusals, tested
 
 Make = Callable[..., VllmConfig]
 
@@ -31,7 +31,6 @@ def test_all_problems_are_reported_at_once(make_config: Make) -> None:
 @pytest.mark.parametrize(
     ("changes", "options", "words"),
     [
-        ({"architectures": ["GemmaForCausalLM"], "model_type": "gemma"}, {}, "--model"),
         ({}, {"block_size": 16}, "--block-size = 16.*multiples of 128"),
         ({}, {"kv_cache_dtype": "fp8"}, "--kv-cache-dtype = 'fp8'.*auto"),
         ({}, {"tensor_parallel_size": 2}, "--tensor-parallel-size = 2.*this process sees 1"),
@@ -63,6 +62,48 @@ def test_what_is_merely_untested_is_a_warning(
     refusals.warn_untested(config)
 
     assert "not tried on this platform, so check what it does: --nnodes" in vllm_log.text
+
+
+def test_a_model_that_was_never_compared_is_a_warning(
+    make_config: Make, vllm_log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tested, "tested_modes", dict)
+
+    make_config()
+
+    assert "Qwen3ForCausalLM, whose answers were never compared" in vllm_log.text
+
+
+def test_a_mode_in_which_a_model_was_never_compared_is_a_warning(
+    make_config: Make, vllm_log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = {"Qwen3ForCausalLM": frozenset(("eager", "PIECEWISE"))}
+    monkeypatch.setattr(tested, "tested_modes", lambda: compared)
+
+    make_config(compilation_config={"cudagraph_mode": "PIECEWISE"})
+    assert "not tried" not in vllm_log.text
+    make_config(compilation_config={"cudagraph_mode": "FULL"})
+
+    assert "cudagraph_mode = FULL with Qwen3ForCausalLM" in vllm_log.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "need"),
+    [
+        ({"attn_logit_softcapping": 50.0}, "a soft cap on attention scores"),
+        ({"alibi": True}, "ALiBi"),
+        ({"attention_chunk_size": 64}, "attention in chunks"),
+        ({"index_topk": 8}, "sparse attention"),
+        ({"is_encoder_decoder": True}, "attention of a decoder to an encoder"),
+        ({"canvas_length": 8}, "generation by diffusion"),
+        ({"dual_chunk_attention_config": {"chunk_size": 128}}, "dual-chunk attention"),
+    ],
+)
+def test_a_model_is_refused_for_what_it_needs_and_not_for_its_name(
+    changes: dict[str, object], need: str, make_config: Make
+) -> None:
+    with pytest.raises(ValueError, match=f"--model = 'Qwen3ForCausalLM: {need}"):
+        make_config(changes)
 
 
 def test_types_without_a_kernel_are_refused() -> None:

@@ -110,15 +110,6 @@ _MISSING = (
         "attention is causal on this platform",
     ),
     _Missing(
-        "--model",
-        lambda config: (
-            hasattr(config.model_config.hf_config, "dual_chunk_attention_config")
-            and "dual_chunk_attention_config"
-        ),
-        "there is no kernel for dual-chunk attention",
-        "the same model without dual_chunk_attention_config, up to the length it was trained for",
-    ),
-    _Missing(
         "--moe-backend",
         lambda config: _named(config.kernel_config.moe_backend),
         "experts run on torch_npu's operators on this platform",

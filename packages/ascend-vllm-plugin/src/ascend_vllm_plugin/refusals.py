@@ -12,15 +12,16 @@ from ascend_core import Device, OptionError, raise_problems
 from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
 
 from ascend_vllm_plugin.attention import BLOCK_SIZE, try_kernel, try_latent_kernel
+from ascend_vllm_plugin.capabilities import unmet_needs
 from ascend_vllm_plugin.chip import chip_problems
 from ascend_vllm_plugin.config import option_problems
 from ascend_vllm_plugin.dtypes import chip_dtypes
 from ascend_vllm_plugin.graph_sizes import has_graphs, size_problems
 from ascend_vllm_plugin.missing import missing_problems
-from ascend_vllm_plugin.xlite.check import architectures_of_xlite, xlite_problems
+from ascend_vllm_plugin.tested import untried_model
+from ascend_vllm_plugin.xlite.check import xlite_problems
 
 __all__ = [
-    "ARCHITECTURES",
     "check_attention",
     "check_config",
     "check_dtype",
@@ -30,18 +31,6 @@ __all__ = [
 
 # A child of vLLM's logger, so that its handlers and levels hold for us too.
 logger = logging.getLogger(f"vllm.{__name__}")
-
-ARCHITECTURES = (
-    "DeepseekV2ForCausalLM",
-    "DeepseekV3ForCausalLM",
-    "LlamaForCausalLM",
-    "MixtralForCausalLM",
-    "Qwen2ForCausalLM",
-    "Qwen2MoeForCausalLM",
-    "Qwen3ForCausalLM",
-    "Qwen3MoeForCausalLM",
-)
-"""Models that the tests compare with transformers, token for token."""
 
 
 def check_config(vllm_config: VllmConfig) -> None:
@@ -61,7 +50,7 @@ def check_config(vllm_config: VllmConfig) -> None:
 
 
 def warn_untested(vllm_config: VllmConfig) -> None:
-    """Say, once, which options are let through though nothing has been tried with them.
+    """Say, once, what is let through though nothing has been tried with it.
 
     Parameters
     ----------
@@ -72,7 +61,10 @@ def warn_untested(vllm_config: VllmConfig) -> None:
         "--nnodes": vllm_config.parallel_config.nnodes > 1,
         "--weight-transfer-config": vllm_config.weight_transfer_config is not None,
     }
-    if given := [option for option, is_given in untested.items() if is_given]:
+    given = [option for option, is_given in untested.items() if is_given]
+    if model := untried_model(vllm_config):
+        given.append(model)
+    if given:
         logger.warning("not tried on this platform, so check what it does: %s", ", ".join(given))
 
 
@@ -107,7 +99,9 @@ def check_attention(selector: Any) -> None:
     }
     for what, is_needed in needs.items():
         if is_needed:
-            raise OptionError("--model", what, "this version has no kernel for it", ARCHITECTURES)
+            raise OptionError(
+                "--model", what, "there is no attention backend for it", "a model without it"
+            )
 
 
 def check_kernel(vllm_config: VllmConfig) -> None:
@@ -146,24 +140,13 @@ def _problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
         return
     of_platform = [problem for find in _CHECKS for problem in find(vllm_config)]
     yield from of_platform
-    if not own and vllm_config.model_config.architecture in _architectures(vllm_config):
+    if not own and not any(unmet_needs(vllm_config)):
         named = {problem.option for problem in of_platform}
         yield from (each for each in xlite_problems(vllm_config) if each.option not in named)
 
 
-def _architectures(vllm_config: VllmConfig) -> tuple[str, ...]:
-    return (*ARCHITECTURES, *architectures_of_xlite(vllm_config))
-
-
 def _model_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
-    model, architectures = vllm_config.model_config, _architectures(vllm_config)
-    if model.architecture not in architectures:
-        yield OptionError(
-            "--model",
-            model.architecture,
-            "this architecture is not supported in this version",
-            architectures,
-        )
+    model = vllm_config.model_config
     if model.dtype not in chip_dtypes():
         yield OptionError(
             "--dtype", model.dtype, f"no kernel of {Device().name} takes it", chip_dtypes()
@@ -171,14 +154,6 @@ def _model_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     if model.quantization is not None:
         yield OptionError(
             "--quantization", model.quantization, "no quantization in this version", "none"
-        )
-    if model.get_sliding_window() is not None:
-        yield OptionError(
-            "--disable-sliding-window",
-            False,
-            f"the model has a sliding window of {model.get_sliding_window()} tokens, "
-            "which attention does not do in this version",
-            "true, for prompts and answers that fit in the window",
         )
     if model.runner_type != "generate":
         yield OptionError("--runner", model.runner_type, "only generation works", "generate")
@@ -195,15 +170,32 @@ def _parallel_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
             "(ASCEND_RT_VISIBLE_DEVICES; with the simulator, `ascend-sim run --devices`)",
             f"1 to {devices}",
         )
-    sizes = {
-        "--pipeline-parallel-size": parallel.pipeline_parallel_size,
-        "--data-parallel-size": parallel.data_parallel_size,
+    if parallel.pipeline_parallel_size != 1:
+        yield OptionError(
+            "--pipeline-parallel-size",
+            parallel.pipeline_parallel_size,
+            "no pipelines in this version",
+            "1, and --tensor-parallel-size",
+        )
+    if parallel.data_parallel_size != 1:
+        yield OptionError(
+            "--data-parallel-size",
+            parallel.data_parallel_size,
+            "replicas of a model do not agree on their steps in this version",
+            "1, and several servers behind a load balancer",
+        )
+    contexts = {
         "--decode-context-parallel-size": parallel.decode_context_parallel_size,
         "--prefill-context-parallel-size": parallel.prefill_context_parallel_size,
     }
-    for option, size in sizes.items():
+    for option, size in contexts.items():
         if size != 1:
-            yield OptionError(option, size, "only tensor parallelism in this version", "1")
+            yield OptionError(
+                option,
+                size,
+                "attention does not merge what ranks compute from their parts of a context",
+                "1, and --tensor-parallel-size, which splits the cache by heads",
+            )
     if parallel.use_ubatching:
         yield OptionError("--enable-dbo", True, "batches are not split in this version", "false")
 
@@ -258,6 +250,7 @@ def _graph_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
 
 
 _CHECKS = (
+    unmet_needs,
     _model_problems,
     _parallel_problems,
     _cache_problems,
