@@ -47,10 +47,13 @@ PYTHON_SOURCES = (
 )
 
 PYTHONS = ("3.11", "3.12", "3.13")
+INTEGRATION_SUITES = tuple(
+    f"tests-integration/{suite}" for suite in ("engine", "processes", "repository")
+)
 SIM_SUITES = ("runtime", "kernels", "hccl", "ops", "models", "torch_npu", "package")
 # What a row has to prove that differs from the first one in vLLM alone.
 VLLM_SUITES = (
-    "tests-integration/test_parity.py",
+    "tests-integration/engine/test_parity.py",
     "packages/ascend-vllm-plugin",
 )
 SPECS = {
@@ -123,7 +126,7 @@ def unit(session: nox.Session) -> None:
     if _has_torch(session):
         _install(session, *ROW.product, *ours, *TEST_TOOLS, "transformers>=5")
         session.install("--no-deps", XLITE)
-        need_vllm = ("tests-integration", "packages/ascend-vllm-plugin")
+        need_vllm = (*INTEGRATION_SUITES, "packages/ascend-vllm-plugin")
         suites = [suite for suite in _suites() if suite not in need_vllm]
     else:
         session.warn(f"no {TORCH} for Python {session.python}: only what needs no torch is run")
@@ -216,7 +219,7 @@ def slow(session: nox.Session) -> None:
 def chips(session: nox.Session) -> None:
     """Start an engine with default options on every chip that the simulator has."""
     _install_product(session, *TEST_TOOLS)
-    test = "tests-integration/test_chips.py"
+    test = "tests-integration/engine/test_chips.py"
     session.run("python", "-m", "pytest", test, env={"ASCEND_TEST_CHIPS": "all"})
 
 
@@ -225,7 +228,10 @@ def xlite(session: nox.Session) -> None:
     """Run Xlite mode with each family, graph mode and number of devices."""
     _install_product(session, *TEST_TOOLS)
     _install_torchvision(session, session.virtualenv.location)
-    tests = ("tests-integration/test_xlite.py", "tests-integration/test_xlite_vision.py")
+    tests = (
+        "tests-integration/engine/test_xlite.py",
+        "tests-integration/engine/test_xlite_vision.py",
+    )
     session.run("python", "-m", "pytest", *tests, env={"ASCEND_TEST_XLITE": "all"})
 
 
@@ -238,7 +244,7 @@ def models(session: nox.Session) -> None:
         path = {"PYTHONPATH": str(ROOT / "tests-integration")}
         session.run("ascend-sim", "run", "--", *command, env=path)
         return
-    test = "tests-integration/test_models.py"
+    test = "tests-integration/engine/test_models.py"
     session.run(
         *("python", "-m", "pytest", test, *session.posargs), env={"ASCEND_TEST_MODELS": "all"}
     )
@@ -396,8 +402,8 @@ def _suites() -> list[str]:
     """
     packages = [f"packages/{package}" for package in PACKAGES if package != "ascend-sim"]
     sim = [f"packages/ascend-sim/tests/{suite}" for suite in SIM_SUITES]
-    # The longest one first: the others run at the same time.
-    return ["tests-integration", *packages, *sim, "packages/ascend-sim/conformance"]
+    # The longest ones first: the others run at the same time.
+    return [*INTEGRATION_SUITES, *packages, *sim, "packages/ascend-sim/conformance"]
 
 
 def _run_suites(session: nox.Session, suites: Sequence[str]) -> None:

@@ -70,8 +70,8 @@ SUITES = {
     ),
     "parity": Suite(
         "tokens of vLLM in bf16 against transformers",
-        "tests-integration/test_bf16.py",
-        "tests-integration/test_bf16.py",
+        "tests-integration/engine/test_bf16.py",
+        "tests-integration/engine/test_bf16.py",
     ),
 }
 BENCHMARKS = ("bench_ops",)

@@ -36,7 +36,7 @@ REFUSED = (
 )
 """What a 310P does not have, and options that ask for it."""
 
-_CONFIG_PROCESS = Path(__file__).with_name("support") / "config_process.py"
+_CONFIG_PROCESS = Path(__file__).parents[1] / "support" / "config_process.py"
 
 
 @pytest.fixture(scope="module")

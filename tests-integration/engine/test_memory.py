@@ -12,7 +12,7 @@ from support.engine import OFF_LIMITS, under_simulator
 from support.runs import engine_options
 
 ENGINES = 5
-_PROCESS = Path(__file__).with_name("support") / "memory_process.py"
+_PROCESS = Path(__file__).parents[1] / "support" / "memory_process.py"
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from support.xlite_engines import ALL, ROTATION, xlite
 
 TORCHVISION = Path(sys.prefix, "opt", "torchvision")
 """Where `nox` installs it; see `support/beside_cpu`."""
-BESIDE_CPU = Path(__file__).parent / "support" / "beside_cpu"
+BESIDE_CPU = Path(__file__).parents[1] / "support" / "beside_cpu"
 NEW_TOKENS = 12
 DECIDED = 0.4  # of the positions, at least: with fewer the comparison would say little
 

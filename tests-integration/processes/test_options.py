@@ -15,10 +15,10 @@ from support.options import Refusal, Verdicts, merged, page
 from support.reference import make_reference
 from support.runs import PROMPTS
 
-SUPPORT = Path(__file__).parent / "support"
+SUPPORT = Path(__file__).parents[1] / "support"
 VERDICTS = Verdicts()
 NEW_TOKENS = 16
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "packages/ascend-vllm-plugin/src/ascend_vllm_plugin"
 GRAPH_MODES = ROOT / "docs" / "graph-modes.md"
 OPTION = re.compile(r"--[a-z-]+|[A-Z]+_[A-Z_0-9]+|(?:attention|compilation)_config\.[a-z_]+")

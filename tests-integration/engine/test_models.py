@@ -25,7 +25,7 @@ SAMPLE = {
 RIGHT = {row["name"]: row["modes"] for row in read_results() if row["by"] == BY}
 CASES = RIGHT if ALL else SAMPLE
 RUNS = [(name, way) for name, ways in CASES.items() for way in ways]
-CONFIG_PROCESS = Path(__file__).parent / "support" / "config_process.py"
+CONFIG_PROCESS = Path(__file__).parents[1] / "support" / "config_process.py"
 
 
 @pytest.fixture(scope="module")

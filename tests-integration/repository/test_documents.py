@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SOURCES = {
     module.parents[2].name: module.parent
     for module in sorted(ROOT.glob("packages/*/src/ascend_*/__init__.py"))

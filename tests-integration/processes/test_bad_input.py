@@ -15,7 +15,7 @@ from support.models import make_model
 from support.runs import engine_options
 
 SERVE = ["vllm", "serve", "/nonexistent"]
-CONFIG_PROCESS = Path(__file__).parent / "support" / "config_process.py"
+CONFIG_PROCESS = Path(__file__).parents[1] / "support" / "config_process.py"
 
 
 @dataclass(frozen=True)

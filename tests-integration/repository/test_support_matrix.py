@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 import support_matrix
 from support_matrix import ROWS, SIMULATED, Row
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROJECTS = {path.parent.name: path for path in sorted(ROOT.glob("packages/*/pyproject.toml"))}
 
 

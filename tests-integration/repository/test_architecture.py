@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGES = {path.name: path / "src" for path in (ROOT / "packages").iterdir()}
 PRODUCTS = sorted(PACKAGES.keys() - {"ascend-sim"})
 CSRC = ROOT / "packages" / "ascend-sim" / "csrc"
