@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiled ops for Ascend NPUs, registered under ``torch.ops.ascend`` by importing this package."""
 
+from ascend_ops._errors import OperatorArgumentError
 from ascend_ops._expert_choice import choose_experts
 from ascend_ops._experts import apply_experts
 from ascend_ops._loader import ExtensionLoadError, load_extension
@@ -10,6 +11,7 @@ from ascend_ops._version import __version__
 
 __all__ = [
     "ExtensionLoadError",
+    "OperatorArgumentError",
     "__version__",
     "apply_experts",
     "choose_experts",

@@ -6,6 +6,8 @@ from typing import Literal, get_args
 import torch
 from torch.library import Library, impl
 
+from ascend_ops._errors import OperatorArgumentError
+
 __all__ = ["Scoring", "choose_experts"]
 
 Scoring = Literal["softmax", "sigmoid"]
@@ -68,7 +70,7 @@ def choose_experts(
 
     Raises
     ------
-    ValueError
+    OperatorArgumentError
         A shape or a number does not fit the others.
 
     Notes
@@ -102,22 +104,34 @@ def _check(
 ) -> None:
     if logits.dim() != 2 or not logits.is_floating_point():
         what = f"{logits.dtype} of shape {tuple(logits.shape)}"
-        raise ValueError(f"choose_experts: logits must be a floating-point matrix, not {what}")
+        raise OperatorArgumentError(
+            "choose_experts", f"logits must be a floating-point matrix, not {what}"
+        )
     count = logits.shape[1]
     if scoring not in _SCORINGS:
-        raise ValueError(f"choose_experts: scoring must be one of {_SCORINGS}, not {scoring!r}")
+        raise OperatorArgumentError(
+            "choose_experts", f"scoring must be one of {_SCORINGS}, not {scoring!r}"
+        )
     if best_of_group not in (1, 2):
-        raise ValueError(f"choose_experts: best_of_group must be 1 or 2, not {best_of_group}")
+        raise OperatorArgumentError(
+            "choose_experts", f"best_of_group must be 1 or 2, not {best_of_group}"
+        )
     if groups < 1 or count % groups:
-        raise ValueError(f"choose_experts: groups = {groups} does not divide {count} experts")
+        raise OperatorArgumentError(
+            "choose_experts", f"groups = {groups} does not divide {count} experts"
+        )
     if not 1 <= top_groups <= groups:
-        raise ValueError(f"choose_experts: top_groups = {top_groups} of {groups} groups")
+        raise OperatorArgumentError(
+            "choose_experts", f"top_groups = {top_groups} of {groups} groups"
+        )
     open_to_choice = count // groups * top_groups
     if not 1 <= top_k <= open_to_choice:
-        raise ValueError(f"choose_experts: top_k = {top_k} of {open_to_choice} experts")
+        raise OperatorArgumentError(
+            "choose_experts", f"top_k = {top_k} of {open_to_choice} experts"
+        )
     if bias is not None and bias.shape != (count,):
-        raise ValueError(
-            f"choose_experts: bias must have shape ({count},), not {tuple(bias.shape)}"
+        raise OperatorArgumentError(
+            "choose_experts", f"bias must have shape ({count},), not {tuple(bias.shape)}"
         )
 
 

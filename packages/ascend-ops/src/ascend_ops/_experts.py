@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch.library import Library, impl
 
+from ascend_ops._errors import OperatorArgumentError
+
 __all__ = ["apply_experts"]
 
 _COUNTS = 1  # expert_tokens_num_type and group_list_type: rows per expert, not where they end
@@ -55,7 +57,7 @@ def apply_experts(
 
     Raises
     ------
-    ValueError
+    OperatorArgumentError
         Shapes or types do not fit.
 
     Notes
@@ -69,8 +71,8 @@ def apply_experts(
     total = first_expert + held if num_experts is None else num_experts
     _check(x, gate_up, down, weights, experts)
     if not 0 <= first_expert <= total - held:
-        raise ValueError(
-            f"apply_experts: experts {first_expert} to {first_expert + held} of {total} experts"
+        raise OperatorArgumentError(
+            "apply_experts", f"experts {first_expert} to {first_expert + held} of {total} experts"
         )
     result: torch.Tensor = torch.ops.ascend.apply_experts(
         x, gate_up, down, weights, experts, first_expert, total
@@ -88,17 +90,21 @@ def _check(
     for name, tensor, dim in (("x", x, 2), ("gate_up", gate_up, 3), ("down", down, 3)):
         if tensor.dim() != dim or tensor.dtype != x.dtype:
             what = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
-            raise ValueError(f"apply_experts: {name} must be {x.dtype} of {dim} dimensions: {what}")
+            raise OperatorArgumentError(
+                "apply_experts", f"{name} must be {x.dtype} of {dim} dimensions: {what}"
+            )
     hidden, held, inner = x.shape[1], gate_up.shape[0], down.shape[2]
     if gate_up.shape != (held, 2 * inner, hidden) or down.shape != (held, hidden, inner):
         shapes = f"{tuple(gate_up.shape)} and {tuple(down.shape)}"
-        raise ValueError(f"apply_experts: gate_up and down do not fit x of {hidden}: {shapes}")
+        raise OperatorArgumentError(
+            "apply_experts", f"gate_up and down do not fit x of {hidden}: {shapes}"
+        )
     if experts.dtype != torch.int32:
-        raise ValueError(f"apply_experts: experts must be int32, not {experts.dtype}")
+        raise OperatorArgumentError("apply_experts", f"experts must be int32, not {experts.dtype}")
     if experts.dim() != 2 or experts.shape[0] != x.shape[0] or experts.shape != weights.shape:
         shapes = f"{tuple(experts.shape)} and {tuple(weights.shape)}"
-        raise ValueError(
-            f"apply_experts: experts and weights must be [{x.shape[0]} tokens, top_k]: {shapes}"
+        raise OperatorArgumentError(
+            "apply_experts", f"experts and weights must be [{x.shape[0]} tokens, top_k]: {shapes}"
         )
 
 
@@ -163,7 +169,7 @@ def _on_cpu(
     num_experts: int,
 ) -> torch.Tensor:
     if experts.numel() and not 0 <= int(experts.min()) <= int(experts.max()) < num_experts:
-        raise ValueError(f"apply_experts: experts must be from 0 to {num_experts - 1}")
+        raise OperatorArgumentError("apply_experts", f"experts must be from 0 to {num_experts - 1}")
     weights = weights.to(x.dtype).float()
     total = torch.zeros(x.shape)
     for index, (first, second) in enumerate(zip(gate_up, down, strict=True)):
