@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 import torch_npu
-from ascend_aclgraph import updatable
 from ascend_core import OptionError
 from vllm.v1.attention.backend import AttentionImpl, AttentionType
 
 from ascend_vllm_plugin.attention.cache import CacheHalves
+from ascend_vllm_plugin.attention.kernel import attend
 from ascend_vllm_plugin.attention.mask import causal_mask, visible_keys
 from ascend_vllm_plugin.attention.metadata import NpuAttentionMetadata
 
@@ -153,24 +153,8 @@ class NpuAttentionImpl(AttentionImpl[NpuAttentionMetadata]):
             "num_key_value_heads": self.num_kv_heads,
             "scale": self.scale,
             **self._visible_keys,
-            **metadata.lengths,
         }
-        # The kernel wants a place for the log-sum-exp even when it does not return any.
-        out = [output, query.new_empty(1)]
-        operator = torch_npu.npu_fused_infer_attention_score.out
-        if not torch_npu.npu.is_current_stream_capturing():
-            operator(**arguments, out=out)
-            return
-        # Freed when this returns: the allocator gives the same scratch memory to the next layer.
-        workspace = torch_npu._npu_fused_infer_attention_score_get_max_workspace(**arguments)
-        updatable(
-            operator,
-            host_args=tuple(metadata.lengths),
-            name=name,
-            workspace=workspace,
-            out=out,
-            **arguments,
-        )
+        attend(arguments, metadata.lengths, output, name)
 
     def _halves(self, kv_cache: torch.Tensor) -> CacheHalves:
         """View the layer's cache as keys and values.

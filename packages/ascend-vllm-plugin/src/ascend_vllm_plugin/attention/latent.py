@@ -14,11 +14,11 @@ from typing import Any, Self
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from ascend_aclgraph import updatable
 from ascend_core import OptionError
 from vllm.v1.attention.backend import AttentionType, MLAAttentionImpl
 
 from ascend_vllm_plugin.attention.backend import NpuAttentionBackend
+from ascend_vllm_plugin.attention.kernel import attend
 from ascend_vllm_plugin.attention.latent_batch import NpuLatentMetadata, NpuLatentMetadataBuilder
 from ascend_vllm_plugin.attention.mask import CAUSAL_FROM_THE_RIGHT, causal_mask
 
@@ -237,24 +237,8 @@ class NpuLatentImpl(MLAAttentionImpl[NpuLatentMetadata]):
             "num_key_value_heads": 1,
             "scale": self.scale,
             "sparse_mode": CAUSAL_FROM_THE_RIGHT,
-            **metadata.lengths,
         }
-        # The kernel wants a place for the log-sum-exp even when it does not return any.
-        out = [output, latent.new_empty(1)]
-        operator = torch_npu.npu_fused_infer_attention_score.out
-        if not torch_npu.npu.is_current_stream_capturing():
-            operator(**arguments, out=out)
-            return
-        # Freed when this returns: the allocator gives the same scratch memory to the next layer.
-        workspace = torch_npu._npu_fused_infer_attention_score_get_max_workspace(**arguments)
-        updatable(
-            operator,
-            host_args=tuple(metadata.lengths),
-            name=name,
-            workspace=workspace,
-            out=out,
-            **arguments,
-        )
+        attend(arguments, metadata.lengths, output, name)
 
     def _parts(self, kv_cache: torch.Tensor) -> LatentCache:
         """View the layer's cache in its two parts; the views are made once per cache."""
