@@ -4,10 +4,7 @@
 The one that lacks most is tried; `nox -s chips` tries all. A2 is what all other tests run on.
 """
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,9 +15,9 @@ from support.engine import (
     EngineRun,
     EngineRuns,
     succeeded,
-    under_simulator,
 )
 from support.runs import FRESH, PROMPTS
+from support.scripts import lines_of
 
 from demo.reference import judge
 
@@ -35,8 +32,6 @@ REFUSED = (
     ("torch.bfloat16", {"dtype": "bfloat16"}),
 )
 """What a 310P does not have, and options that ask for it."""
-
-_CONFIG_PROCESS = Path(__file__).parents[1] / "support" / "config_process.py"
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +80,9 @@ def test_what_a_310p_lacks_is_refused_with_the_configuration(
     device_model: Path, vllm_environment: dict[str, str]
 ) -> None:
     cases = [{"model": str(device_model), **options} for _, options in REFUSED]
-    process = subprocess.run(
-        under_simulator(sys.executable, str(_CONFIG_PROCESS), options=("--soc", "Ascend310P3")),
-        env=vllm_environment,
-        input=json.dumps(cases),
-        capture_output=True,
-        text=True,
-        timeout=300,
+    simulator = ("--soc", "Ascend310P3")
+    errors = lines_of(
+        "config_process.py", vllm_environment, cases, simulator=simulator, count=len(cases)
     )
-    lines = [line for line in process.stdout.splitlines() if line.startswith("RESULT ")]
-    errors = [json.loads(line.removeprefix("RESULT ")) for line in lines]
-    assert len(errors) == len(REFUSED), process.stderr[-4000:]
     for error, (named, _) in zip(errors, REFUSED, strict=True):
         assert named in error

@@ -1,34 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Engines one after the other in one process: what one had is free for the next."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.engine import OFF_LIMITS, under_simulator
+from support.engine import OFF_LIMITS
 from support.runs import engine_options
+from support.scripts import lines_of
 
 ENGINES = 5
-_PROCESS = Path(__file__).parents[1] / "support" / "memory_process.py"
 
 
 @pytest.fixture(scope="module")
 def results(tiny_model: Path, vllm_environment: dict[str, str]) -> list[dict[str, Any]]:
     job = {"engines": ENGINES, "options": engine_options(tiny_model, "FULL_AND_PIECEWISE")}
-    process = subprocess.run(
-        under_simulator(sys.executable, str(_PROCESS), options=OFF_LIMITS),
-        env={**vllm_environment, "VLLM_ENABLE_V1_MULTIPROCESSING": "0"},
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    lines = [line for line in process.stdout.splitlines() if line.startswith("RESULT ")]
-    assert len(lines) == ENGINES, process.stderr[-8000:]
-    return [json.loads(line.removeprefix("RESULT ")) for line in lines]
+    environment = {**vllm_environment, "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    return lines_of("memory_process.py", environment, job, simulator=OFF_LIMITS, count=ENGINES)
 
 
 def test_deleted_engines_leave_no_more_than_the_first_one(results: list[dict[str, Any]]) -> None:

@@ -7,15 +7,13 @@ that was right when the results were written.
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from support.engine import succeeded, under_simulator
+from support.engine import succeeded
 from support.model_runs import MARGIN, REPEATED, ModelRuns
 from support.model_table import BY, REFUSED, ROWS, RefusedModel, read_results
 from support.models import COMMON_SHAPE
+from support.scripts import lines_of
 
 ALL = os.environ.get("ASCEND_TEST_MODELS") == "all"
 SAMPLE = {
@@ -25,7 +23,6 @@ SAMPLE = {
 RIGHT = {row["name"]: row["modes"] for row in read_results() if row["by"] == BY}
 CASES = RIGHT if ALL else SAMPLE
 RUNS = [(name, way) for name, ways in CASES.items() for way in ways]
-CONFIG_PROCESS = Path(__file__).parents[1] / "support" / "config_process.py"
 
 
 @pytest.fixture(scope="module")
@@ -81,17 +78,7 @@ def errors(
         (folder / name).mkdir()
         (folder / name / "config.json").write_text(json.dumps(COMMON_SHAPE | dict(model.config)))
         jobs.append({"model": str(folder / name), "skip_tokenizer_init": True})
-    process = subprocess.run(
-        under_simulator(sys.executable, str(CONFIG_PROCESS)),
-        env=vllm_environment,
-        input=json.dumps(jobs),
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    lines = [line for line in process.stdout.splitlines() if line.startswith("RESULT ")]
-    assert len(lines) == len(jobs), process.stderr[-4000:]
-    answers = (json.loads(line.removeprefix("RESULT ")) for line in lines)
+    answers = lines_of("config_process.py", vllm_environment, jobs, count=len(jobs))
     return dict(zip(REFUSED, answers, strict=True))
 
 

@@ -4,7 +4,6 @@
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ import pytest
 from support.engine import Batch, EngineRun, EngineRuns, under_simulator
 from support.models import make_model
 from support.runs import engine_options
+from support.scripts import lines_of
 
 SERVE = ["vllm", "serve", "/nonexistent"]
-CONFIG_PROCESS = Path(__file__).parents[1] / "support" / "config_process.py"
 
 
 @dataclass(frozen=True)
@@ -133,20 +132,7 @@ def errors(
         defaults | case.options | named_model(case, unsupported)
         for case in (*CASES, Case("right", {}, ()))
     ]
-    process = subprocess.run(
-        under_simulator(sys.executable, str(CONFIG_PROCESS)),
-        env=vllm_environment,
-        input=json.dumps(jobs),
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    lines = [
-        json.loads(line.removeprefix("RESULT "))
-        for line in process.stdout.splitlines()
-        if line.startswith("RESULT ")
-    ]
-    assert len(lines) == len(jobs), process.stderr[-8000:]
+    lines = lines_of("config_process.py", vllm_environment, jobs, count=len(jobs))
     return dict(zip([*(case.name for case in CASES), "right"], lines, strict=True))
 
 

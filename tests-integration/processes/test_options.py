@@ -2,20 +2,16 @@
 """Every option of vLLM's command line runs, is refused by its name, or has nothing to do here."""
 
 import ast
-import json
 import re
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.engine import OFF_LIMITS, Batch, EngineRun, EngineRuns, succeeded, under_simulator
+from support.engine import OFF_LIMITS, Batch, EngineRun, EngineRuns, succeeded
 from support.options import Refusal, Verdicts, merged, page
 from support.reference import make_reference
 from support.runs import PROMPTS
+from support.scripts import lines_of
 
-SUPPORT = Path(__file__).parents[1] / "support"
 VERDICTS = Verdicts()
 NEW_TOKENS = 16
 ROOT = Path(__file__).parents[2]
@@ -24,29 +20,12 @@ GRAPH_MODES = ROOT / "docs" / "graph-modes.md"
 OPTION = re.compile(r"--[a-z-]+|[A-Z]+_[A-Z_0-9]+|(?:attention|compilation)_config\.[a-z_]+")
 
 
-def lines_of(script: str, environment: dict[str, str], jobs: Any = None) -> list[Any]:
-    """Run a script of `support` on the simulator, and read the lines that it prints for us."""
-    process = subprocess.run(
-        under_simulator(sys.executable, str(SUPPORT / script)),
-        env=environment,
-        input=json.dumps(jobs),
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    marked = (line for line in process.stdout.splitlines() if line.startswith("RESULT "))
-    lines = [json.loads(line.removeprefix("RESULT ")) for line in marked]
-    assert lines, process.stderr[-8000:]
-    return lines
-
-
 @pytest.fixture(scope="session")
 def errors(tiny_model: Path, vllm_environment: dict[str, str]) -> dict[str, str]:
     """Error of each refusal, by name of the option or variable."""
     defaults = {"model": str(tiny_model), "max_model_len": 512, "max_num_seqs": 8}
     jobs = [merged(refusal.options, defaults) for refusal in VERDICTS.refusals]
-    found = lines_of("config_process.py", vllm_environment, jobs)
-    assert len(found) == len(jobs)
+    found = lines_of("config_process.py", vllm_environment, jobs, count=len(jobs))
     result = {refusal.name: text for refusal, text in zip(VERDICTS.refusals, found, strict=True)}
     # No two variables are about the same thing, so one process shows what each gives.
     variables = {variable.name: variable.value for variable in VERDICTS.variables}
