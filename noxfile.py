@@ -18,7 +18,7 @@ import torch_build
 from support_matrix import DEFAULT as ROW
 from support_matrix import ROWS, SIMULATED, Row
 
-nox.needs_version = ">=2026.8.10"  # runs sessions at the same time: `nox -j 2`
+nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["tests"]
 nox.options.default_venv_backend = "virtualenv"  # uv does not read pip's find-links
 
@@ -50,7 +50,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 INTEGRATION_SUITES = tuple(
     f"tests-integration/{suite}" for suite in ("engine", "processes", "repository")
 )
-SIM_SUITES = ("runtime", "kernels", "hccl", "ops", "models", "torch_npu", "package")
+SIM_SUITES = ("package", "torch_npu", "ops", "runtime", "kernels", "hccl", "models")
 # What a row has to prove that differs from the first one in vLLM alone.
 VLLM_SUITES = (
     "tests-integration/engine/test_parity.py",
@@ -74,7 +74,7 @@ SANITIZED = ("ascendcl", "hccl", "hcomm")
 NO_AUTOLOAD = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
 
 
-@nox.session(allow_parallel=True)
+@nox.session
 def wheels(session: nox.Session) -> None:
     """Build and check the wheel of every package, in dist/, and build vLLM's for the row."""
     row, _ = _row(session)
@@ -87,7 +87,7 @@ def wheels(session: nox.Session) -> None:
     _build_vllm_wheel(session, row)
 
 
-@nox.session(allow_parallel=True)
+@nox.session
 def vllm_wheels(session: nox.Session) -> None:
     """Build vLLM's device-less wheel of every simulated row that has none yet."""
     for row in SIMULATED.values():
@@ -210,6 +210,7 @@ def chaos(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """Run the tests that `tests` leaves out: engines that rarely tell anything new."""
     _install_product(session, *TEST_TOOLS, *DEMO_TOOLS)
+    _install_torchvision(session, session.virtualenv.location)
     suites = session.posargs or ["tests-integration"]
     environment = {"PATH": os.pathsep.join((session.bin, os.environ["PATH"]))}
     session.run("python", "-m", "pytest", "-v", "-m", "slow", *suites, env=environment)
@@ -294,7 +295,7 @@ def sanitize(session: nox.Session) -> None:
             session.run(*command, shown, *without, env=environment, external=True)
 
 
-@nox.session(allow_parallel=True)
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and layout; `-- --fix` repairs what it can."""
     session.install("ruff>=0.14", "clang-format>=20")
@@ -306,7 +307,7 @@ def lint(session: nox.Session) -> None:
     session.run("clang-format", *(["-i"] if fix else ["--dry-run", "--Werror"]), *native)
 
 
-@nox.session(allow_parallel=True)
+@nox.session
 def types(session: nox.Session) -> None:
     """Check the types of every package's sources, and of the conformance suite, with mypy."""
     _install(session, "mypy>=1.18", TORCH, "click", "pydantic>=2", "numpy", "pytest>=8")
@@ -316,7 +317,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy", *sources, env=env)
 
 
-@nox.session(allow_parallel=True)
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build; a warning is an error."""
     session.install("-r", "docs/requirements.txt")
@@ -403,7 +404,7 @@ def _suites() -> list[str]:
     packages = [f"packages/{package}" for package in PACKAGES if package != "ascend-sim"]
     sim = [f"packages/ascend-sim/tests/{suite}" for suite in SIM_SUITES]
     # The longest ones first: the others run at the same time.
-    return [*INTEGRATION_SUITES, *packages, *sim, "packages/ascend-sim/conformance"]
+    return [*INTEGRATION_SUITES, *sim, *packages, "packages/ascend-sim/conformance"]
 
 
 def _run_suites(session: nox.Session, suites: Sequence[str]) -> None:

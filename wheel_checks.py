@@ -49,7 +49,7 @@ def _simulated_libraries() -> frozenset[str]:
 EXPECTED = {
     "ascend_aclgraph": Expected(70 << 10),
     "ascend_core": Expected(70 << 10),
-    "ascend_ops": Expected(200 << 10, frozenset({"libascend_ops.so"})),
+    "ascend_ops": Expected(120 << 10, frozenset({"libascend_ops.so"})),
     "ascend_sim": Expected(6 << 20, _simulated_libraries() | {"libascend_sim_kernels.so"}),
     "ascend_vllm_plugin": Expected(80 << 10),
     "ascend_xlite_bridge": Expected(150 << 10, frozenset({"libascend_xlite_bridge.so"})),
