@@ -6,13 +6,13 @@ warning (`refusals.warn_untested`). What only the model's code tells is refused 
 layer that asks for it, which is made before any weight is loaded.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ascend_core import OptionError
 from vllm.config import ModelConfig, VllmConfig
 
-__all__ = ["NEEDS", "Need", "unmet_needs"]
+__all__ = ["NEEDS", "Need", "refuse_needs", "unmet_needs"]
 
 _OTHER_MODEL = "a model without it"
 
@@ -110,3 +110,21 @@ def unmet_needs(vllm_config: VllmConfig) -> Iterator[OptionError]:
             yield OptionError(
                 "--model", f"{model.architecture}: {need.what}", need.reason, need.valid
             )
+
+
+def refuse_needs(needs: Mapping[str, object]) -> None:
+    """Refuse a model for what only its code tells, when a layer of it is made.
+
+    Parameters
+    ----------
+    needs
+        Whether the layer needs them, by name; all are things that this platform lacks.
+
+    Raises
+    ------
+    OptionError
+        For the first that it needs.
+    """
+    for what, is_needed in needs.items():
+        if is_needed:
+            raise OptionError("--model", what, "this version has no kernel for it", _OTHER_MODEL)

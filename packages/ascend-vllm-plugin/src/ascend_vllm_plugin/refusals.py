@@ -12,7 +12,7 @@ from ascend_core import Device, OptionError, raise_problems
 from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
 
 from ascend_vllm_plugin.attention import BLOCK_SIZE, try_kernel, try_latent_kernel
-from ascend_vllm_plugin.capabilities import unmet_needs
+from ascend_vllm_plugin.capabilities import refuse_needs, unmet_needs
 from ascend_vllm_plugin.chip import chip_problems
 from ascend_vllm_plugin.config import option_problems
 from ascend_vllm_plugin.dtypes import chip_dtypes
@@ -93,15 +93,12 @@ def check_attention(selector: Any) -> None:
     OptionError
         If there is such a need.
     """
-    needs = {
-        "sparse attention": selector.use_sparse,
-        "attention sinks": selector.has_sink,
-    }
-    for what, is_needed in needs.items():
-        if is_needed:
-            raise OptionError(
-                "--model", what, "there is no attention backend for it", "a model without it"
-            )
+    refuse_needs(
+        {
+            "sparse attention": selector.use_sparse,
+            "attention sinks": selector.has_sink,
+        }
+    )
 
 
 def check_kernel(vllm_config: VllmConfig) -> None:

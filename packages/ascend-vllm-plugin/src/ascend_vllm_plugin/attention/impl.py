@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 import torch_npu
-from ascend_core import OptionError
 from vllm.v1.attention.backend import AttentionImpl, AttentionType
 
 from ascend_vllm_plugin.attention.cache import CacheHalves
 from ascend_vllm_plugin.attention.kernel import attend
 from ascend_vllm_plugin.attention.mask import causal_mask, visible_keys
 from ascend_vllm_plugin.attention.metadata import NpuAttentionMetadata
+from ascend_vllm_plugin.capabilities import refuse_needs
 
 __all__ = ["NpuAttentionImpl"]
 
@@ -38,16 +38,15 @@ class NpuAttentionImpl(AttentionImpl[NpuAttentionMetadata]):
         kv_sharing_target_layer_name: str | None = None,  # noqa: ARG002
         sinks: torch.Tensor | None = None,
     ) -> None:
-        refused = {
-            "ALiBi slopes": alibi_slopes,
-            "a soft cap on logits": logits_soft_cap,
-            "attention sinks": sinks,
-            f"attention of type {attn_type!r}": attn_type != AttentionType.DECODER,
-            f"a KV cache of type {kv_cache_dtype!r}": kv_cache_dtype != "auto",
-        }
-        for what, value in refused.items():
-            if value:
-                raise OptionError("--model", what, "attention does not do it in this version")
+        refuse_needs(
+            {
+                "ALiBi slopes": alibi_slopes,
+                "a soft cap on logits": logits_soft_cap,
+                "attention sinks": sinks,
+                f"attention of type {attn_type!r}": attn_type != AttentionType.DECODER,
+                f"a KV cache of type {kv_cache_dtype!r}": kv_cache_dtype != "auto",
+            }
+        )
         self.num_heads = num_heads
         self.head_size = head_size
         self.scale = scale

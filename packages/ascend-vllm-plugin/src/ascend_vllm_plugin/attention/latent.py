@@ -14,13 +14,13 @@ from typing import Any, Self
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from ascend_core import OptionError
 from vllm.v1.attention.backend import AttentionType, MLAAttentionImpl
 
 from ascend_vllm_plugin.attention.backend import NpuAttentionBackend
 from ascend_vllm_plugin.attention.kernel import attend
 from ascend_vllm_plugin.attention.latent_batch import NpuLatentMetadata, NpuLatentMetadataBuilder
 from ascend_vllm_plugin.attention.mask import CAUSAL_FROM_THE_RIGHT, causal_mask
+from ascend_vllm_plugin.capabilities import refuse_needs
 
 __all__ = ["LatentCache", "LatentPrefill", "NpuLatentBackend", "NpuLatentImpl"]
 
@@ -112,20 +112,17 @@ class NpuLatentImpl(MLAAttentionImpl[NpuLatentMetadata]):
         indexer: object | None = None,
         **sizes: Any,  # noqa: ARG002
     ) -> None:
-        refused = {
-            "ALiBi slopes": alibi_slopes,
-            "a sliding window": sliding_window,
-            "a soft cap on logits": logits_soft_cap,
-            "a KV cache shared between layers": kv_sharing_target_layer_name,
-            "sparse attention": indexer,
-            f"attention of type {attn_type!r}": attn_type != AttentionType.DECODER,
-            f"a KV cache of type {kv_cache_dtype!r}": kv_cache_dtype != "auto",
-        }
-        for what, value in refused.items():
-            if value:
-                raise OptionError(
-                    "--model", what, "latent attention does not do it in this version"
-                )
+        refuse_needs(
+            {
+                "ALiBi slopes": alibi_slopes,
+                "a sliding window": sliding_window,
+                "a soft cap on logits": logits_soft_cap,
+                "a KV cache shared between layers": kv_sharing_target_layer_name,
+                "sparse attention": indexer,
+                f"attention of type {attn_type!r}": attn_type != AttentionType.DECODER,
+                f"a KV cache of type {kv_cache_dtype!r}": kv_cache_dtype != "auto",
+            }
+        )
         self.num_heads = num_heads
         self.head_size = head_size
         self.scale = scale

@@ -21,10 +21,8 @@ def try_kernel(num_heads: int, num_kv_heads: int, head_size: int, dtype: torch.d
     RuntimeError
         If the kernel refuses these sizes or this type.
     """
-    device = torch.device("npu", torch_npu.npu.current_device())
-    query = torch.zeros(1, num_heads, head_size, dtype=dtype, device=device)
+    query, table = _token(num_heads, head_size, dtype)
     kv_cache = query.new_zeros(1, num_kv_heads, BLOCK_SIZE, 2 * head_size)
-    table = torch.zeros(1, 1, dtype=torch.int32, device=device)
     attention = NpuAttentionImpl(num_heads, head_size, head_size**-0.5, num_kv_heads)
     attention._attend(
         query, kv_cache, NpuAttentionMetadata([1], [1], table, 1, 1), torch.empty_like(query)
@@ -51,11 +49,16 @@ def try_latent_kernel(num_heads: int, rank: int, head_size: int, dtype: torch.dt
     RuntimeError
         If the kernel refuses these sizes or this type.
     """
-    device = torch.device("npu", torch_npu.npu.current_device())
-    query = torch.zeros(1, num_heads, head_size, dtype=dtype, device=device)
+    query, table = _token(num_heads, head_size, dtype)
     cache = query.new_zeros(1, BLOCK_SIZE, head_size)
-    table = torch.zeros(1, 1, dtype=torch.int32, device=device)
     attention = NpuLatentImpl(num_heads, head_size, head_size**-0.5, 1, kv_lora_rank=rank)
     parts = query[..., :rank], query[..., rank:]
     attention.forward_mqa(parts, cache, NpuLatentMetadata([1], [1], table, 1, 1), None)
     torch_npu.npu.synchronize()
+
+
+def _token(num_heads: int, head_size: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Query of one token, and the block table of its request, on the current device."""
+    device = torch.device("npu", torch_npu.npu.current_device())
+    query = torch.zeros(1, num_heads, head_size, dtype=dtype, device=device)
+    return query, torch.zeros(1, 1, dtype=torch.int32, device=device)

@@ -4,13 +4,14 @@
 from typing import Any
 
 import torch
-from ascend_core import OptionError
 from ascend_ops import apply_experts, choose_experts
 from vllm.model_executor.layers.fused_moe.activation import MoEActivation
 from vllm.model_executor.layers.fused_moe.routed_experts import RoutedExperts
 from vllm.model_executor.layers.fused_moe.unquantized_fused_moe_method import (
     UnquantizedFusedMoEMethod,
 )
+
+from ascend_vllm_plugin.capabilities import refuse_needs
 
 __all__ = ["NpuExperts"]
 
@@ -101,20 +102,20 @@ class NpuExperts(UnquantizedFusedMoEMethod):
 def _check(layer: RoutedExperts) -> None:
     config = layer.moe_config
     scoring = layer.scoring_func
-    refused = {
-        f"experts with the activation {config.activation.value!r}": (
-            config.activation != MoEActivation.SILU
-        ),
-        f"experts chosen by {scoring!r}": scoring not in ("softmax", "sigmoid"),
-        "experts chosen by a rule of the model's own": layer.custom_routing_function is not None,
-        "experts chosen by token id": config.has_hash_routing,
-        "experts with biases": config.has_bias,
-        "experts that clamp their gate": layer.swiglu_limit is not None,
-        "experts whose input is weighted": layer.apply_router_weight_on_input,
-    }
-    for what, is_needed in refused.items():
-        if is_needed:
-            raise OptionError("--model", what, "this version has no kernel for it")
+    refuse_needs(
+        {
+            f"experts with the activation {config.activation.value!r}": (
+                config.activation != MoEActivation.SILU
+            ),
+            f"experts chosen by {scoring!r}": scoring not in ("softmax", "sigmoid"),
+            "experts chosen by a rule of the model's own": layer.custom_routing_function
+            is not None,
+            "experts chosen by token id": config.has_hash_routing,
+            "experts with biases": config.has_bias,
+            "experts that clamp their gate": layer.swiglu_limit is not None,
+            "experts whose input is weighted": layer.apply_router_weight_on_input,
+        }
+    )
 
 
 def _first_expert(layer: RoutedExperts) -> int:
