@@ -21,7 +21,7 @@ CASES: list[Case] = [
     *((VARIED_FAMILY, mode) for mode in MODES),
     *((family, "FULL_AND_PIECEWISE") for family in FAMILIES if family != VARIED_FAMILY),
 ]
-USUAL: list[Case] = [(VARIED_FAMILY, "eager"), (VARIED_FAMILY, "FULL_AND_PIECEWISE")]
+USUAL: list[Case] = [(VARIED_FAMILY, "FULL_AND_PIECEWISE")]
 PARAMETERS = [
     pytest.param(case, marks=[] if case in USUAL else pytest.mark.slow, id=", ".join(case))
     for case in CASES
@@ -69,6 +69,7 @@ def test_first_logits_are_near_those_in_fp32(
     assert error.max() < TOLERANCE
 
 
+@pytest.mark.slow
 def test_replays_without_the_update_of_lengths_are_noticed(
     models: dict[str, Path], device_runs: EngineRuns
 ) -> None:

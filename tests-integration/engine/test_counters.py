@@ -13,7 +13,9 @@ from support.runs import (
     MODES,
     NEW_TOKENS,
     VARIED_FAMILY,
+    engine,
     engine_options,
+    is_slow,
     runs_of,
 )
 
@@ -28,17 +30,20 @@ EXECUTIONS = {
 }
 
 
-@pytest.fixture(params=MODES)
-def mode(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
-def result(mode: str, models: dict[str, Path], engine_runs: EngineRuns) -> EngineResult:
-    runs = runs_of(VARIED_FAMILY, models[VARIED_FAMILY])
-    return succeeded(engine_runs.results(runs)[f"{VARIED_FAMILY}, {mode}"])
+def result(
+    family: str, mode: str, models: dict[str, Path], engine_runs: EngineRuns
+) -> EngineResult:
+    runs = runs_of(family, models[family], slow=is_slow(family, mode))
+    return succeeded(engine_runs.results(runs)[f"{family}, {mode}"])
 
 
+with_every_mode = pytest.mark.parametrize(
+    ("family", "mode"), [engine(VARIED_FAMILY, mode) for mode in MODES]
+)
+
+
+@with_every_mode
 def test_a_decode_step_executes_as_many_graphs_as_its_mode_has(
     mode: str, result: EngineResult
 ) -> None:
@@ -51,6 +56,7 @@ def test_a_decode_step_executes_as_many_graphs_as_its_mode_has(
     assert after["replays"] - before["replays"] == executions
 
 
+@with_every_mode
 def test_the_report_names_the_graphs_and_the_steps_without_one(
     mode: str, result: EngineResult
 ) -> None:

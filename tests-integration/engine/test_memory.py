@@ -9,6 +9,8 @@ from support.engine import OFF_LIMITS
 from support.runs import engine_options
 from support.scripts import lines_of
 
+pytestmark = pytest.mark.slow
+
 ENGINES = 5
 
 

@@ -15,17 +15,14 @@ from support.runs import (
     REPEATED,
     VARIANTS,
     VARIED_FAMILY,
+    engine,
     is_slow,
     runs_of,
 )
 
 CASES = [
-    *(
-        pytest.param(family, mode, marks=[pytest.mark.slow] if is_slow(family, mode) else [])
-        for family in FAMILIES
-        for mode in MODES
-    ),
-    *((VARIED_FAMILY, variant) for variant in VARIANTS),
+    *(engine(family, mode) for family in FAMILIES for mode in MODES),
+    *(engine(VARIED_FAMILY, variant) for variant in VARIANTS),
 ]
 
 

@@ -40,13 +40,8 @@ VICTIMS: dict[str, tuple[Callable[[Server], psutil.Process], tuple[str, ...]]] =
 }
 
 
-@pytest.mark.parametrize(
-    "victim",
-    [
-        pytest.param(victim, marks=[] if victim == "worker 1" else pytest.mark.slow)
-        for victim in VICTIMS
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", VICTIMS)
 def test_the_others_say_why_and_end_and_leave_nothing(
     victim: str, tiny_model: Path, vllm_environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -56,6 +56,7 @@ def test_what_is_refused_is_refused_with_the_configuration(
         assert name.replace("-", "_") in error.replace("-", "_")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", VERDICTS.engine_options())
 def test_what_runs_gives_the_tokens_of_transformers(
     engine: str, tiny_model: Path, vllm_environment: dict[str, str], engine_runs: EngineRuns

@@ -5,6 +5,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support.engine import Batch, EngineRun
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "REPEATED",
     "VARIANTS",
     "VARIED_FAMILY",
+    "engine",
     "engine_options",
     "is_slow",
     "runs_of",
@@ -72,9 +75,16 @@ def engine_options(model: Path, mode: str, **changes: Any) -> dict[str, Any]:
     return {**options, **changes}
 
 
-def is_slow(family: str, mode: str) -> bool:
-    """Tell whether a mode is left to `nox -s slow`: all are tried with one family anyway."""
-    return family != VARIED_FAMILY and mode not in ("FULL", "FULL_AND_PIECEWISE")
+def is_slow(family: str, name: str) -> bool:
+    """Tell whether an engine is left to `nox -s slow`: one family has every graph mode anyway."""
+    if family != VARIED_FAMILY:
+        return name != "FULL_AND_PIECEWISE"
+    return name in ("NONE", "FULL_AND_PIECEWISE, chunked", "FULL_DECODE_ONLY, update first")
+
+
+def engine(family: str, name: str) -> Any:
+    """Return both as parameters of a test, marked as slow where that is so."""
+    return pytest.param(family, name, marks=[pytest.mark.slow] if is_slow(family, name) else [])
 
 
 def runs_of(family: str, model: Path, *, slow: bool = False) -> list[EngineRun]:
