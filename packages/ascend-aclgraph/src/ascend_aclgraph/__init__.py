@@ -3,8 +3,7 @@
 
 from ascend_aclgraph._cache import GraphCache
 from ascend_aclgraph._graph import Graph
-from ascend_aclgraph._graphed import Graphed, GraphKey, graphed
-from ascend_aclgraph._ladder import Ladder
+from ascend_aclgraph._graphed import Graphed, GraphKey, Ladder, graphed
 from ascend_aclgraph._options import CaptureErrorMode, CaptureOptions
 from ascend_aclgraph._order import UpdateOrder
 from ascend_aclgraph._pool import MemoryPool

@@ -14,11 +14,11 @@ from ascend_core.options import UnknownKeyError
 from torch.utils import _pytree as pytree
 
 from ascend_aclgraph import _native
-from ascend_aclgraph._batch import Batch, StaticInputs
 from ascend_aclgraph._cache import GraphCache
 from ascend_aclgraph._closing import Closing
 from ascend_aclgraph._graph import Graph
-from ascend_aclgraph._ladder import Ladder
+from ascend_aclgraph._graphed.batch import Batch, StaticInputs
+from ascend_aclgraph._graphed.ladder import Ladder
 from ascend_aclgraph._options import CaptureOptions
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._stats import GraphStats
