@@ -20,8 +20,8 @@ from ascend_xlite_bridge import (
     XliteWeightError,
     check_run,
 )
+from ascend_xlite_bridge._decoder.quantization import engine_scales
 from ascend_xlite_bridge._modules import find_modules
-from ascend_xlite_bridge._quantization import engine_scales
 from ascend_xlite_bridge._weights import collect_weights
 
 CPU = torch.device("cpu")

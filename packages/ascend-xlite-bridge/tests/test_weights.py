@@ -10,7 +10,7 @@ from models import FAMILIES, make_model, make_tiny_config
 from torch import nn
 
 from ascend_xlite_bridge import XliteDecoder, XliteRanks, XliteWeightError
-from ascend_xlite_bridge._families import FAMILIES as TABLES
+from ascend_xlite_bridge._decoder.families import FAMILIES as TABLES
 from ascend_xlite_bridge._modules import find_modules
 from ascend_xlite_bridge._weights import collect_weights
 

@@ -2,12 +2,12 @@
 """Decoders of vLLM and transformers on xlite, with every input checked that the engine believes."""
 
 from ascend_xlite_bridge._config import XliteConfig
-from ascend_xlite_bridge._decoder import XliteDecoder
-from ascend_xlite_bridge._families import ARCHITECTURES
+from ascend_xlite_bridge._decoder.decoder import XliteDecoder
+from ascend_xlite_bridge._decoder.families import ARCHITECTURES
+from ascend_xlite_bridge._decoder.limits import XliteRun, check_run
+from ascend_xlite_bridge._decoder.ranks import XliteRanks
 from ascend_xlite_bridge._library import XliteLibrary, check_library
-from ascend_xlite_bridge._limits import XliteRun, check_run
 from ascend_xlite_bridge._model import XliteModel
-from ascend_xlite_bridge._ranks import XliteRanks
 from ascend_xlite_bridge._step import DeviceStep, HostStep
 from ascend_xlite_bridge._step_buffers import StepBuffers
 from ascend_xlite_bridge._version import __version__

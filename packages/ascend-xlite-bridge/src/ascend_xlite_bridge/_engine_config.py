@@ -3,8 +3,8 @@
 
 from typing import Any
 
-from ascend_xlite_bridge._decoder import XliteDecoder
-from ascend_xlite_bridge._limits import XliteRun
+from ascend_xlite_bridge._decoder.decoder import XliteDecoder
+from ascend_xlite_bridge._decoder.limits import XliteRun
 from ascend_xlite_bridge._weights import XliteWeights
 
 __all__ = ["engine_config"]

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import torch
 
-from ascend_xlite_bridge._decoder import XliteDecoder
-from ascend_xlite_bridge._limits import XliteRun
+from ascend_xlite_bridge._decoder.decoder import XliteDecoder
+from ascend_xlite_bridge._decoder.limits import XliteRun
 from ascend_xlite_bridge.errors import XliteWeightError
 
 __all__ = ["check_kv_cache"]

@@ -10,11 +10,11 @@ import torch
 from ascend_core import acl
 from torch import nn
 
-from ascend_xlite_bridge._decoder import XliteDecoder
+from ascend_xlite_bridge._decoder.decoder import XliteDecoder
+from ascend_xlite_bridge._decoder.limits import XliteRun, check_run
 from ascend_xlite_bridge._engine_config import engine_config
 from ascend_xlite_bridge._kv_cache import check_kv_cache
 from ascend_xlite_bridge._library import load_engine
-from ascend_xlite_bridge._limits import XliteRun, check_run
 from ascend_xlite_bridge._modules import find_modules
 from ascend_xlite_bridge._npu import npu
 from ascend_xlite_bridge._rope import rope_table

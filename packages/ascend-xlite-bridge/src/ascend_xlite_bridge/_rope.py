@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ascend_xlite_bridge._decoder import XliteDecoder
+from ascend_xlite_bridge._decoder.decoder import XliteDecoder
 from ascend_xlite_bridge._modules import DecoderModules
 from ascend_xlite_bridge._tensor_checks import check_tensor
 from ascend_xlite_bridge.errors import XliteWeightError

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from ascend_xlite_bridge._decoder import XliteDecoder
-from ascend_xlite_bridge._limits import XliteRun
+from ascend_xlite_bridge._decoder.decoder import XliteDecoder
+from ascend_xlite_bridge._decoder.limits import XliteRun
 from ascend_xlite_bridge.errors import XliteStepError
 
 __all__ = ["DeviceStep", "HostStep", "check_step", "padded_tokens"]

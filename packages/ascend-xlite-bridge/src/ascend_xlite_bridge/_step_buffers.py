@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ascend_xlite_bridge._limits import XliteRun
+from ascend_xlite_bridge._decoder.limits import XliteRun
 from ascend_xlite_bridge._step import DeviceStep
 
 __all__ = ["StepBuffers"]

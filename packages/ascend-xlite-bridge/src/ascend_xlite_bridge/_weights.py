@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ascend_xlite_bridge._decoder import XliteDecoder
-from ascend_xlite_bridge._families import WeightRow
+from ascend_xlite_bridge._decoder.decoder import XliteDecoder
+from ascend_xlite_bridge._decoder.families import WeightRow
+from ascend_xlite_bridge._decoder.quantization import engine_scales
+from ascend_xlite_bridge._decoder.ranks import XliteRanks
 from ascend_xlite_bridge._modules import DecoderModules
 from ascend_xlite_bridge._npu import is_nz
-from ascend_xlite_bridge._quantization import engine_scales
-from ascend_xlite_bridge._ranks import XliteRanks
 from ascend_xlite_bridge._tensor_checks import check_tensor
 from ascend_xlite_bridge.errors import XliteWeightError
 

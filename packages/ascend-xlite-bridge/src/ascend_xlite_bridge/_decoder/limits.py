@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from ascend_core import OptionError
 
-from ascend_xlite_bridge._families import ARCHITECTURES, FAMILIES, Family
-from ascend_xlite_bridge._hf_config import rotary_dim, text_config
-from ascend_xlite_bridge._quantization import quantization_problems
-from ascend_xlite_bridge._ranks import XliteRanks
+from ascend_xlite_bridge._decoder.families import ARCHITECTURES, FAMILIES, Family
+from ascend_xlite_bridge._decoder.hf_config import rotary_dim, text_config
+from ascend_xlite_bridge._decoder.quantization import quantization_problems
+from ascend_xlite_bridge._decoder.ranks import XliteRanks
 from ascend_xlite_bridge.errors import XliteUnsupportedError
 
 __all__ = ["XliteRun", "check_run", "model_problems", "run_problems"]

@@ -7,11 +7,16 @@ from typing import Any, Self
 
 import torch
 
-from ascend_xlite_bridge._families import FAMILIES, Family
-from ascend_xlite_bridge._hf_config import head_dim, rope_parameters, rotary_dim, text_config
-from ascend_xlite_bridge._limits import model_problems
-from ascend_xlite_bridge._quantization import is_quantized
-from ascend_xlite_bridge._ranks import XliteRanks
+from ascend_xlite_bridge._decoder.families import FAMILIES, Family
+from ascend_xlite_bridge._decoder.hf_config import (
+    head_dim,
+    rope_parameters,
+    rotary_dim,
+    text_config,
+)
+from ascend_xlite_bridge._decoder.limits import model_problems
+from ascend_xlite_bridge._decoder.quantization import is_quantized
+from ascend_xlite_bridge._decoder.ranks import XliteRanks
 from ascend_xlite_bridge.errors import XliteUnsupportedError
 
 __all__ = ["XliteDecoder"]

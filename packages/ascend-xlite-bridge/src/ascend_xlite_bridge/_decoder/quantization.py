@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from ascend_core import OptionError
 
-from ascend_xlite_bridge._families import Family
-from ascend_xlite_bridge._hf_config import text_config
+from ascend_xlite_bridge._decoder.families import Family
+from ascend_xlite_bridge._decoder.hf_config import text_config
 
 __all__ = ["engine_scales", "is_quantized", "quantization_problems"]
 
