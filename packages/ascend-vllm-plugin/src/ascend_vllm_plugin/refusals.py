@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this version does not do, refused at start in terms of the option that asks for it."""
+"""Options that this version does not support, rejected at start by name."""
 
 import logging
 import os
@@ -29,12 +29,12 @@ __all__ = [
     "warn_untested",
 ]
 
-# A child of vLLM's logger, so that its handlers and levels hold for us too.
+# A child of vLLM's logger, so that its handlers and levels apply.
 logger = logging.getLogger(f"vllm.{__name__}")
 
 
 def check_config(vllm_config: VllmConfig) -> None:
-    """Refuse every option that this version does not do.
+    """Reject every option that this version does not support.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def check_config(vllm_config: VllmConfig) -> None:
 
 
 def warn_untested(vllm_config: VllmConfig) -> None:
-    """Say, once, what is let through though nothing has been tried with it.
+    """Warn once about what is accepted but untested.
 
     Parameters
     ----------
@@ -69,19 +69,19 @@ def warn_untested(vllm_config: VllmConfig) -> None:
 
 
 def check_dtype(dtype: torch.dtype) -> None:
-    """Refuse a type of weights that no kernel takes.
+    """Reject a dtype that no kernel takes.
 
     Raises
     ------
     OptionError
-        If it is none of `chip_dtypes`.
+        If it is not one of `chip_dtypes`.
     """
     if dtype not in chip_dtypes():
         raise OptionError("--dtype", dtype, f"no kernel of {Device().name} takes it", chip_dtypes())
 
 
 def check_attention(selector: Any) -> None:
-    """Refuse models that need more than causal attention.
+    """Reject models that need more than causal attention.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def check_attention(selector: Any) -> None:
     Raises
     ------
     OptionError
-        If there is such a need.
+        For any such need.
     """
     refuse_needs(
         {
@@ -102,15 +102,15 @@ def check_attention(selector: Any) -> None:
 
 
 def check_kernel(vllm_config: VllmConfig) -> None:
-    """Refuse a model whose attention the device's kernel does not take.
+    """Reject a model whose attention the device's kernel does not take.
 
     What a kernel takes depends on the chip and on the version of CANN, so it is tried, once and on
-    one token. To be called where the device is in use anyway.
+    one token. Call it where the device is in use anyway.
 
     Raises
     ------
     OptionError
-        If the kernel refuses: for ``--dtype`` if it is fp32, which CANN documents no kernel for.
+        If the kernel fails: for ``--dtype`` if it is fp32, for which CANN documents no kernel.
     """
     model, parallel = vllm_config.model_config, vllm_config.parallel_config
     heads, kv_heads = model.get_num_attention_heads(parallel), model.get_num_kv_heads(parallel)
@@ -163,7 +163,7 @@ def _parallel_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
         yield OptionError(
             "--tensor-parallel-size",
             parallel.tensor_parallel_size,
-            f"every rank needs a device of its own, and this process sees {devices} "
+            f"every rank needs its own device, and this process sees {devices} "
             "(ASCEND_RT_VISIBLE_DEVICES; with the simulator, `ascend-sim run --devices`)",
             f"1 to {devices}",
         )
@@ -178,7 +178,7 @@ def _parallel_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
         yield OptionError(
             "--data-parallel-size",
             parallel.data_parallel_size,
-            "replicas of a model do not agree on their steps in this version",
+            "replicas do not coordinate their steps in this version",
             "1, and several servers behind a load balancer",
         )
     contexts = {
@@ -190,7 +190,7 @@ def _parallel_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
             yield OptionError(
                 option,
                 size,
-                "attention does not merge what ranks compute from their parts of a context",
+                "attention does not merge the ranks' parts of a context",
                 "1, and --tensor-parallel-size, which splits the cache by heads",
             )
     if parallel.use_ubatching:
@@ -207,7 +207,7 @@ def _cache_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
         yield OptionError(
             "--block-size",
             cache.block_size,
-            "the attention kernel cannot page it",
+            "the attention kernel has no such pages",
             f"multiples of {BLOCK_SIZE}",
         )
 
@@ -216,7 +216,7 @@ def _graph_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     compilation = vllm_config.compilation_config
     mode, graphs = compilation.mode, compilation.cudagraph_mode
     if vllm_config.model_config.enforce_eager and graphs not in (None, CUDAGraphMode.NONE):
-        # vLLM drops the graph mode silently; who asked for both will not know which one is on.
+        # vLLM drops the graph mode silently; the user would not know which one applies.
         yield OptionError(
             "--enforce-eager",
             True,
@@ -234,7 +234,7 @@ def _graph_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
         yield OptionError(
             "compilation_config.cudagraph_mode",
             graphs.name,
-            "pieces are made by compilation, which compilation_config.mode = NONE turns off",
+            "compilation makes the pieces, and compilation_config.mode = NONE turns it off",
             "FULL, FULL_DECODE_ONLY, NONE; or leave compilation_config.mode out",
         )
     if has_graphs(vllm_config) and os.environ.get("TASK_QUEUE_ENABLE") == "2":
