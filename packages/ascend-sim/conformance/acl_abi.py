@@ -222,7 +222,7 @@ class Acl:
 
     # --- work and what it left ---
 
-    def fill(self, stream: c_void_p, address: c_void_p, value: int, size: int = 8) -> None:
+    def fill(self, stream: c_void_p | None, address: c_void_p, value: int, size: int = 8) -> None:
         self.ok("aclrtMemsetAsync", address, size, value, size, stream)
 
     def byte(self, address: c_void_p) -> int:
@@ -242,7 +242,7 @@ class Acl:
         self._alive.append(wrapped)
         self.ok("aclrtLaunchHostFunc", stream, wrapped, None)
 
-    def block(self, stream: c_void_p) -> Gate:
+    def block(self, stream: c_void_p | None) -> Gate:
         """Keep a stream busy until the gate that this returns is opened."""
         gate = Gate()
         self._gates.append(gate)

@@ -77,6 +77,17 @@ def test_a_capturing_stream_cannot_be_aborted(acl: Acl) -> None:
     acl.end(stream)
 
 
+@rule("section 3", "docs/zh/api_ref, aclrtStreamAbort: null is not supported")
+def test_null_is_not_the_default_stream_to_an_abort(acl: Acl) -> None:
+    buffer = acl.buffer()
+    gate = acl.block(None)
+    acl.fill(None, buffer, 1)
+    assert acl.aclrtStreamAbort(None) == 100000
+    gate.open()
+    acl.sync(None)
+    assert acl.byte(buffer) == 1
+
+
 @rule("section 5", "api_error.cc, DeviceTaskAbort")
 def test_aborting_a_device_that_does_not_exist_is_107001(acl: Acl) -> None:
     assert acl.aclrtDeviceTaskAbort(1000, 0) == 107001

@@ -9,7 +9,7 @@ using namespace ascend_sim;
 
 ASCEND_SIM_ABI aclError aclrtStreamAbort(aclrtStream handle) {
   return Abi("aclrtStreamAbort", [&] {
-    const auto stream = StreamArg(handle);
+    const auto stream = Streams().Get(handle);  // null does not mean the default stream here
     Require(!stream->IsBound(), kNotSupported, "the stream is bound to a model");
     stream->RequireNotCapturing();
     stream->Queue().Abort(kStreamAbort);
