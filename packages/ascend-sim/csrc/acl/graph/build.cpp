@@ -16,7 +16,7 @@ namespace {
 std::shared_ptr<Graph> Built(aclmdlRI handle) {
   auto graph = Graphs().Get(handle);
   Require(graph->origin == Graph::Origin::kBuilt, kRtParamInvalid,
-          "captured graphs are not built: use the capture calls");
+          "captured graphs cannot be built: use the capture calls");
   return graph;
 }
 
@@ -42,7 +42,7 @@ void Bind(const std::shared_ptr<Graph>& graph, const std::shared_ptr<Stream>& st
   Require(graph->status.load() == Graph::Status::kBuilding, kRtParamInvalid,
           "the model is complete");
   CaptureState& state = CaptureState::Of(*stream);
-  Require(state.Model() == nullptr, kStreamModel, "the stream is bound to a model already");
+  Require(state.Model() == nullptr, kStreamModel, "the stream is already bound to a model");
   Lane lane;
   lane.stream = stream;
   graph->lanes.push_back(std::move(lane));

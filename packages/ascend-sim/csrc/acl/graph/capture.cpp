@@ -193,7 +193,7 @@ void CaptureExternal(Stream& stream, Event& event, bool records) {
   const std::lock_guard lock(CaptureMutex());
   const CaptureState& state = CaptureState::Of(stream);
   Require(state.Capture() != nullptr, kStreamNotCaptured,
-          "external records and waits are work of graphs: the stream is not being captured");
+          "external records and waits belong to graphs: the stream is not being captured");
   Graph& graph = *state.Capture();
   Require(event.ModeOf() == Event::Mode::kEx && event.HasOnly(abi::kEventSync), kNotSupported,
           "only Ex events with exactly the SYNC flag can be recorded or awaited externally");
@@ -203,9 +203,9 @@ void CaptureExternal(Stream& stream, Event& event, bool records) {
           "external records and waits cannot be in the graph of a condition");
   const bool used = std::any_of(graph.externals.begin(), graph.externals.end(),
                                 [&](const ExternalUse& use) { return use.event.get() == &event; });
-  Require(!used, kRtParamInvalid,
-          "the event is used externally by this graph already: once, and either to record or to "
-          "wait");
+  Require(
+      !used, kRtParamInvalid,
+      "this graph already uses the event externally: it can record it once or wait for it once");
   GraphNode node;
   node.type = GraphNode::Type::kExternal;
   node.task = {records ? "aclrtRecordEventWithFlag" : "aclrtStreamWaitEventWithFlag",
@@ -265,10 +265,10 @@ void Begin(aclrtStream handle, int mode, std::shared_ptr<Graph> child = nullptr)
   const CaptureState& state = CaptureState::Of(*stream);
   Require(state.Model() == nullptr, kStreamModel, "the stream is bound to a model");
   Require(!stream->IsDefault(), kNotSupported, "the default stream cannot be captured");
-  Require(state.Capture() == nullptr, kStreamCaptured, "the stream is being captured already");
+  Require(state.Capture() == nullptr, kStreamCaptured, "the stream is already being captured");
   Require(state.Update() == nullptr, kTaskGroupStatus, "the stream is updating a task group");
   Require(child == nullptr || child->lanes.empty(), kModelCaptured,
-          "this graph of a condition was captured into already");
+          "this graph of a condition already has a capture");
   const auto graph = child ? child : Graph::Make(context, Graph::Origin::kCaptured);
   try {
     Join(*graph, *stream);

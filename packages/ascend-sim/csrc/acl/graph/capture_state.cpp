@@ -84,7 +84,7 @@ void CaptureState::Unbind() {
 void CaptureState::BeginUpdate(std::shared_ptr<TaskGroup> group) {
   Require(capture_ == nullptr, kStreamCaptured, "the stream is being captured");
   Require(model_.expired(), kStreamModel, "the stream is bound to a model");
-  Require(update_ == nullptr, kTaskGroupStatus, "the stream is updating a task group already");
+  Require(update_ == nullptr, kTaskGroupStatus, "the stream is already updating a task group");
   Require(!group->updating, kTaskGroupStatus, "another stream is updating this task group");
   group->updating = true;
   group->update_begun_at = Clock::now();

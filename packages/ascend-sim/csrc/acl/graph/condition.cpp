@@ -77,7 +77,7 @@ void AddTask(Stream& stream, const TaskParams& params, uint32_t flags) {
   Require(state.Capture() != nullptr, kStreamNotCaptured, "the stream is not being captured");
   Require(state.Capture() == condition->graph.lock(), kRtParamInvalid,
           "the condition belongs to another graph");
-  Require(condition->branches.empty(), kRtParamInvalid, "the condition has a task already");
+  Require(condition->branches.empty(), kRtParamInvalid, "the condition already has a task");
   std::vector<std::shared_ptr<Graph>> branches;
   for (uint32_t i = 0; i < params.size; ++i) {
     branches.push_back(Graph::Make(state.Capture()->In(), Graph::Origin::kChild));

@@ -257,8 +257,8 @@ void Graph::ExecuteOn(Stream& stream) {
   {
     const std::lock_guard lock(mutex);
     Require(status.load() == Status::kReady, kModelExecute,
-            "the graph is not ready: its building was not ended, or changed task parameters wait "
-            "for aclmdlRIUpdate");
+            "the graph is not ready: it is still being built, or changed task parameters need "
+            "aclmdlRIUpdate");
     running_.fetch_add(1);
   }
   const std::shared_ptr<Graph> execution(

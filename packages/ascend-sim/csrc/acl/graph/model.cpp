@@ -27,7 +27,7 @@ void RequireFinished(const Graph& graph) {
 
 void RequireNoChild(const Graph& graph) {
   Require(!graph.IsChild(), kNotSupported,
-          "the graph of a condition has no life of its own: use the graph it belongs to");
+          "the graph of a condition cannot be used by itself: use the graph it belongs to");
 }
 
 // ACL's task types, as JSON shows them.
@@ -174,7 +174,7 @@ ASCEND_SIM_ABI aclError aclmdlRIGetName(aclmdlRI handle, uint32_t room, char* na
     RequirePtr(name, "name");
     const auto graph = Graphs().Get(handle);
     const std::lock_guard lock(graph->mutex);
-    Require(room > graph->name.size(), kRtParamInvalid, "the name needs more room");
+    Require(room > graph->name.size(), kRtParamInvalid, "the buffer is too short for the name");
     std::snprintf(name, room, "%s", graph->name.c_str());
   });
 }

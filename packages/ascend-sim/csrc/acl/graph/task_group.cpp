@@ -61,7 +61,7 @@ ASCEND_SIM_ABI aclError aclmdlRICaptureTaskGrpBegin(aclrtStream handle) {
     const CaptureState& state = CaptureState::Of(*stream);
     Require(state.Capture() != nullptr, kStreamNotCaptured, "the stream is not being captured");
     Graph& graph = *state.Capture();
-    Require(graph.open_group == nullptr, kTaskGroupStatus, "a task group is open already");
+    Require(graph.open_group == nullptr, kTaskGroupStatus, "a task group is already open");
     graph.lanes[state.CaptureLane()].queue->Add(ThisSoc().family->group_nops);
     graph.open_group = std::make_shared<TaskGroup>();
     graph.open_group->lane = state.CaptureLane();

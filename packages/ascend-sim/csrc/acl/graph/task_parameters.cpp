@@ -58,7 +58,7 @@ std::pair<std::shared_ptr<Graph>, size_t> BoundGraph(const Stream& stream) {
   auto graph = state.Model();
   Require(graph != nullptr, kRtParamInvalid,
           "the stream belongs to no graph: take one from aclmdlRIGetStreams");
-  Require(!graph->IsChild(), kNotSupported, "the graph of a condition tells nothing of its tasks");
+  Require(!graph->IsChild(), kNotSupported, "the tasks of a condition's graph cannot be listed");
   return {graph, state.ModelLane()};
 }
 

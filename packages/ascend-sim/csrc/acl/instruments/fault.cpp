@@ -289,7 +289,8 @@ class Registry {
         kill(getpid(), SIGKILL);
         return;
       case Action::kLose:
-        Require(device != nullptr, kContextNull, "a device is to be lost, but the thread has none");
+        Require(device != nullptr, kContextNull,
+                "the fault loses the current device, but this thread has none");
         lost_.insert({fault.id, device->MachineId()});
         device->RecordFailure(kLostHeartbeat, "the device was lost (fault \"" + fault.text + "\")");
         return;
@@ -327,8 +328,8 @@ class Registry {
   }
 
   [[noreturn]] static void RaiseLost(const Device& device) {
-    Raise(kLostHeartbeat, "device " + std::to_string(device.MachineId()) +
-                              " does not answer any more: it was lost");
+    Raise(kLostHeartbeat,
+          "device " + std::to_string(device.MachineId()) + " no longer answers: it was lost");
   }
 
   std::mutex mutex_;

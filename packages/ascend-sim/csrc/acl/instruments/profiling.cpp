@@ -57,7 +57,7 @@ ASCEND_SIM_ABI aclError aclprofInit(const char* folder, size_t length) {
     Require(length > 0, kInvalidParam, "length is 0: the path of the results is empty");
     Session& session = Session::This();
     const std::lock_guard lock(session.mutex);
-    Require(!session.open, kRepeatInitialize, "profiling is initialized already");
+    Require(!session.open, kRepeatInitialize, "profiling is already initialized");
     session.open = true;
   });
 }
@@ -79,7 +79,8 @@ ASCEND_SIM_ABI void* aclprofCreateConfig(const uint32_t* devices, uint32_t numbe
   void* handle = nullptr;
   Abi("aclprofCreateConfig", [&] {
     Require(number == 0 || devices != nullptr, kInvalidParam, "deviceIdList is null");
-    Require(number <= Devices().size(), kInvalidParam, "deviceNums is more than there are devices");
+    Require(number <= Devices().size(), kInvalidParam,
+            "deviceNums is larger than the number of devices");
     for (uint32_t i = 0; i < number; ++i) DeviceAt(devices[i]);  // refuses those that are not there
     void* const token = Configs().Reserve();
     Configs().Add(token, std::make_shared<const ProfilingConfig>());
@@ -101,7 +102,7 @@ ASCEND_SIM_ABI aclError aclprofStart(const void* handle) {
     Session& session = Session::This();
     const std::lock_guard lock(session.mutex);
     Require(session.open, kProfilingNotRunning, "call aclprofInit before aclprofStart");
-    Require(session.running == nullptr, kProfilingRunning, "profiling was started already");
+    Require(session.running == nullptr, kProfilingRunning, "profiling is already running");
     session.running = std::move(config);
     TellWhatIsMissing();
   });

@@ -152,7 +152,7 @@ void Map(uintptr_t address, const std::shared_ptr<Physical>& physical) {
   AddressSpace& space = TheSpace();
   const std::lock_guard lock(space.mutex);
   Range& range = space.At(address, physical->Size());
-  Require(!physical->mapped, kRtParamInvalid, "the physical memory is mapped already");
+  Require(!physical->mapped, kRtParamInvalid, "the physical memory is already mapped");
   auto* memory = reinterpret_cast<void*>(address);
   Require(Describe(memory).base == nullptr, kRtParamInvalid, "the address is mapped already");
   if (mmap(memory, physical->Size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
