@@ -78,15 +78,18 @@ Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def program(library: Path, chosen_device: Callable[[], None]) -> Program:
+def program(
+    library: Path, chosen_device: Callable[[], None], request: pytest.FixtureRequest
+) -> Program:
     """Run a program in a process of its own, which must succeed.
 
     A process has one configuration: that of the tests (ASCEND_SIM_CONFIG) and over it the one given
     here, as it has the environment of the tests and the variables given here. The program finds
-    ``acl``, with device 0 set unless ``device`` is false.
+    ``acl``, with device 0 set unless ``device`` is false, and can import the module of its test.
     """
+    folders = [str(Path(__file__).parent), str(request.path.parent)]
     prelude = f"""
-        import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import sys; sys.path[:0] = {folders!r}
         from pathlib import Path
         from acl_abi import *
         acl = Acl(Path({str(library)!r}))

@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
-        if item.path.parent != here:
+        if here not in item.path.parents:
             continue
         marker = item.get_closest_marker("rule")
         if marker is None or len(marker.args) != 2:

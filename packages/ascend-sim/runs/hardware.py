@@ -48,7 +48,9 @@ class Suite:
 
 SUITES = {
     "conformance": Suite(
-        "the rules of libascendcl", f"{SIM}/conformance", f"{SIM}/conformance/test_values.py"
+        "the rules of libascendcl",
+        f"{SIM}/conformance",
+        f"{SIM}/conformance/runtime/test_values.py",
     ),
     "operators": Suite(
         "operators against PyTorch on the CPU",

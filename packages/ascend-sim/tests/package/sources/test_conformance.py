@@ -14,7 +14,7 @@ PAGE = (PACKAGE.parents[1] / "docs" / "runtime-rules.md").read_text(encoding="ut
 
 CITED = {
     mark.args[0].value
-    for path in SUITE.glob("test_*.py")
+    for path in SUITE.rglob("test_*.py")
     for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     if isinstance(function, ast.FunctionDef)
     for mark in function.decorator_list
