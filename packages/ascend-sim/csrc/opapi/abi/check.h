@@ -18,7 +18,7 @@
 
 namespace ascend_sim::opapi {
 
-// An argument as rules see it.
+// What rules know of an argument.
 inline LimitedArgument Limited(const at::Tensor& value) {
   if (!value.defined()) return {};
   return {.tensors = {{value.scalar_type(), value.dim(), value.sizes()}}};

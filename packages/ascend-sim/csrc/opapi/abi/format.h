@@ -4,7 +4,7 @@
 // dimensions [m, n] are cut into blocks of 16 rows by C0 columns, padded with zeros and stored as
 // [ceil(n / C0), ceil(m / 16), 16, C0]. C0 is usually 32 bytes; the storage says what it is.
 //
-// An operator takes it where a parameter is a FormattedTensor; a plain Tensor refuses it.
+// An operator takes it where a parameter is a FormattedTensor; a plain Tensor rejects it.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -27,8 +27,8 @@ bool IsPlainFormat(int32_t format);
 // The sizes of the storage of matrices [..., m, n] with blocks of `c0` columns.
 ASCEND_SIM_EXPORT at::DimVector FractalSizes(at::IntArrayRef sizes, int64_t c0);
 
-// Columns of a block of elements of this size: 32 bytes, but never as few as 4-byte elements would
-// give (torch_npu's rule; the device's matrix unit takes them as 2-byte ones).
+// Columns of a block of elements of this size: 32 bytes, but 4-byte elements count as 2-byte ones
+// (torch_npu's rule; so does the device's matrix unit).
 ASCEND_SIM_EXPORT int64_t FractalWidth(int64_t element_size);
 
 // Matrices [..., rows, columns] out of their blocks; a copy.
@@ -43,7 +43,7 @@ class ASCEND_SIM_EXPORT FormattedTensor {
  public:
   explicit FormattedTensor(const aclTensor& handle);
 
-  // The elements behind the sizes and strides of the handle. In a plain format, the memory itself.
+  // The elements with the sizes and strides of the handle. In a plain format, the memory itself.
   at::Tensor Read() const;
 
   // Copies `value` into the whole tensor, converting neither shape nor dtype.
@@ -56,12 +56,12 @@ class ASCEND_SIM_EXPORT FormattedTensor {
   at::ScalarType scalar_type() const { return storage_.scalar_type(); }
   const at::Tensor& storage() const { return storage_; }  // the blocks, or the plain tensor
 
-  // The same of other memory.
+  // The same for other memory.
   FormattedTensor WithStorage(const at::Tensor& storage) const;
 
  private:
   // A view of the blocks themselves, such as a weight [e, n1, k1, 16, C0]
-  // (npu_grouped_matmul_swiglu_quant_v2.md), stands for the matrices that they are filled by.
+  // (npu_grouped_matmul_swiglu_quant_v2.md), stands for the matrices that fill them.
   void ViewFilledMatrices();
 
   at::Tensor storage_;
@@ -73,7 +73,7 @@ class ASCEND_SIM_EXPORT FormattedTensor {
   int64_t rows_ = 0, columns_ = 0;
 };
 
-// Refuses a tensor in another format.
+// Rejects a tensor in another format.
 void RequireFractal(const FormattedTensor& tensor, const char* name);
 
 using FormattedTensors = List<FormattedTensor>;

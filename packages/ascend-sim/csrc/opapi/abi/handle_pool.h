@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Memory for the handles of one type: a range of addresses that nothing else ever has. Callers give
-// and take pointers; whether one is a handle can be told by its address, and a slot stays readable
-// when its handle has gone.
+// Memory for the handles of one type: a range of addresses that nothing else ever uses. Callers
+// pass pointers; the address tells whether one is a handle, and a slot stays readable after its
+// handle is destroyed.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,7 @@ class ASCEND_SIM_EXPORT HandlePool {
   void* Take(size_t size);
   void Give(void* slot);
 
-  // True when `address` is that of a slot, taken or not.
+  // True if `address` is that of a slot, in use or not.
   bool Owns(const void* address) const;
 
  private:

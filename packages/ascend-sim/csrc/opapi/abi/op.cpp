@@ -17,7 +17,7 @@ namespace {
 std::string Reason(const std::exception& error) {
   const auto* c10_error = dynamic_cast<const c10::Error*>(&error);
   std::string why = c10_error != nullptr ? c10_error->what_without_backtrace() : error.what();
-  // ATen would resize an output that does not fit; those of operators do not let it (ViewOf).
+  // ATen would resize an output that does not fit; outputs of operators prevent it (ViewOf).
   const bool resizes = why.find("not allowed on a Tensor created from .data") != why.npos;
   return resizes ? "the shape of an output differs from that of the result" : why;
 }
@@ -202,7 +202,7 @@ extern "C" [[gnu::visibility("default")]] int aclSetAclOpExecutorRepeatable(
   return ascend_sim::opapi::kSuccess;
 }
 
-// For tests and for `ascend-sim coverage`: which operators there are and what they take, one per
+// For tests and for `ascend-sim coverage`: the operators and the kinds of their arguments, one per
 // line.
 extern "C" [[gnu::visibility("default")]] const char* ascendSimDescribeOperators() {
   return ascend_sim::opapi::Descriptions().c_str();

@@ -271,7 +271,7 @@ ASCEND_SIM_EXPORT int FailPrepare(const char* name) noexcept;
 ASCEND_SIM_EXPORT int LaunchKernel(const char* name, Work body, Touches touches,
                                    void* stream) noexcept;
 
-// Notes an operator and the kinds of its arguments for ascendSimDescribeOperators.
+// Records an operator and the kinds of its arguments for ascendSimDescribeOperators.
 bool RegisterOperator(const char* name, std::initializer_list<const char*> kinds);
 
 // Notes what the body does with a parameter of type `Param`: it may write what it gets by a

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What operators are called with: the tests switch this on, and the table of operators in the
-// documentation is made of what it collects.
+// The arguments that operators are called with. The tests switch this on, and the documentation's
+// table of operators is made from what it collects.
 #pragma once
 
 #include <atomic>
@@ -24,9 +24,9 @@ std::string KindOf(const T&) {
   return ".";
 }
 
-// Notes one call of `name` that was prepared, with the kinds of its arguments.
+// Records one prepared call of `name`, with the kinds of its arguments.
 void Record(const char* name, std::initializer_list<std::string> kinds);
-// Notes that `name` refused an argument only because a device would.
+// Records that `name` rejected an argument only because a device would.
 void RecordLimit(const char* name, const std::string& why);
 
 }  // namespace ascend_sim::opapi

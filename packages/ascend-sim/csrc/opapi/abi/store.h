@@ -26,7 +26,7 @@ inline void Store(at::Tensor& out, const at::Tensor& result) {
   out.copy_(result.reshape(out.sizes()));
 }
 
-// What a device converts a result to (conversion_relationship.md): ATen refuses more.
+// What a device converts a result to (conversion_relationship.md): ATen allows less.
 inline bool Converts(at::ScalarType from, at::ScalarType to) {
   if (to == at::kBool) return from == at::kBool;
   return !at::isComplexType(from) || !at::isIntegralType(to, /*includeBool=*/true);
@@ -53,12 +53,12 @@ inline void StorePair(at::Tensor& values, at::Tensor& indices,
   Store(indices, std::get<1>(result));
 }
 
-// Likewise for one of several gradients, which the caller wants or not.
+// Likewise for one of several gradients, if the caller wants it.
 inline void StoreIf(bool wanted, std::optional<at::Tensor>& out, const at::Tensor& result) {
   if (wanted && out.has_value()) Store(*out, result);
 }
 
-// For results whose size a number tells: refuses one that `out` does not hold before it is
+// For results whose size follows from a number: rejects one that does not fit `out` before it is
 // computed.
 inline void RequireElements(const at::Tensor& out, int64_t elements, const char* what) {
   TORCH_CHECK(elements == out.numel(), what, " make ", elements, " elements, but the output has ",

@@ -72,8 +72,8 @@ class FixedView : public c10::TensorImpl {
   }
 };
 
-// Elements from the first to the last one of a view, gaps included; 0 when it has none. All of them
-// are in the view's storage, and whatever ATen computes of sizes fits an int64.
+// Elements from the first to the last one of a view, gaps included; 0 if it has none. All of them
+// are in the view's storage, and whatever ATen computes from sizes fits an int64.
 int64_t Extent(const aclTensor& view, int64_t item_size) {
   constexpr int64_t kMax = int64_t{1} << 40;  // bytes: more than any device has
   int64_t extent = 1, elements = 1;

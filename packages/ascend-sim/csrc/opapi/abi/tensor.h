@@ -21,7 +21,7 @@
 
 namespace ascend_sim::opapi {
 
-// Set while a handle is alive, so that a dangling or foreign pointer is refused instead of read.
+// Set while a handle is alive, so that a dangling or foreign pointer is rejected instead of read.
 enum class HandleTag : uint32_t {
   kTensor = 0xA5C10001,
   kScalar = 0xA5C10002,
@@ -38,8 +38,8 @@ inline constexpr auto kFirstTag = HandleTag::kTensor, kLastTag = HandleTag::kExe
 // others may exit later.
 ASCEND_SIM_EXPORT HandlePool& PoolOf(HandleTag tag);
 
-// The base of a handle: it lives in a pool of its type, where a pointer can be told from a handle
-// without following it.
+// The base of a handle: it lives in the pool of its type, which can tell a handle from another
+// pointer without following it.
 template <HandleTag kTag>
 struct Handle {
   HandleTag tag = kTag;
@@ -109,14 +109,14 @@ const H& Alive(const H* handle, const char* what) {
 }
 
 // A CPU tensor over the handle's device memory: no copy, not resizable, does not own the memory.
-// Refuses a view with an element outside its storage or outside memory that the device can reach.
+// Rejects a view with an element outside its storage or outside memory that the device can reach.
 ASCEND_SIM_EXPORT at::Tensor ViewOf(const aclTensor& handle);
 
-// Likewise of numbers that the caller keeps in host memory; they may go when the call returns.
+// Likewise for numbers in the caller's host memory; they may be freed when the call returns.
 ASCEND_SIM_EXPORT at::Tensor HostViewOf(const aclTensor& handle);
 
-// A tensor like a view of device memory, full of zeros in memory of its own. Throws std::bad_alloc
-// when that would be much.
+// A tensor like a view of device memory, but of zeros in its own memory. Throws std::bad_alloc if
+// that would be too much.
 at::Tensor Blank(const at::Tensor& view);
 
 }  // namespace ascend_sim::opapi

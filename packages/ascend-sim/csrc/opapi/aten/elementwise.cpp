@@ -14,7 +14,7 @@ Tensor Number(const Scalar& value) {
   return number;
 }
 
-// Differences of truth values are not defined.
+// Differences of bools are not defined.
 template <class Other>
 at::ScalarType Difference(const Tensor& self, const Other& other) {
   const auto type = at::result_type(self, other);
@@ -22,8 +22,8 @@ at::ScalarType Difference(const Tensor& self, const Other& other) {
   return type;
 }
 
-// The type of a result, of that which the operands are promoted to: a quotient of integers is
-// float.
+// The dtype of a result, given the dtype that the operands are promoted to: a quotient of integers
+// is float.
 at::ScalarType Same(at::ScalarType promoted) { return promoted; }
 at::ScalarType Quotient(at::ScalarType promoted) {
   return at::isIntegralType(promoted, /*includeBool=*/true) ? at::kFloat : promoted;
@@ -44,7 +44,7 @@ std::optional<std::string_view> RoundingMode(int mode) {
   }
 }
 
-// Of aclnnDivMod and its forms.
+// For aclnnDivMod and its forms.
 Work DivideInto(const Tensor& out, const Tensor& self, const Tensor& other, int mode) {
   const auto rounding = RoundingMode(mode);
   const auto type = at::result_type(self, other);

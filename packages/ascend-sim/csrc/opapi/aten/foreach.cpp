@@ -174,7 +174,7 @@ ACLNN_OP(aclnnForeachLerpScalar,
   ForEach(outs, [&](size_t i) { return at::lerp(self.at(i), ends.at(i), weight); });
 }
 
-// Of the scaler of automatic mixed precision.
+// For the gradient scaler of automatic mixed precision.
 ACLNN_OP(aclnnForeachNonFiniteCheckAndUnscale,
          (Tensors & grads, Tensor& found_inf, const Tensor& inverse_scale)) {
   for (auto& grad : grads) {

@@ -27,7 +27,7 @@ extern "C" [[gnu::visibility("default")]] int aclnnNpuFormatCastCalculateSizeAnd
       const auto& handle = Alive(src, "srcTensor");
       Require(dst_format == kFormatNz || IsPlainFormat(dst_format), "dstFormat ", dst_format,
               " is not supported: ND (2) and FRACTAL_NZ (29) are");
-      // torch_npu then goes by name (Identity), as it must: it has mixed up source and destination.
+      // torch_npu then calls Identity by name, as it must: it swaps source and destination.
       Require(IsPlainFormat(handle.format) != IsPlainFormat(dst_format), "srcTensor has format ",
               handle.format, " already, or one as plain");
       const auto sizes =

@@ -8,8 +8,8 @@
 namespace ascend_sim::opapi {
 namespace {
 
-// torch_npu marks a dimension without an index by an empty tensor of self's dtype, which an empty
-// int64 index into an int64 tensor looks like too; if every slot is empty, they are indices.
+// torch_npu marks a dimension without an index by an empty tensor of self's dtype. An empty int64
+// index into an int64 tensor looks the same; if every slot is empty, they are indices.
 c10::List<OptTensor> IndexList(const Tensor& self, const Tensors& indices) {
   const auto is_placeholder = [&](const Tensor& index) {
     return !index.defined() ||
@@ -123,7 +123,7 @@ ACLNN_OP(aclnnIndexSelect, (const Tensor& self, int64_t dim, const Tensor& index
   at::index_select_out(out, self, dim, index);
 }
 ACLNN_OP(aclnnEmbedding, (const Tensor& weight, const Tensor& indices, Tensor& out)) {
-  // index_select writes straight into `out`, as a matrix with one row per index.
+  // index_select writes directly into `out`, as a matrix with one row per index.
   auto rows = out.view({indices.numel(), weight.size(1)});
   at::index_select_out(rows, weight, 0, indices.reshape({-1}));
 }

@@ -51,7 +51,7 @@ ACLNN_OP(aclnnInplaceRandomWithoutFromToTensor,
          (Tensor & self, const Tensor& seed, const Tensor& offset, int64_t offset_in_graph)) {
   self.random_(GeneratorAt(seed, offset, offset_in_graph));
 }
-// What exponential_ is on 950, and there in a graph; elsewhere torch_npu makes it of uniform
+// exponential_ on the 950, and in a graph there; elsewhere torch_npu computes it from uniform
 // numbers.
 ACLNN_PLANNED_OP(aclnnSimThreadExponential,
                  (Tensor & self, int64_t count, double lambda, int64_t seed, int64_t offset)) {
@@ -74,7 +74,7 @@ ACLNN_OP(aclnnInplaceBernoulliTensor,
          (Tensor & self, const Tensor& probability, int64_t seed, int64_t offset)) {
   self.bernoulli_(probability, GeneratorAt(seed, offset));
 }
-// Looks whether so many samples can be drawn of each row of `self`, and go to `out`.
+// Checks that so many samples can be drawn from each row of `self`, and that `out` has room.
 static void RequireSamples(const Tensor& self, int64_t num_samples, bool replacement,
                            const Tensor& out) {
   Require(self.dim() == 1 || self.dim() == 2, "self must have 1 or 2 dimensions, got ", self.dim());

@@ -144,7 +144,7 @@ ACLNN_OP(aclnnCummin, (const Tensor& self, int64_t dim, Tensor& values, Tensor& 
 
 // --- softmax ------------------------------------------------------------------------------------
 
-// Whether ATen may write the softmax of `self` to `out` itself, which it does as if that were
+// Whether ATen may write the softmax of `self` directly to `out`, which it treats as if it were
 // dense.
 bool TakesSoftmax(const Tensor& out, const Tensor& self) {
   return self.scalar_type() == out.scalar_type() && out.is_contiguous();
@@ -168,7 +168,7 @@ ACLNN_OP(aclnnLogSumExp, (const Tensor& self, const Ints& dims, bool keepdim, Te
   at::logsumexp_out(out, self, dims, keepdim);
 }
 
-// By the output of the forward function.
+// Computed from the output of the forward function.
 ACLNN_OP(aclnnSoftmaxBackward,
          (const Tensor& grad, const Tensor& output, int64_t dim, Tensor& grad_input)) {
   RequireSameShape(grad, output);

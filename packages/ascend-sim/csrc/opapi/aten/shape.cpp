@@ -29,7 +29,7 @@ ACLNN_OP(aclnnInplaceFillDiagonal, (Tensor & self, const Scalar& value, bool wra
 
 // --- sequences ----------------------------------------------------------------------------------
 
-// ATen divides by the step in the dtype of the output, where it may have become 0.
+// ATen divides by the step in the dtype of the output, in which it may be 0.
 void RequireStep(const Scalar& step, const Tensor& out) {
   const bool whole = at::isIntegralType(out.scalar_type(), /*includeBool=*/true);
   TORCH_CHECK(whole ? std::abs(step.toDouble()) >= 1 : step.toDouble() != 0,
@@ -54,7 +54,7 @@ ACLNN_OP(aclnnLogSpace,
 ACLNN_OP(aclnnEye, (int64_t n, int64_t m, Tensor& out)) { at::eye_out(out, n, m); }
 ACLNN_OP(aclnnOneHot, (const Tensor& self, int64_t depth, const Tensor& on_value,
                        const Tensor& off_value, int64_t axis, Tensor& out)) {
-  TORCH_CHECK(axis >= -1 && axis <= self.dim(), "axis ", axis, " is not one of the result's");
+  TORCH_CHECK(axis >= -1 && axis <= self.dim(), "axis ", axis, " is not a dimension of the result");
   TORCH_CHECK(depth >= 0 && depth <= out.numel() + 1, "numClasses is ", depth,
               ", but the output has ", out.numel(), " elements");
   const auto classes = at::arange(depth, self.options());
@@ -97,7 +97,7 @@ ACLNN_OP(aclnnRepeat, (const Tensor& self, const Ints& repeats, Tensor& out)) {
   RequireElements(out, elements, "repeats");
   Store(out, self.repeat(repeats));
 }
-// ATen takes strides of matrices in a batch for granted where sizes are 1: only of dense tensors.
+// Where sizes are 1, ATen assumes the strides of dense matrices in a batch.
 #define TRIANGLE(Name, function)                                                  \
   ACLNN_OP(aclnn##Name, (const Tensor& self, int64_t diagonal, Tensor& out)) {    \
     Store(out, at::function(self.clone(at::MemoryFormat::Contiguous), diagonal)); \
@@ -113,7 +113,7 @@ ACLNN_OP(aclnnConstantPadNd,
   Store(out, at::constant_pad_nd(self, pad, value));
 }
 
-// ATen's gradients do not look whether there are as many dimensions as they pad.
+// ATen's gradients do not check that there are as many dimensions as they pad.
 void RequirePadding(const Tensor& self, const Ints& padding, int64_t dimensions, bool reflects) {
   Require(static_cast<int64_t>(padding.size()) == 2 * dimensions, "padding must have ",
           2 * dimensions, " elements, got ", padding.size());

@@ -7,7 +7,7 @@
 namespace ascend_sim::opapi {
 namespace {
 
-// ATen's out= forms insist on int64 indices and on the values' own dtype.
+// ATen's out= forms require int64 indices and the dtype of the values.
 bool Direct(const Tensor& self, const Tensor& values, const Tensor& indices) {
   return values.scalar_type() == self.scalar_type() && indices.scalar_type() == at::kLong;
 }
@@ -36,7 +36,7 @@ ACLNN_OP(aclnnKthvalue, (const Tensor& self, int64_t k, int64_t dim, bool keepdi
 }
 ACLNN_OP(aclnnMedian, (const Tensor& self, Tensor& out)) { Store(out, at::median(self)); }
 ACLNN_OP(aclnnNanMedian, (const Tensor& self, Tensor& out)) { Store(out, at::nanmedian(self)); }
-// ATen reads beyond an expanded tensor here.
+// ATen reads beyond the end of an expanded tensor here.
 ACLNN_OP(aclnnMedianDim,
          (const Tensor& self, int64_t dim, bool keepdim, Tensor& values, Tensor& indices)) {
   StorePair(values, indices, at::median(self.contiguous(), dim, keepdim));

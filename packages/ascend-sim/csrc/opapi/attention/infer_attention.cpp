@@ -144,7 +144,7 @@ void CheckQuantized(const InferArguments& a) {
   Require(a.key_scaling == 0 && a.value_scaling == 0 && a.key_scale && a.value_scale &&
               a.key_scale->numel() == 1 && a.value_scale->numel() == 1,
           "key and value must have one scale each (mode 0) with an int8 query");
-  Require(!a.key_offset && !a.value_offset, "an int8 query goes without offsets of key and value");
+  Require(!a.key_offset && !a.value_offset, "an int8 query takes no offsets of key and value");
   Require(at::isFloatingType(a.out.scalar_type()), "attentionOut must be a floating-point tensor");
 }
 
@@ -154,7 +154,7 @@ void CheckArguments(const InferArguments& a) {
   } else {
     Require(at::isFloatingType(a.query.scalar_type()),
             "query must be a floating-point tensor, or int8");
-    Require(!a.query_scale, "dequantScaleQuery goes with an int8 query");
+    Require(!a.query_scale, "dequantScaleQuery needs an int8 query");
     Require(a.out.scalar_type() == a.query.scalar_type(),
             "attentionOut must have query's dtype (quantized results are not supported)");
   }

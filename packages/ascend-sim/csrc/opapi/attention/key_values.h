@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The keys, or the values, of fused attention: how they are stored, and those of one sequence put
-// together where they are not rows at fixed strides.
+// The keys, or the values, of fused attention: how they are stored, and how those of one sequence
+// are gathered where they are not rows at fixed strides.
 #pragma once
 
 #include "opapi/abi/op.h"

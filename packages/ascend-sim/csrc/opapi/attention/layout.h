@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Layouts of fused attention: whatever the layout, a tensor is looked at as [batch, token, head,
+// Layouts of fused attention: whatever the layout, a tensor is viewed as [batch, token, head,
 // size].
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the fused attention operators of a device do not take, although it could be computed.
+// What the fused attention operators of a device reject, although it could be computed.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ inline bool IsOneOf(int64_t value, std::initializer_list<int64_t> values) {
   return std::ranges::find(values, value) != values.end();
 }
 
-// A call of inference as it was understood.
+// A call of an inference operator, parsed.
 struct InferShape {
   const Tensor& q;  // [batch, token, head, size], without the rope
   const KeyValues& keys;
@@ -29,7 +29,7 @@ struct InferShape {
 
 void CheckInferLimits(const InferArguments& arguments, const InferShape& shape);
 
-// Of aclnnFlashAttentionScore and its kin; views [batch, token, head, size].
+// For aclnnFlashAttentionScore and its variants; views [batch, token, head, size].
 void CheckScoreLimits(const Tensor& q, const Tensor& k, const Tensor& v, const OptTensor& mask,
                       size_t packed_sequences);
 

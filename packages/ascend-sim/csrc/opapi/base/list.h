@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Lists among the arguments of an operator.
+// Lists as arguments of an operator.
 #pragma once
 
 #include <utility>
@@ -10,8 +10,8 @@
 
 namespace ascend_sim::opapi {
 
-// A std::vector that refuses an index beyond its end (ParamError): how long a list is, the caller
-// says, and no call of an operator may end the process.
+// A std::vector that rejects an index beyond its end (ParamError): the caller chooses the length of
+// a list, and no call of an operator may end the process.
 template <class T>
 class List : public std::vector<T> {
   using Vector = std::vector<T>;

@@ -152,7 +152,7 @@ ACLNN_PLANNED_OP(aclnnKvRmsNormRopeCache, (CACHE_INPUTS, CACHE_ATTRIBUTES)) {
   });
 }
 
-// All of kv is normalized and its first part then rotated; v goes to the other cache as it is.
+// All of kv is normalized, then its first part is rotated; v goes to the other cache unchanged.
 ACLNN_PLANNED_OP(aclnnKvRmsNormRopeCacheV2, (CACHE_INPUTS, const OptTensor& v, CACHE_ATTRIBUTES)) {
   auto arguments = CACHE_ARGUMENTS;
   Require(v.has_value() && v->dim() == 4, "v must be [batch, 1, tokens, size]");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Updates of part of a tensor: for each batch from an index of its own on, as key/value caches that
-// are not paged are written.
+// Updates of part of a tensor, for each batch from its own index on: how key/value caches that are
+// not paged are written.
 #include "opapi/abi/op.h"
 #include "opapi/numerics/places.h"
 

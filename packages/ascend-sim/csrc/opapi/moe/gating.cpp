@@ -18,7 +18,7 @@ Chosen LargestK(const Tensor& scores, int64_t k) {
   return {sorted.narrow(-1, 0, k), order.narrow(-1, 0, k)};
 }
 
-// Rows that take no part are sent to an expert that there is not: the number of experts.
+// Inactive rows are sent to an expert that does not exist: the number of experts.
 void StoreExperts(Tensor& out, const Tensor& experts, const OptTensor& finished, int64_t count) {
   out.copy_(experts);
   if (finished) out.masked_fill_(finished->unsqueeze(-1), count);
@@ -33,12 +33,12 @@ void CheckSoftmaxGate(const Tensor& x, const OptTensor& finished, int64_t k) {
           "finished must have x's shape without its last dimension");
 }
 
-// The group's score: its largest, or the sum of its two largest.
+// The score of a group: its largest, or the sum of its two largest.
 Tensor GroupScores(const Tensor& grouped, int64_t mode) {
   return mode == 0 ? grouped.amax(-1) : std::get<0>(at::topk(grouped, 2, -1)).sum(-1);
 }
 
-// Takes the experts outside the best `k_group` groups out of the choice.
+// Excludes the experts outside the best `k_group` groups.
 Tensor WithinBestGroups(const Tensor& scores, int64_t groups, int64_t k_group, int64_t mode) {
   const auto grouped = scores.unflatten(-1, {groups, scores.size(-1) / groups});
   const auto best = LargestK(GroupScores(grouped, mode), k_group).experts;

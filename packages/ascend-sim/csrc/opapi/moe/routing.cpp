@@ -154,8 +154,8 @@ void Route(const Routing& r) {
 
 // --- the way back --------------------------------------------------------------------------------
 
-// The rows of `source` at `places`, in float32; zeros where a place is -1 or beyond the rows: a row
-// that was dropped.
+// The rows of `source` at `places`, in float32; zeros where a place is -1 or beyond the rows: a
+// dropped row.
 Tensor RowsOrZeros(const Tensor& source, const Tensor& places) {
   const auto dropped = (places < 0).logical_or_(places >= source.size(0));
   if (source.size(0) == 0) return at::zeros({places.size(0), source.size(1)}, at::kFloat);
@@ -367,7 +367,7 @@ ACLNN_PLANNED_OP(aclnnMoeFinalizeRoutingV4,
   };
 }
 
-// Rows that came by rank, then by expert, put in order by expert, then by rank.
+// Rows that came by rank, then by expert, reordered by expert, then by rank.
 ACLNN_PLANNED_OP(aclnnMoeReRouting,
                  (const Tensor& tokens, const Tensor& counts, const OptTensor& per_token_scales,
                   int64_t expert_token_num_type, int64_t idx_type, Tensor& permuted_tokens,

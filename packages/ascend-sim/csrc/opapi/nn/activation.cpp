@@ -13,7 +13,7 @@ const char* GeluApproximation(int64_t mode) {
   return mode == 1 ? "tanh" : "none";
 }
 
-// The same by the name that torch has for it; torch_npu passes it through as text.
+// The same, by torch's name for it, which torch_npu passes on as text.
 const char* GeluApproximation(const std::string& name) {
   Require(name == "none" || name == "tanh", "approximate must be none or tanh, got ", name);
   return name == "tanh" ? "tanh" : "none";
@@ -41,7 +41,7 @@ constexpr double kFastGelu = 1.702;
 
 ACTIVATION_OUT(Silu, silu)
 ACTIVATION(Relu, relu)
-// Of integers too, which the result is cut to.
+// Takes integers too; the result is then truncated.
 ACLNN_OP(aclnnHardsigmoid, (const Tensor& self, Tensor& out)) {
   Store(out, at::hardsigmoid(self.to(at::result_type(self, 1.0))));
 }
@@ -202,7 +202,7 @@ ACLNN_OP(aclnnGluBackward,
          (const Tensor& grad, const Tensor& self, int64_t dim, Tensor& grad_input)) {
   Store(grad_input, at::glu_backward(grad, self, dim));
 }
-// SwiGlu with clamped parts, of the first rows only where groups are given (aclnnClippedSwiglu.md).
+// SwiGlu with clamped halves; with groups, of the first rows only (aclnnClippedSwiglu.md).
 ACLNN_PLANNED_OP(aclnnClippedSwiglu,
                  (const Tensor& x, const OptTensor& group_index, int64_t dim, double alpha,
                   double limit, double bias, bool interleaved, Tensor& out)) {
@@ -226,7 +226,7 @@ ACLNN_PLANNED_OP(aclnnClippedSwiglu,
   };
 }
 
-// Of silu(first half) * second half.
+// The gradient of silu(first half) * second half.
 ACLNN_OP(aclnnSwiGluGrad,
          (const Tensor& grad, const Tensor& self, int64_t dim, Tensor& grad_input)) {
   const auto halves = Halves(self.to(at::kFloat), dim);

@@ -24,8 +24,8 @@ void GroupNormSwish(const Tensor& self, const OptTensor& weight, const OptTensor
 
 }  // namespace
 
-// Updates the running statistics in place when training. Saved are the mean and the reciprocal of
-// the standard deviation of the batch; nothing when not training.
+// Updates the running statistics in place when training. Saves the mean and the reciprocal of
+// the standard deviation of the batch; saves nothing when not training.
 ACLNN_OP(aclnnBatchNorm,
          (const Tensor& input, const OptTensor& weight, const OptTensor& bias,
           OptTensor& running_mean, OptTensor& running_var, bool training, double momentum,

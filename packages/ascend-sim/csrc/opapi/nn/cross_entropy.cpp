@@ -25,7 +25,7 @@ struct Options {
   double smoothing;
 };
 
-// Each row's class, weight and whether it counts; rows that do not have weight 0.
+// Each row's class and weight, and whether it counts; rows that do not count have weight 0.
 struct Rows {
   Tensor classes, weights, counted;
 
@@ -106,7 +106,7 @@ ACLNN_PLANNED_OP(aclnnCrossEntropyLossGrad,
     const Rows rows(target, weight, classes, o.ignored);
     auto by_row = Wide(grad).reshape({-1});
     if (o.reduction == Reduction::kMean) by_row = by_row / rows.weights.sum();
-    // What each log-probability weighs in the loss.
+    // The weight of each log-probability in the loss.
     auto shares = at::zeros(log_prob.sizes(), at::kFloat);
     shares.scatter_(1, rows.classes.unsqueeze(1),
                     ((1 - o.smoothing) * rows.weights * by_row).unsqueeze(1));

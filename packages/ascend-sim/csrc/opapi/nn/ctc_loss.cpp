@@ -21,7 +21,7 @@ struct Ctc {
   int64_t time() const { return log_probs.size(0); }
   int64_t batch() const { return log_probs.size(1); }
   int64_t classes() const { return log_probs.size(2); }
-  // Labels with blanks around them, of the longest target.
+  // The number of labels of the longest target, with blanks around them.
   int64_t states() const { return 2 * *std::ranges::max_element(target_lengths) + 1; }
 };
 
@@ -54,7 +54,7 @@ void Check(const Ctc& ctc) {
 }
 
 // The targets as ATen takes them, which reads probabilities wherever they say. What lies beyond the
-// length of a target is not looked at.
+// length of a target is ignored.
 Tensor LabelsOf(const Ctc& ctc) {
   auto labels = ctc.targets.to(at::kLong);
   if (labels.dim() == 2) {

@@ -15,7 +15,7 @@ void DrawMask(double drop, const at::Generator& generator, Tensor& mask) {
   Store(mask, (bits * BitPlaces()).sum(-1, /*keepdim=*/false, at::kByte));
 }
 
-// What stays is divided by the share that does.
+// The kept elements are divided by the probability of being kept.
 void DropOut(const Tensor& self, const Tensor& mask, double drop, Tensor& out) {
   const double scale = drop < 1 ? 1 / (1 - drop) : 0;
   const auto stays = DropoutStays(mask, self.numel()).view(self.sizes());
@@ -46,7 +46,7 @@ ACLNN_OP(aclnnDropoutDoMask, (const Tensor& self, const Tensor& mask, double dro
   DropOut(self, mask, drop, out);
 }
 
-// Both steps in one, for 950.
+// Both steps in one operator, for the 950.
 ACLNN_OP(aclnnDropoutV3, (const Tensor& self, const OptTensor& /*noise_shape: reserved*/,
                           double drop, int64_t seed, int64_t offset, Tensor& out, Tensor& mask)) {
   DrawMask(drop, GeneratorAt(seed, offset), mask);

@@ -9,7 +9,7 @@
 namespace ascend_sim::opapi {
 namespace {
 
-// The gradient of a mean is that of a sum, divided.
+// The gradient of a mean is that of the sum, divided by the number of elements.
 Tensor Spread(const Tensor& grad, const Tensor& self, int64_t reduction) {
   return reduction == at::Reduction::Mean ? grad / self.numel() : grad;
 }

@@ -107,7 +107,7 @@ ACLNN_OP(aclnnAddRmsNormCast, (const Tensor& x1, const Tensor& x2, const Tensor&
   RmsNormInto(x, gamma, epsilon, y2, &rstd);
   Store(y1, y2);
 }
-// As aclnnAddRmsNorm: the sum takes the place of x2, the norm that of x1.
+// As aclnnAddRmsNorm: the sum replaces x2, the norm replaces x1.
 ACLNN_OP(aclnnInplaceAddRmsNorm,
          (Tensor & x1, Tensor& x2, const Tensor& gamma, double epsilon, Tensor& rstd)) {
   x2.add_(x1);

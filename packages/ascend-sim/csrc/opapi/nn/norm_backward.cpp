@@ -10,7 +10,7 @@ namespace {
 
 std::array<bool, 3> Mask(const Bools& wanted) { return {wanted.at(0), wanted.at(1), wanted.at(2)}; }
 
-// The gradients by the input, the weight and the bias, where wanted.
+// The requested gradients of the input, the weight and the bias.
 void StoreGradients(const Bools& wanted, OptTensor& input, OptTensor& weight, OptTensor& bias,
                     const std::tuple<Tensor, Tensor, Tensor>& gradients) {
   StoreIf(wanted[0], input, std::get<0>(gradients));
@@ -29,7 +29,7 @@ ACLNN_OP(aclnnLayerNormBackward,
       at::native_layer_norm_backward(Wide(grad), Wide(input), normalized_shape, Wide(mean),
                                      Wide(rstd), Wide(weight), Wide(bias), Mask(wanted)));
 }
-// Of the norm of x1 + x2, by the sum; `dsum` is the gradient that reaches the sum by another way.
+// Gradient of the norm of x1 + x2; `dsum` is the gradient that reaches the sum by another path.
 ACLNN_PLANNED_OP(aclnnAddLayerNormGrad,
                  (const Tensor& grad, const Tensor& x1, const Tensor& x2, const Tensor& rstd,
                   const Tensor& mean, const Tensor& gamma, const OptTensor& dsum, Tensor& grad_x,

@@ -19,12 +19,12 @@ const Ints& StrideOr(const Ints& stride, const Ints& kernel) {
   return stride.empty() ? kernel : stride;
 }
 
-// A side of a list that holds one value for both, or one for each.
+// The value for one side: a list holds one value for both sides, or one for each.
 int64_t Side(const Ints& values, size_t i) { return values[values.size() == 1 ? 0 : i]; }
 
 // Which element of its window each maximum of a plane was, as the mask that torch_npu carries from
 // the forward to the backward pass: int8 [..., kernel height * kernel width, bytes]. Its content is
-// a device's own affair; here each row has a byte per output, 1 where that element was the maximum.
+// private to the device; here each row has a byte per output, 1 where that element is the maximum.
 struct WindowMask {
   const Ints& kernel;
   const Ints& stride;
@@ -92,7 +92,7 @@ ACLNN_OP(aclnnAvgPool3dBackward, (const Tensor& grad, const Tensor& self, const 
         at::avg_pool3d_backward(Wide(grad), Wide(self), kernel, StrideOr(stride, kernel), padding,
                                 ceil_mode, count_include_pad, Divisor(divisor)));
 }
-// ATen divides by the sizes of the input, and believes that both have the same planes, of `sides`
+// ATen divides by the sizes of the input, and assumes that both have the same planes, of `sides`
 // dimensions.
 void RequireGradientOf(const Tensor& self, const Tensor& grad, int64_t sides) {
   const auto planes = [&](const Tensor& t) { return t.sizes().slice(0, t.dim() - sides); };
@@ -121,7 +121,7 @@ ACLNN_OP(aclnnAdaptiveAvgPool3dBackward,
 
 // --- maxima -------------------------------------------------------------------------------------
 
-// How many elements a plane of so many sides has.
+// The number of elements of a plane with `sides` dimensions.
 int64_t PlaneOf(const Tensor& self, int64_t sides) {
   Require(self.dim() >= sides, "self must have planes of ", sides, " dimensions");
   return c10::multiply_integers(self.sizes().slice(self.dim() - sides));

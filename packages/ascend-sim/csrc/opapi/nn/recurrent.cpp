@@ -13,7 +13,7 @@ namespace {
 
 // --- cells --------------------------------------------------------------------------------------
 
-// The derivative of a sigmoid and of a hyperbolic tangent, by their values.
+// The derivatives of sigmoid and hyperbolic tangent, from their values.
 Tensor Sigmoid(const Tensor& grad, const Tensor& value) { return grad * value * (1 - value); }
 Tensor Tanh(const Tensor& grad, const Tensor& value) { return grad * (1 - value * value); }
 
@@ -94,7 +94,7 @@ Tensor Linear(const Tensor& x, const Tensor& weight, const OptTensor& bias) {
   return bias ? product + *bias : product;
 }
 
-// The steps of a direction in the order in which it takes them.
+// The steps of a direction, in its order.
 Ints Steps(int64_t time, bool reversed) {
   Ints steps(time);
   std::iota(steps.begin(), steps.end(), 0);
@@ -102,7 +102,7 @@ Ints Steps(int64_t time, bool reversed) {
   return steps;
 }
 
-// [time, batch, 1]: whether a sequence has this step; undefined if all have all.
+// [time, batch, 1]: whether a sequence has this step; undefined if all have every step.
 Tensor Present(const Sequences& sequences) {
   if (!sequences.batch_sizes) return {};
   const auto sizes = sequences.batch_sizes->to(at::kLong).view({-1, 1, 1});
@@ -153,13 +153,13 @@ class Pass {
     return outputs;
   }
 
-  // The outputs again, of what the steps saved.
+  // The outputs again, from what the steps saved.
   Tensor Outputs(std::span<const Tensors> saved) const {
     const auto hidden = Wide(saved[cell_.state_places()[0]][place_]);
     return present_.defined() ? at::where(present_, hidden, at::zeros_like(hidden)) : hidden;
   }
 
-  // The gradient by the inputs.
+  // The gradient of the inputs.
   Tensor Backward(const Tensor& x, const Tensors& first, std::span<const Tensors> saved,
                   const Tensor& by_outputs, const Tensors& by_last, Tensors& grad_first,
                   Tensors& grad_parameters) {

@@ -34,7 +34,7 @@ void RequireGradients(const Stack& stack, const Tensors& gradients) {
   }
 }
 
-// First states, of which a list that is absent or empty stands for zeros.
+// The initial states; an absent or empty list stands for zeros.
 void RequireFirst(const Stack& stack, const Sequences& sequences, const Tensors& first) {
   const auto states = stack.cell.state_places().size();
   Require(first.empty() || first.size() == states, "hx must have ", states, " tensors, got ",
@@ -137,7 +137,7 @@ ACLNN_PLANNED_OP(aclnnGRUBackward,
 
 // --- one step, after the products: torch.nn.LSTMCell --------------------------------------------
 
-// Gates of torch's order (input, forget, candidate, output), although the page has another: callers
+// Gates in torch's order (input, forget, candidate, output), although the page has another: callers
 // pass torch's weights. `storage` keeps their values.
 ACLNN_PLANNED_OP(aclnnThnnFusedLstmCell,
                  (const Tensor& input_gates, const Tensor& hidden_gates, const Tensor& cx,

@@ -29,7 +29,7 @@ Tensor Rotated(const Tensor& x, Pairing pairing) {
 }
 
 // x * cos + rotated(x) * sin over the first cos.size(-1) elements of the last dimension; the rest
-// passes.
+// is unchanged.
 Tensor Embedded(const Tensor& x, const Tensor& cos, const Tensor& sin, Pairing pairing) {
   const auto rotary = cos.size(-1);
   const auto head = x.narrow(-1, 0, rotary).to(at::kFloat);
@@ -249,7 +249,7 @@ ACLNN_PLANNED_OP(aclnnRotaryPositionEmbeddingV2,
     Store(out, values * cos + at::matmul(values, rotate->to(at::kFloat)) * sin);
   };
 }
-// The gradients by x and, where x is given, by cos and sin.
+// The gradients of x and, where x is given, of cos and sin.
 ACLNN_PLANNED_OP(aclnnRotaryPositionEmbeddingGrad,
                  (const Tensor& dy, const Tensor& cos, const Tensor& sin, const OptTensor& x,
                   int64_t mode, Tensor& dx, Tensor& dcos, Tensor& dsin)) {
@@ -275,8 +275,8 @@ ACLNN_PLANNED_OP(aclnnInterleaveRope,
                  (const Tensor& x, const Tensor& cos, const Tensor& sin, Tensor& out)) {
   Require(x.dim() == 4 && cos.dim() == 4 && cos.sizes() == sin.sizes() && cos.size(3) == x.size(3),
           "x, cos and sin must be [batch, heads, tokens, size]");
-  // npu_interleave_rope.md, parameters and constraints. That it takes contiguous tensors only is
-  // not so: vLLM-Ascend rotates the last columns of its queries.
+  // npu_interleave_rope.md, parameters and constraints. Contiguous tensors are not
+  // required, whatever it says: vLLM-Ascend rotates the last columns of its queries.
   Limit(x.size(3) == 64, "the size of x must be 64, not ", x.size(3));
   Limit(cos.size(1) == 1, "cos and sin must have one head, not ", cos.size(1));
   return [=]() mutable { Store(out, InterleaveRope(x, cos, sin)); };

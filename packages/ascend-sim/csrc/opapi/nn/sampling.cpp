@@ -18,12 +18,12 @@ struct SampleOptions {
   bool need_distribution;  // fill `order` and `distribution`
 };
 
-// Tokens of a row in descending order, and the probability of those that stay; 0 for the others.
+// Tokens of a row in descending order, and the probabilities of those kept; 0 for the others.
 struct Candidates {
   Tensor order, probability;
 };
 
-// The limits in their order. Of a top_p, the smallest set stays that reaches it, as in
+// Applies the limits in order. top_p keeps the smallest set that reaches it, as in
 // npu_top_k_top_p.
 Candidates Limited(const Tensor& logits, const Tensor& top_k, const Tensor& top_p,
                    const OptTensor& min_p, const SampleOptions& options) {

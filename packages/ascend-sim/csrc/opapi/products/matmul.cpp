@@ -13,7 +13,7 @@ bool SameType(const Tensor& a, const Tensor& b, const Tensor& c) {
   return a.scalar_type() == b.scalar_type() && b.scalar_type() == c.scalar_type();
 }
 
-// As BLAS does for the CPU's own F.linear: straight into `out` where dtypes allow, else through the
+// As BLAS does for the CPU's own F.linear: directly into `out` where dtypes allow, else through the
 // wider one. ATen writes the product of a vector and a matrix as if `out` were dense.
 void MatmulInto(Tensor& out, const Tensor& self, const Tensor& other) {
   if (SameType(self, other, out) && out.is_contiguous()) {

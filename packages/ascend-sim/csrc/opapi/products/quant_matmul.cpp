@@ -20,7 +20,7 @@ Tensor BitsOf(const Tensor& scale) {
   return scale.contiguous().view(at::kInt).to(at::kLong).bitwise_and(kLowWord);
 }
 
-// Half of the last of the 13 bits that go: rounds the magnitude to nearest, ties to even.
+// Half of the last of the 13 bits that are dropped: rounds the magnitude to nearest, ties to even.
 Tensor RoundToFp19(const Tensor& bits) {
   const auto last_kept = bits.bitwise_right_shift(13).bitwise_and(1);
   return bits + 0xFFF + last_kept;
@@ -136,7 +136,7 @@ ACLNN_PLANNED_OP(aclnnTransQuantParamV2,
       const OptTensor &y_offset, const OptTensor &bias, bool transpose_x1, bool transpose_x2,     \
       int64_t group_size, Tensor &out
 
-// What the product goes through before it is rounded.
+// What is applied to the product before it is rounded.
 using Epilogue = Tensor (*)(const Tensor&);
 
 static Work PlanQuantMatmul(QUANT_MATMUL_PARAMS, Epilogue activation = nullptr) {

@@ -27,7 +27,7 @@ Tensor Int8Matrix(const Tensor& x2, int64_t k);
 // Rounds to an integer dtype, if `out` has one.
 void StoreRounded(Tensor& out, const Tensor& values);
 
-// Weights that few bits stand for: (weight + offset) * scale, in float32. Scale and offset are one
+// Dequantized weights: (weight + offset) * scale, in float32. Scale and offset are one
 // number, [n] or, for groups of `group_size` rows (0: of equal sizes), [groups, n].
 Tensor AntiQuantize(const Tensor& weight, const Tensor& scale, const OptTensor& offset,
                     int64_t group_size = 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Quantization right after a norm or a gated activation. What is between is float32 and not
+// Quantization right after a norm or a gated activation. Intermediate values are float32 and not
 // rounded.
 #include "opapi/abi/op.h"
 #include "opapi/abi/store.h"
@@ -33,7 +33,7 @@ void StoreDynamic(Tensor& y, Tensor& scale, const Tensor& values, const OptTenso
 
 // --- after a gated activation --------------------------------------------------------------------
 
-// All rows as one group where there is no list.
+// Without a list, all rows are one group.
 std::vector<Group> GroupsOrAll(const OptTensor& list, int64_t type, int64_t rows) {
   return list ? ReadGroups(*list, type, rows) : std::vector<Group>{{0, 0, rows}};
 }
@@ -98,7 +98,7 @@ ACLNN_PLANNED_OP(aclnnAddRmsNormQuantV2,
   };
 }
 
-// Likewise with a scale per row, of the norm times what smooths its columns.
+// Likewise with a scale per row, of the norm times the smoothing scale of its columns.
 ACLNN_PLANNED_OP(aclnnAddRmsNormDynamicQuantV2,
                  (const Tensor& x1, const Tensor& x2, const Tensor& gamma,
                   const OptTensor& smooth_scale1, const OptTensor& smooth_scale2,
@@ -123,8 +123,8 @@ ACLNN_PLANNED_OP(aclnnAddRmsNormDynamicQuantV2,
   };
 }
 
-// silu(a) * b, times what smooths its group; the scale that a dynamic one returns is what values
-// were multiplied by, 127 / max (unlike that of aclnnDynamicQuant).
+// silu(a) * b, times the smoothing scale of its group. Dynamic quantization returns the scale that
+// values were multiplied by, 127 / max (unlike aclnnDynamicQuant).
 ACLNN_PLANNED_OP(aclnnSwiGluQuantV2,
                  (const Tensor& x, const OptTensor& smooth_scales, const OptTensor& offsets,
                   const OptTensor& group_index, bool activate_left, const std::string& quant_mode,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Quantization and its way back. Computed in float32 and rounded once, half to even.
+// Quantization and dequantization. Computed in float32 and rounded once, half to even.
 #include "opapi/numerics/quantize.h"
 
 #include "opapi/abi/op.h"
@@ -43,7 +43,7 @@ void CheckDynamicQuant(const DynamicQuant& q) {
   }
 }
 
-// x times what smooths its rows, in float32.
+// x times the smoothing scales of its rows, in float32.
 Tensor Smooth(const DynamicQuant& q) {
   auto rows = q.x.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
   if (!q.smooth_scales) return rows;

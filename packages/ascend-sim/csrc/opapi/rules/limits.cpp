@@ -75,7 +75,7 @@ bool IsUnchecked(const DocumentedLimit& documented) {
   });
 }
 
-// Puts a limit in the place of the one of the same argument.
+// Replaces the limit of the same argument.
 void Amend(OperatorLimits& limits, const TensorLimit& limit) {
   const auto place =
       std::ranges::lower_bound(limits.tensors, limit.argument, {}, &TensorLimit::argument);

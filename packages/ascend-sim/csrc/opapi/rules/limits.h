@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a device takes of the arguments of an operator one by one: dtypes, numbers of dimensions,
-// ranges of numbers. They come from CANN's pages (spec/limits.toml), amended by hand where more or
+// What a device accepts for each argument of an operator: dtypes, numbers of dimensions, ranges of
+// numbers. The limits come from CANN's pages (spec/limits.toml), amended by hand where more or
 // something else is known (limits_by_hand.cpp). They are checked in the first phase, before
 // the operator's body, which says with `Limit` what a table cannot: what depends on shapes or on
 // several arguments.
@@ -28,7 +28,7 @@ constexpr DtypeSet SetOf(Types... types) {
 }
 inline constexpr DtypeSet kAnyDtype = ~DtypeSet{0};
 
-// What is taken of one tensor, or of each in a list. A tensor that is null is not looked at.
+// What is accepted of one tensor, or of each in a list. A null tensor is not checked.
 struct TensorLimit {
   int argument;      // its position in the C signature
   const char* name;  // CANN's
@@ -37,7 +37,7 @@ struct TensorLimit {
   int least_dims = 0, most_dims = 8;
 };
 
-// What is taken of a number, or of each in a list.
+// What is accepted of a number, or of each in a list.
 struct ValueLimit {
   int argument;
   const char* name;
@@ -50,7 +50,7 @@ struct OperatorLimits {
   std::vector<ValueLimit> values = {};
 };
 
-// A tensor and an argument as limits see them.
+// What limits know of a tensor and of an argument.
 struct LimitedTensor {
   at::ScalarType type;
   int64_t dims;
@@ -71,7 +71,7 @@ struct DocumentedLimit {
 // Generated from spec/limits.toml.
 std::span<const DocumentedLimit> DocumentedLimits();
 
-// The table by hand; what it has of an argument takes the place of what a page says.
+// The table by hand; its entry for an argument replaces that of the page.
 std::span<const OperatorLimits> LimitsByHand();
 
 // A limit of a page that is not checked; `argument` is null for all of the operator.
