@@ -19,8 +19,8 @@ Tensor Convolve(const Tensor& input, const Tensor& weight, const OptTensor& bias
 }
 
 // nn/conv/convolution_forward/docs/aclnnConvolution.md, nn/conv/convolution_backward/docs/
-// aclnnConvolutionBackward.md: the A2 and A3's columns of the tables of constraints, in their
-// widest reading: the lists' last two elements are those of height and width.
+// aclnnConvolutionBackward.md: the columns of A2 and A3 in the tables of constraints, in their
+// widest reading: the last two elements of a list are those of height and width.
 void CheckConvolution(const Tensor& input, const Tensor& weight, const Ints& stride,
                       const Ints& padding, const Ints& dilation, bool transposed, int64_t groups) {
   constexpr int64_t kMostSize = 1000000, kMostStep = 255, kMostStride = 63, kMostGroups = 65535;
@@ -77,6 +77,25 @@ ACLNN_OP(aclnnConvTbc, (const Tensor& input, const Tensor& weight, const Tensor&
                         int64_t padding, Tensor& out, const Cube& cube)) {
   Store(out, TimeFirst(Convolve(BatchFirst(cube(input)), cube(weight).permute({2, 1, 0}), bias, {1},
                                 {padding}, {1}, /*transposed=*/false, {0}, /*groups=*/1)));
+}
+ACLNN_PLANNED_OP(aclnnConvTbcBackward,
+                 (const Tensor& grad, const Tensor& input, const Tensor& weight, const Tensor& bias,
+                  int64_t padding, const Cube& cube, Tensor& grad_input, Tensor& grad_weight,
+                  Tensor& grad_bias)) {
+  const auto steps = input.size(0) + 2 * padding - weight.size(0) + 1;
+  const std::array<int64_t, 3> sizes{steps, input.size(1), weight.size(2)};
+  const at::IntArrayRef shape(sizes);
+  Require(grad.sizes() == shape, "the gradient must have the shape ", shape, ", got ",
+          grad.sizes());
+  return [=]() mutable {
+    auto [by_input, by_weight, by_bias] =
+        at::convolution_backward(BatchFirst(cube(grad)), BatchFirst(cube(input)),
+                                 cube(weight).permute({2, 1, 0}), bias.sizes(), {1}, {padding}, {1},
+                                 /*transposed=*/false, {0}, /*groups=*/1, {true, true, true});
+    Store(grad_input, TimeFirst(by_input));
+    Store(grad_weight, by_weight.permute({2, 1, 0}));
+    Store(grad_bias, by_bias);
+  };
 }
 ACLNN_PLANNED_OP(aclnnConvolutionBackward,
                  (const Tensor& grad, const Tensor& input, const Tensor& weight,

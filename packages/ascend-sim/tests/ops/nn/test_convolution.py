@@ -4,6 +4,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from support.aclnn import refusal
 from support.oracle import FLOATS, assert_same, values, with_gradients
 
 CONVOLUTIONS = {
@@ -47,11 +48,33 @@ def test_input_without_a_batch_and_with_other_strides():
     assert_same(F.conv2d, image, values(6, 3, 3, 3, seed=1), scale=4)
 
 
-def test_convolution_of_time_batch_and_channels():
-    def run(x, weight, bias):
-        return torch.conv_tbc(x, weight, bias, pad=1)
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("pad", [0, 1])
+def test_convolution_of_time_batch_and_channels_and_its_gradients(pad, dtype):
+    operands = values(7, 2, 4), values(3, 4, 6, seed=1), values(6, seed=2)
+    x, weight, bias = (operand.to(dtype) for operand in operands)
 
-    assert_same(run, values(7, 2, 4), values(3, 4, 6, seed=1), values(6, seed=2), scale=4)
+    def run(x, weight, bias):
+        return torch.conv_tbc(x, weight, bias, pad=pad)
+
+    assert_same(with_gradients(run), x, weight, bias, scale=10)
+
+
+def test_gradients_by_time_batch_and_channels_with_other_strides():
+    def run(x, weight, bias):
+        # The CPU takes dense tensors only.
+        return torch.conv_tbc(x if x.device.type == "npu" else x.contiguous(), weight, bias)
+
+    operands = values(2, 7, 4).transpose(0, 1), values(3, 4, 6, seed=1), values(6, seed=2)
+    assert_same(with_gradients(run), *operands, scale=10)
+
+
+def test_a_gradient_of_another_length_is_an_error_of_that_call():
+    x, weight, bias = values(7, 2, 4).npu(), values(3, 4, 6).npu(), values(6).npu()
+    grads = [torch.empty_like(operand) for operand in (x, weight, bias)]
+    status, message = refusal("aclnnConvTbcBackward", x, x, weight, bias, 1, 0, *grads)
+    assert status == 161002
+    assert "the gradient must have the shape [7, 2, 6], got [7, 2, 4]" in message
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
