@@ -417,7 +417,10 @@ def _run_suites(session: nox.Session, suites: Sequence[str]) -> None:
 
 def _faults(session: nox.Session, suite: str) -> list[str]:
     """Run a suite, print its lines as they come, and return what pytest's summary says failed."""
-    environment = os.environ | {"PATH": os.pathsep.join((session.bin, os.environ["PATH"]))}
+    # Threads of OpenMP wait by spinning: more of them than there are cores slow each other down.
+    threads = max(1, (os.cpu_count() or 1) // SUITES_AT_A_TIME)
+    environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
+    environment["PATH"] = os.pathsep.join((session.bin, os.environ["PATH"]))
     verbose = ("-v",) if suite.startswith("tests-integration") else ()  # many seconds a test
     command = (f"{session.bin}/python", "-m", "pytest", *verbose, suite)
     faults = []
