@@ -109,6 +109,7 @@ def test_while_memory_is_measured_the_output_is_zero() -> None:
     [
         ("alibi_slopes", [0.5], "ALiBi slopes"),
         ("logits_soft_cap", 30.0, "a soft cap on logits"),
+        ("sinks", torch.zeros(2), "attention sinks"),
         ("attn_type", "encoder", "attention of type 'encoder'"),
         ("kv_cache_dtype", "fp8", "a KV cache of type 'fp8'"),
     ],

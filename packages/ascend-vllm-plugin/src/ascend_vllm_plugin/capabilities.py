@@ -112,7 +112,7 @@ def unmet_needs(vllm_config: VllmConfig) -> Iterator[OptionError]:
             )
 
 
-def refuse_needs(needs: Mapping[str, object]) -> None:
+def refuse_needs(needs: Mapping[str, bool]) -> None:
     """Refuse a model for what only its code tells, when a layer of it is made.
 
     Parameters

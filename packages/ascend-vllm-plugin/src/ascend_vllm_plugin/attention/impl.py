@@ -40,9 +40,9 @@ class NpuAttentionImpl(AttentionImpl[NpuAttentionMetadata]):
     ) -> None:
         refuse_needs(
             {
-                "ALiBi slopes": alibi_slopes,
-                "a soft cap on logits": logits_soft_cap,
-                "attention sinks": sinks,
+                "ALiBi slopes": alibi_slopes is not None,
+                "a soft cap on logits": bool(logits_soft_cap),
+                "attention sinks": sinks is not None,
                 f"attention of type {attn_type!r}": attn_type != AttentionType.DECODER,
                 f"a KV cache of type {kv_cache_dtype!r}": kv_cache_dtype != "auto",
             }

@@ -114,11 +114,11 @@ class NpuLatentImpl(MLAAttentionImpl[NpuLatentMetadata]):
     ) -> None:
         refuse_needs(
             {
-                "ALiBi slopes": alibi_slopes,
-                "a sliding window": sliding_window,
-                "a soft cap on logits": logits_soft_cap,
-                "a KV cache shared between layers": kv_sharing_target_layer_name,
-                "sparse attention": indexer,
+                "ALiBi slopes": alibi_slopes is not None,
+                "a sliding window": sliding_window is not None,
+                "a soft cap on logits": bool(logits_soft_cap),
+                "a KV cache shared between layers": kv_sharing_target_layer_name is not None,
+                "sparse attention": indexer is not None,
                 f"attention of type {attn_type!r}": attn_type != AttentionType.DECODER,
                 f"a KV cache of type {kv_cache_dtype!r}": kv_cache_dtype != "auto",
             }
