@@ -82,7 +82,7 @@ _TABLE = (
     # The ACL layer: what it checks itself before it asks the runtime.
     AclCode(100000, "ACL_PARAMETER", _ARG, "a pointer is null or a value is out of range"),
     AclCode(100001, "ACL_UNINITIALIZED", _STATE, "ACL is not initialized"),
-    AclCode(100002, "ACL_REPEATED_INITIALIZE", _STATE, "ACL is initialized already"),
+    AclCode(100002, "ACL_REPEATED_INITIALIZE", _STATE, "ACL is already initialized"),
     AclCode(100003, "ACL_INVALID_FILE", _ARG, "a file is missing or cannot be read"),
     AclCode(200000, "ACL_BAD_ALLOC", Family.OUT_OF_MEMORY, "the host is out of memory"),
     AclCode(200001, "ACL_API_NOT_SUPPORTED", Family.NOT_SUPPORTED, "the call is not supported"),
