@@ -10,14 +10,15 @@ from models import FAMILIES, make_config, make_model
 from needs import needs_xlite
 from reference import Texts, by_transformers, by_xlite
 
-from ascend_xlite_bridge import XliteWeightError, _families
+from ascend_xlite_bridge import XliteWeightError
+from ascend_xlite_bridge._decoder.families import FAMILIES as TABLES
 
 pytestmark = needs_xlite
 
 ROWS = [
     (family, row.field)
     for family in ("qwen2", "qwen3", "qwen3_moe")  # they have every row that there is
-    for row in _families.FAMILIES[FAMILIES[family][1]].rows
+    for row in TABLES[FAMILIES[family][1]].rows
     if family == "qwen2" or "norm" in row.field or row.field in ("gate", "re_up_gate", "re_down")
 ]
 PARTNERS = {
@@ -77,9 +78,9 @@ def known():
 def test_a_wrong_row_is_caught(monkeypatch, known, family, field):
     config, module, texts, exact, error = known(family)
     architecture = FAMILIES[family][1]
-    right = _families.FAMILIES[architecture]
+    right = TABLES[architecture]
     wrong = dataclasses.replace(right, rows=planted(right.rows, field))
-    monkeypatch.setitem(_families.FAMILIES, architecture, wrong)
+    monkeypatch.setitem(TABLES, architecture, wrong)
 
     try:
         with open_model(module, config) as model:
