@@ -13,7 +13,7 @@ from support.runs import (
     MODES,
     NEW_TOKENS,
     VARIED_FAMILY,
-    engine,
+    engine_case,
     engine_options,
     is_slow,
     runs_of,
@@ -39,7 +39,7 @@ def result(
 
 
 with_every_mode = pytest.mark.parametrize(
-    ("family", "mode"), [engine(VARIED_FAMILY, mode) for mode in MODES]
+    ("family", "mode"), [engine_case(VARIED_FAMILY, mode) for mode in MODES]
 )
 
 

@@ -15,14 +15,14 @@ from support.runs import (
     REPEATED,
     VARIANTS,
     VARIED_FAMILY,
-    engine,
+    engine_case,
     is_slow,
     runs_of,
 )
 
 CASES = [
-    *(engine(family, mode) for family in FAMILIES for mode in MODES),
-    *(engine(VARIED_FAMILY, variant) for variant in VARIANTS),
+    *(engine_case(family, mode) for family in FAMILIES for mode in MODES),
+    *(engine_case(VARIED_FAMILY, variant) for variant in VARIANTS),
 ]
 
 

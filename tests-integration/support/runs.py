@@ -18,7 +18,7 @@ __all__ = [
     "REPEATED",
     "VARIANTS",
     "VARIED_FAMILY",
-    "engine",
+    "engine_case",
     "engine_options",
     "is_slow",
     "runs_of",
@@ -82,7 +82,7 @@ def is_slow(family: str, name: str) -> bool:
     return name in ("NONE", "FULL_AND_PIECEWISE, chunked", "FULL_DECODE_ONLY, update first")
 
 
-def engine(family: str, name: str) -> Any:
+def engine_case(family: str, name: str) -> Any:
     """Return both as parameters of a test, marked as slow where that is so."""
     return pytest.param(family, name, marks=[pytest.mark.slow] if is_slow(family, name) else [])
 

@@ -96,16 +96,23 @@ def needs() -> list[str]:
     return lacking
 
 
+def files_of(name: str, *, short: bool) -> list[Path]:
+    """Return the files of tests of a suite, those of its folders included."""
+    path = ROOT / (SUITES[name].short if short else SUITES[name].path)
+    return sorted(path.rglob("test_*.py")) if path.is_dir() else [path]
+
+
 def run_suite(name: str, *, short: bool, environ: Mapping[str, str], real: bool) -> list[Outcome]:
     """Run each file of a suite in a process of its own: a task that fails stops the device for it.
 
     A file that does not come to its end is one failure.
     """
-    path = ROOT / (SUITES[name].short if short else SUITES[name].path)
     library = [f"--libascendcl={LIBRARY}"] if real and name == "conformance" else []
     outcomes: list[Outcome] = []
-    for file in sorted(path.glob("test_*.py")) if path.is_dir() else [path]:
-        ended = run_pytest([str(file), *library], folder=ROOT, environ=environ, timeout=TIMEOUT_S)
+    every = [] if short else ["-m", ""]  # those too that are slow, which CI leaves out
+    for file in files_of(name, short=short):
+        arguments = [str(file), *library, *every]
+        ended = run_pytest(arguments, folder=ROOT, environ=environ, timeout=TIMEOUT_S)
         outcomes += ended or [Outcome(file.stem, "", "failed", "it did not come to its end")]
     return outcomes
 

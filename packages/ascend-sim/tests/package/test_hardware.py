@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hardware import SUITES, files_of
 
 import ascend_sim
 
@@ -54,6 +55,19 @@ def test_no_test_of_the_conformance_suite_fails_for_what_is_the_simulators(
     assert cases.count("passed") > 40
     for reason in ("kernels are launched with the simulator's", "cannot be chosen"):
         assert reason in done.stdout
+
+
+@pytest.mark.parametrize("short", [False, True], ids=["whole", "short"])
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_suite_has_its_tests(suite: str, short: bool) -> None:
+    files = files_of(suite, short=short)
+    assert files
+    assert all(file.is_file() for file in files)
+
+
+def test_the_folders_of_a_suite_belong_to_it() -> None:
+    files = files_of("operators", short=False)
+    assert {"nn", "attention", "moe"} <= {file.parent.name for file in files}
 
 
 @pytest.mark.skipif(any(Path("/dev").glob("davinci[0-9]*")), reason="this host has an NPU")
