@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What noting the touched memory adds to a capture; run as a program."""
+"""What noting the touched memory adds to a capture through vLLM; run as a program."""
 
+import random
 import statistics
 import time
 from pathlib import Path
@@ -8,49 +9,47 @@ from typing import Any
 from unittest.mock import patch
 
 from _case import Case, child_main
+from _engine import make_llm
 
 
 def measure(case: Case, model: Path) -> dict[str, Any]:
-    """Capture one decode step of a decoder in plain PyTorch, with and without noting, in turn.
+    """Let vLLM capture every size of the case; every other graph, at random, without noting.
+
+    With ``compute=off`` the host time of a capture does not depend on its size.
 
     Returns
     -------
     dict
-        ``with_ms``, ``without_ms``: processor time of a capture, median of all rounds. ``ratio``:
-        median of the rounds' own ratios.
+        ``with_ms``, ``without_ms``: time of a capture by the clock, median of its half of the
+        sizes. ``share``: what noting takes of the whole.
     """
-    import torch
-    from _decoder import Decoder
-    from ascend_aclgraph import CaptureOptions, Graph, MemoryPool
+    from ascend_aclgraph import _capture
     from ascend_aclgraph._keep import KeepAlive
 
-    decoder = Decoder(model, case.batch, length=16, device="npu")
-    tokens = torch.zeros(case.batch, dtype=torch.int64, device="npu")
-    pool = MemoryPool()
+    record = _capture._record
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    order: list[bool] = []
 
-    def seconds() -> float:
-        begin = time.process_time()
-        graph = Graph.capture(
-            lambda: decoder.step(tokens, 8), pool=pool, options=CaptureOptions(warmup=0)
-        )
-        taken = time.process_time() - begin
-        graph.close()
-        return taken
+    def timed_record(*args: Any) -> None:
+        if not order:
+            order.extend(random.sample((True, False), 2))
+        noting = order.pop()
+        begin = time.perf_counter()
+        if noting:
+            record(*args)
+        else:
+            with (
+                patch.object(KeepAlive, "__enter__", lambda self: self),
+                patch.object(KeepAlive, "__exit__", lambda *_: None),
+            ):
+                record(*args)
+        seconds[noting].append(time.perf_counter() - begin)
 
-    def seconds_without() -> float:
-        with (
-            patch.object(KeepAlive, "__enter__", lambda self: self),
-            patch.object(KeepAlive, "__exit__", lambda *_: None),
-        ):
-            return seconds()
-
-    with Graph.capture(lambda: decoder.step(tokens, 8), pool=pool):  # keeps the pool, warms up
-        pairs = [(seconds(), seconds_without()) for _ in range(case.rounds)]
-    return {
-        "with_ms": 1e3 * statistics.median(pair[0] for pair in pairs),
-        "without_ms": 1e3 * statistics.median(pair[1] for pair in pairs),
-        "ratio": statistics.median(pair[0] / pair[1] for pair in pairs),
-    }
+    random.seed(0)
+    with patch.object(_capture, "_record", timed_record):
+        make_llm(case, model)
+    with_ms, without_ms = (1e3 * statistics.median(seconds[noting]) for noting in (True, False))
+    return {"with_ms": with_ms, "without_ms": without_ms, "share": 1 - without_ms / with_ms}
 
 
 if __name__ == "__main__":

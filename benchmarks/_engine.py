@@ -8,7 +8,37 @@ from typing import Any
 
 from _case import Case, child_main
 
+__all__ = ["make_llm"]
+
 _UNSTEADY = 8  # first forwards of a round: prefill, then memory and caches settle
+
+
+def make_llm(case: Case, model: Path, **options: Any) -> Any:
+    """Start vLLM on a case, in this process; `options` are vLLM's own."""
+    from vllm import LLM
+
+    if case.mode == "eager":
+        graphs: dict[str, Any] = {"enforce_eager": True}
+    elif case.mode == "xlite":
+        xlite = {"enabled": True, "full_mode": True}
+        graphs = {"additional_config": {"xlite_graph_config": xlite}}
+    else:
+        sizes = list(case.sizes)
+        graphs = {
+            "compilation_config": {"cudagraph_mode": case.mode, "cudagraph_capture_sizes": sizes}
+        }
+    return LLM(
+        model=str(model),
+        skip_tokenizer_init=True,
+        dtype=case.dtype,
+        max_model_len=case.context,
+        max_num_seqs=case.batch,
+        max_num_batched_tokens=max(512, 16 * case.batch),
+        gpu_memory_utilization=0.5,
+        enable_prefix_caching=False,
+        **graphs,
+        **options,
+    )
 
 
 def measure(case: Case, model: Path) -> dict[str, Any]:
@@ -24,30 +54,9 @@ def measure(case: Case, model: Path) -> dict[str, Any]:
         own call in it; 0 without. ``tokens``: what was generated, ``[batch][steps + 1]``.
         ``stats``: what ``graph_stats`` of the plugin's worker said at the end.
     """
-    from vllm import LLM, SamplingParams
+    from vllm import SamplingParams
 
-    if case.mode == "eager":
-        graphs: dict[str, Any] = {"enforce_eager": True}
-    elif case.mode == "xlite":
-        xlite = {"enabled": True, "full_mode": True}
-        graphs = {"additional_config": {"xlite_graph_config": xlite}}
-    else:
-        sizes = list(case.sizes)
-        graphs = {
-            "compilation_config": {"cudagraph_mode": case.mode, "cudagraph_capture_sizes": sizes}
-        }
-    llm = LLM(
-        model=str(model),
-        skip_tokenizer_init=True,
-        dtype=case.dtype,
-        max_model_len=case.context,
-        max_num_seqs=case.batch,
-        max_num_batched_tokens=max(512, 16 * case.batch),
-        gpu_memory_utilization=0.5,
-        enable_prefix_caching=False,
-        worker_extension_cls="_forward_timer.ForwardTimer",
-        **graphs,
-    )
+    llm = make_llm(case, model, worker_extension_cls="_forward_timer.ForwardTimer")
     prompts = [{"prompt_token_ids": prompt} for prompt in case.prompts]
     greedy = SamplingParams(
         temperature=0, max_tokens=case.steps + 1, ignore_eos=True, detokenize=False
