@@ -4,7 +4,7 @@
 import time
 from typing import Any, NamedTuple
 
-__all__ = ["Forward", "ForwardTimer"]
+__all__ = ["Forward", "ForwardTimer", "TimedEngine"]
 
 
 class Forward(NamedTuple):
@@ -24,7 +24,7 @@ class Forward(NamedTuple):
     """Seconds of that on a processor."""
 
 
-class _TimedEngine:
+class TimedEngine:
     """xlite's model, with the time of the last call."""
 
     def __init__(self, model: Any) -> None:
@@ -52,9 +52,9 @@ class ForwardTimer:
         """Time every forward from now on."""
         self.forwards: list[Forward] = []
         forward = self.model_runner._model_forward
-        engine = _TimedEngine(None)
+        engine = TimedEngine(None)
         if xlite := self.model_runner.xlite:
-            xlite._model._model = engine = _TimedEngine(xlite._model._model)
+            xlite._model._model = engine = TimedEngine(xlite._model._model)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             process_cpu, begin, cpu = time.process_time(), time.perf_counter(), time.thread_time()

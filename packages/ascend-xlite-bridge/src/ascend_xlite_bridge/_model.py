@@ -16,7 +16,7 @@ from ascend_xlite_bridge._engine_config import engine_config
 from ascend_xlite_bridge._kv_cache import check_kv_cache
 from ascend_xlite_bridge._library import load_engine
 from ascend_xlite_bridge._modules import find_modules
-from ascend_xlite_bridge._npu import npu
+from ascend_xlite_bridge._npu import npu, raw_stream
 from ascend_xlite_bridge._rope import rope_table
 from ascend_xlite_bridge._step import DeviceStep, HostStep, check_step, padded_tokens
 from ascend_xlite_bridge._tensor_checks import check_tensor
@@ -383,8 +383,7 @@ class XliteModel:
     def _stream(self) -> int:
         if npu().is_current_stream_capturing():
             raise XliteStepError("stream", "it is being captured, and xlite cannot be")
-        # By its number, since torch_npu takes far longer to make one of a device.
-        return int(npu().current_stream(self.device.index).npu_stream)
+        return raw_stream(self.device.index)
 
 
 def _pool_mebibytes(model: Any, device: torch.device) -> int:

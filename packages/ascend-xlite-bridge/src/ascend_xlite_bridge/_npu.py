@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["is_nz", "npu"]
+__all__ = ["is_nz", "npu", "raw_stream"]
 
 _FRACTAL_NZ = 29  # as torch_npu numbers formats
 
@@ -24,3 +24,14 @@ def is_nz(tensor: torch.Tensor) -> bool:
     import torch_npu
 
     return bool(torch_npu.get_npu_format(tensor) == _FRACTAL_NZ)
+
+
+def raw_stream(device: int) -> int:
+    """Drain torch_npu's launch queue, and return the address of the current stream.
+
+    What `torch.npu.current_stream().npu_stream` does, without an object of Python on the way, which
+    takes 13 us.
+    """
+    import torch_npu
+
+    return int(torch_npu._C._npu_getCurrentRawStream(device))

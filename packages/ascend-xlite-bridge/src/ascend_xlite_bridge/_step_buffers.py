@@ -69,22 +69,22 @@ class StepBuffers:
             New tokens, and cached and new tokens, of each request.
         """
         requests, tokens = len(lens_cpu), sum(lens_cpu)
-        starts = query_start_loc[: requests + 1]
+        starts = _first(query_start_loc, requests + 1)
         if tokens == requests:
-            lens = self._ones[:requests]
+            lens = _first(self._ones, requests)
         else:
-            lens = torch.sub(starts[1:], starts[:-1], out=self._lens[:requests])
-        cached = torch.sub(seq_lens[:requests], lens, out=self._cached[:requests])
-        slots = slot_mapping[:tokens]
+            lens = torch.sub(starts[1:], starts[:-1], out=_first(self._lens, requests))
+        cached = torch.sub(_first(seq_lens, requests), lens, out=_first(self._cached, requests))
+        slots = _first(slot_mapping, tokens)
         if slots.dtype != torch.int32:
-            slots = self._slots[:tokens].copy_(slots)
+            slots = _first(self._slots, tokens).copy_(slots)
         return DeviceStep(
             lens=lens,
             cached_lens=cached,
             query_start_loc=starts,
-            positions=positions[:tokens],
+            positions=_first(positions, tokens),
             slot_mapping=slots,
-            block_table=self._narrowed(block_table[:requests], max(seq_lens_cpu)),
+            block_table=self._narrowed(_first(block_table, requests), max(seq_lens_cpu)),
             lens_cpu=lens_cpu,
             cached_lens_cpu=[all_ - new for all_, new in zip(seq_lens_cpu, lens_cpu, strict=True)],
         )
@@ -98,3 +98,8 @@ class StepBuffers:
             return table
         narrow = self._table[: requests * needed].view(requests, needed)
         return narrow.copy_(table[:, :needed])
+
+
+def _first(tensor: torch.Tensor, rows: int) -> torch.Tensor:
+    """Return the first rows; no view is made if those are all, as in most steps."""
+    return tensor if len(tensor) == rows else tensor[:rows]
