@@ -86,9 +86,9 @@ class EngineResult:
         The plugin's own counters (`graph_stats`) after every batch, the state before the first one
         included.
     executions
-        The simulator's counter of graph executions at the same points.
+        The simulator's counter of graph executions at the same points, of the first rank.
     operations
-        How often the simulator was given each operation or kernel, by name, at the same points.
+        How often it was given each operation or kernel, by name, at the same points.
     """
 
     tokens: list[list[list[int]]]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process that runs engines; see `support.engine`. Reads a job, prints a line per result."""
 
-import ctypes
 import gc
 import json
 import sys
@@ -9,7 +8,6 @@ import traceback
 from dataclasses import replace
 from typing import Any
 
-import ascend_sim
 from PIL import Image
 from vllm import LLM, SamplingParams
 from vllm.distributed import cleanup_dist_env_and_memory
@@ -69,9 +67,9 @@ def run_engine(run: dict[str, Any]) -> dict[str, Any]:
     """Run one engine and describe what it did."""
     if run["sabotage"]:
         globals()[run["sabotage"]]()
-    engine = LLM(**run["options"])
+    engine = LLM(**run["options"], worker_extension_cls="worker_counters.WorkerCounters")
     tokens, logits = [], []
-    stats, executions, operations = [_stats(engine)], [_executions()], [_operations()]
+    stats, counts = [_stats(engine)], [_counts(engine)]
     for batch in run["batches"]:
         if batch["aborted"]:
             tokens.append(_generate_and_abort(engine, batch))
@@ -81,16 +79,15 @@ def run_engine(run: dict[str, Any]) -> dict[str, Any]:
             tokens.append([list(output.token_ids) for output in outputs])
             logits.append([_first_logits(each) for each in outputs] if batch["raw_logits"] else [])
         stats.append(_stats(engine))
-        executions.append(_executions())
-        operations.append(_operations())
+        counts.append(_counts(engine))
     engine.llm_engine.engine_core.shutdown()
     return {
         "name": run["name"],
         "tokens": tokens,
         "logits": logits,
         "stats": stats,
-        "executions": executions,
-        "operations": operations,
+        "executions": [each["executions"] for each in counts],
+        "operations": [each["operations"] for each in counts],
     }
 
 
@@ -136,14 +133,8 @@ def _stats(engine: LLM) -> dict[str, Any]:
     return dict(engine.collective_rpc("graph_stats")[0])
 
 
-def _executions() -> int:
-    return int(ascend_sim.counters()["graph_executions"])
-
-
-def _operations() -> dict[str, int]:
-    report = ctypes.CDLL("libascendcl.so").ascendSimOpCounts
-    report.restype = ctypes.c_char_p
-    return dict(json.loads(report()))
+def _counts(engine: LLM) -> dict[str, Any]:
+    return dict(engine.collective_rpc("simulated_counts")[0])
 
 
 def main() -> None:

@@ -60,6 +60,7 @@ _EXPERTS = {
     "num_experts_per_tok": 8,
     "moe_intermediate_size": 64,
     "decoder_sparse_step": 1,
+    "norm_topk_prob": True,  # said, as in Qwen's own models: transformers does it always
     "mlp_only_layers": [],
 }
 _LAYOUTS = (
