@@ -112,6 +112,19 @@ def test_a_rotary_embedding_of_odd_size_is_right_and_says_that_it_is_slow(
     assert any("npu_mrope" in message for message in caplog.messages)
 
 
+def test_a_model_may_say_after_the_layer_is_made_that_pairs_are_interleaved() -> None:
+    """As vLLM's ERNIE 4.5 does, which changes the layers that a Llama made."""
+    head, base = 64, 10000.0
+    layer = RotaryEmbedding(head, head, 128, base, is_neox_style=True, dtype=torch.float32).npu()
+    layer.is_neox_style = False
+    positions = torch.tensor([0, 7, 100])
+    query, key = random(3, head, dtype=torch.float32), random(3, head, dtype=torch.float32)
+    rotated, _ = layer(positions.npu(), query.npu(), key.npu())
+    by_halves = query.view(3, 1, -1, 2).transpose(2, 3).flatten(2)  # pairs are apart by a half
+    expected = turned(by_halves, positions, head, base).view(3, 1, 2, -1).transpose(2, 3)
+    torch.testing.assert_close(rotated.cpu().view(3, 1, head), expected.flatten(2))
+
+
 def test_slot_mapping_pads_all_the_rest_of_the_buffer() -> None:
     slots = torch.zeros(8, dtype=torch.int64).npu()
     compute_slot_mapping(

@@ -59,7 +59,8 @@ class NpuRotary(RotaryEmbedding):
         tuple of torch.Tensor
             Rotated copies, contiguous.
         """
-        if key is None or not self._fits_the_kernel:
+        # Ernie4_5ForCausalLM says that pairs are interleaved after the layer was made.
+        if key is None or not (self._fits_the_kernel and self.is_neox_style):
             return self.forward_native(positions, query, key)
         rotated: tuple[torch.Tensor, torch.Tensor] = torch_npu.npu_mrope(
             positions,
