@@ -9,10 +9,13 @@ import json
 import os
 
 import pytest
-from support.engine import succeeded
-from support.model_runs import MARGIN, REPEATED, ModelRuns
+import torch
+from support.engine import EngineResult, succeeded
+from support.model_runs import MARGIN, REPEATED, ModelRuns, what_is_wrong
 from support.model_table import BY, REFUSED, ROWS, RefusedModel, read_results
 from support.models import COMMON_SHAPE
+from support.reference import Reference
+from support.runs import PROMPTS
 from support.scripts import lines_of
 
 ALL = os.environ.get("ASCEND_TEST_MODELS") == "all"
@@ -60,6 +63,29 @@ def test_a_block_table_of_an_earlier_step_is_noticed(runs: ModelRuns) -> None:
     result = runs.sabotaged(name, "FULL_AND_PIECEWISE", "keep_captured_block_tables")
 
     assert succeeded(result).tokens[0] != runs.reference(name).tokens
+
+
+@pytest.mark.parametrize(
+    ("batch", "prompt", "said"),
+    [
+        (0, 2, "prompt of 17 tokens, new token 1: 9, transformers has 2"),
+        (1, 2, "prompt of 300 tokens again, new token 1: 9, transformers has 2"),
+    ],
+)
+def test_the_first_token_that_differs_is_named(batch: int, prompt: int, said: str) -> None:
+    reference = Reference([[1, 2, 3] for _ in PROMPTS], torch.zeros(0), margin=1.0)
+    tokens = [[[1, 2, 3] for _ in PROMPTS[-count:]] for count in (len(PROMPTS), REPEATED)]
+    result = EngineResult(tokens, logits=[], stats=[], executions=[], operations=[])
+    assert what_is_wrong(result, reference) == ""
+
+    tokens[batch][prompt][1:] = [9, 9]
+
+    assert what_is_wrong(result, reference) == said
+
+
+def test_of_an_engine_that_failed_the_error_is_named() -> None:
+    reference = Reference([], torch.zeros(0), margin=1.0)
+    assert what_is_wrong("log\nTraceback\nValueError: why\n", reference) == "ValueError: why"
 
 
 @pytest.mark.parametrize("name", RIGHT)

@@ -20,11 +20,11 @@ from transformers import AutoConfig
 
 from support.engine import OFF_LIMITS, Batch, EngineResult, EngineRun, EngineRuns
 from support.model_table import BY, RESULTS, ROWS, read_results
-from support.models import make_model_of_row
+from support.models import REFERENCE, make_model_of_row
 from support.reference import Reference, make_reference
 from support.runs import PROMPTS, engine_options
 
-__all__ = ["MARGIN", "NEW_TOKENS", "REPEATED", "ModelRuns", "is_right", "record"]
+__all__ = ["MARGIN", "NEW_TOKENS", "REPEATED", "ModelRuns", "record", "what_is_wrong"]
 
 NEW_TOKENS = 48
 REPEATED = 3
@@ -71,7 +71,8 @@ class ModelRuns:
     def reference(self, name: str) -> Reference:
         """What transformers answers."""
         if name not in self._references:
-            self._references[name] = make_reference(self.model(name), PROMPTS, NEW_TOKENS)
+            model = self.model(name) / REFERENCE
+            self._references[name] = make_reference(model, PROMPTS, NEW_TOKENS)
         return self._references[name]
 
     def result(self, name: str, way: str) -> EngineResult | str:
@@ -103,10 +104,29 @@ class ModelRuns:
         return EngineRun(f"{name}, {way}", options, batches)
 
 
-def is_right(result: EngineResult | str, reference: Reference) -> bool:
-    """Say whether an engine gave the tokens of transformers, both times."""
+def what_is_wrong(result: EngineResult | str, reference: Reference) -> str:
+    """Say where an engine first left the tokens of transformers, or how it failed; empty if not.
+
+    Parameters
+    ----------
+    result
+        Tokens of `PROMPTS`, and of the last `REPEATED` of them once more; or the log of a failure.
+    reference
+        What transformers answers to `PROMPTS`.
+    """
+    if isinstance(result, str):
+        return result.strip().splitlines()[-1]
     expected = [reference.tokens, reference.tokens[-REPEATED:]]
-    return isinstance(result, EngineResult) and result.tokens == expected
+    for batch, of_batch, given_again in zip(result.tokens, expected, ("", " again"), strict=True):
+        prompts = PROMPTS[-len(of_batch) :]
+        for prompt, tokens, right in zip(prompts, batch, of_batch, strict=True):
+            for position, pair in enumerate(zip(tokens, right, strict=True)):
+                if pair[0] != pair[1]:
+                    return (
+                        f"prompt of {len(prompt)} tokens{given_again}, new token {position}: "
+                        f"{pair[0]}, transformers has {pair[1]}"
+                    )
+    return ""
 
 
 def record(names: Sequence[str]) -> Iterator[str]:
@@ -121,14 +141,20 @@ def record(names: Sequence[str]) -> Iterator[str]:
                 yield f"{name}: nearly a tie ({reference.margin:.0e}): WRONG seed"
                 continue
             for way in ROWS[name].ways:
-                if is_right(runs.result(name, way), reference):
+                wrong = what_is_wrong(runs.result(name, way), reference)
+                if not wrong:
                     right.append(way)
-                yield f"{name}, {way}: {'right' if way in right else 'WRONG'}"
+                yield f"{name}, {way}: {f'WRONG: {wrong}' if wrong else 'right'}"
             (architecture,) = AutoConfig.from_pretrained(runs.model(name)).architectures
             if right:
                 of_model = {"name": name, "architecture": architecture}
                 results[name] = {**of_model, "modes": right, "by": BY}
-            RESULTS.write_text(_as_toml(results.values()))
+            RESULTS.write_text(_as_toml(sorted(results.values(), key=_place)))
+
+
+def _place(result: Mapping[str, Any]) -> int:
+    """Where a row is in `models.toml`; results are in the same order."""
+    return list(ROWS).index(result["name"])
 
 
 def _as_toml(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -59,6 +59,11 @@ class Row:
         In which ways it is run, of `COLUMNS`.
     seed
         Of its weights: with it, no step has two tokens that are nearly equal.
+    embeddings
+        Standard deviation of the embeddings, if not that of the other weights.
+    served
+        Fields of `config.json` that vLLM is given beyond those of transformers, or instead of them:
+        where it has the same model by another name.
     """
 
     name: str
@@ -67,6 +72,8 @@ class Row:
     without: Sequence[str] = ()
     ways: Sequence[str] = ()
     seed: int = 0
+    embeddings: float | None = None
+    served: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if unknown := set(self.ways) - set(COLUMNS):
@@ -132,6 +139,10 @@ def _tested() -> Iterator[str]:
     yield "most 256 tokens in a step. The other tests named here have prompts of their own; some of"
     yield "their modes are run by `nox -s slow` only. `TP 2` is tensor parallelism on two devices,"
     yield "in the default graph mode. An empty cell was not run.\n"
+    yield "Transformers lacks EXAONE 3, InternLM 2 and 3, and MiniCPM. They are compared with the"
+    yield "Llama, Qwen2 or Granite that has the same weights. Where vLLM and transformers read a"
+    yield "field of the configuration differently, each is given the value with which both compute"
+    yield "the same; the comments of `tests-integration/models.toml` name them.\n"
     yield _line("model", "architecture", *(f"`{way}`" for way in COLUMNS), "by")
     yield _line(*["---"] * (len(COLUMNS) + 3))
     for row in read_results():
@@ -142,7 +153,8 @@ def _tested() -> Iterator[str]:
 
 def _refused() -> Iterator[str]:
     yield "## What is refused\n"
-    yield "With the configuration, before anything is loaded.\n"
+    yield "With the configuration, before anything is loaded. vLLM itself refuses what it lacks,"
+    yield "such as Baichuan, the first InternLM, and a Qwen2 with windows in only some layers.\n"
     yield _line("model", "because")
     yield _line("---", "---")
     for model in REFUSED.values():

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiny random models, made from a seed. Nothing is downloaded."""
 
+import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoConfig,
@@ -29,6 +32,7 @@ from transformers import (
     Qwen3MoeForCausalLM,
 )
 
+from support.checkpoints import CONVERTERS
 from support.model_table import Row
 
 __all__ = [
@@ -36,6 +40,7 @@ __all__ = [
     "FAMILIES",
     "GENTLE_SCALE",
     "LAYERS",
+    "REFERENCE",
     "WITH_EXPERTS",
     "WITH_LATENTS",
     "make_byte_tokenizer",
@@ -46,6 +51,10 @@ __all__ = [
 ]
 
 LAYERS = 4
+REFERENCE = "reference"
+"""Folder in that of a row's model: what transformers runs."""
+
+_WEIGHTS = "model.safetensors"
 _SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 _CHAT_TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -213,10 +222,24 @@ def make_model(family: str, folder: Path, scale: float = _WEIGHT_SCALE, **change
 
 
 def make_model_of_row(row: Row, folder: Path) -> Path:
-    """Write the model of a row of `models.toml`, with its tokenizer."""
+    """Write the model of a row of `models.toml`, with its tokenizer.
+
+    Beside what vLLM is given, the folder has the model that transformers runs, in `REFERENCE`.
+    """
+    reference = folder / REFERENCE
     fields = {**COMMON_SHAPE, **row.config, **dict.fromkeys(row.without)}
     config = AutoConfig.for_model(row.type, **{**_tokens(), **fields}, dtype="float32")
-    _write(AutoModelForCausalLM.from_config(config), folder, row.seed, _WEIGHT_SCALE)
+    model = AutoModelForCausalLM.from_config(config).float()
+    randomize(model, row.seed, _WEIGHT_SCALE)
+    if row.embeddings:
+        model.get_input_embeddings().weight.data.mul_(row.embeddings / _WEIGHT_SCALE)
+    _save(model, reference)
+    shutil.copytree(reference, folder, dirs_exist_ok=True)
+    written = json.loads((folder / "config.json").read_text()) | dict(row.served)
+    (folder / "config.json").write_text(json.dumps(written))
+    if convert := CONVERTERS.get(written["architectures"][0]):
+        weights = convert(load_file(reference / _WEIGHTS), config.head_dim)
+        save_file({name: each.contiguous() for name, each in weights.items()}, folder / _WEIGHTS)
     return folder
 
 
@@ -233,6 +256,10 @@ def _tokens() -> dict[str, int | None]:
 def _write(model: PreTrainedModel, folder: Path, seed: int, scale: float) -> None:
     model = model.float()
     randomize(model, seed, scale)
+    _save(model, folder)
+
+
+def _save(model: PreTrainedModel, folder: Path) -> None:
     model.save_pretrained(folder)
     make_byte_tokenizer().save_pretrained(folder)
 
