@@ -26,22 +26,18 @@ class Decoder:
         Requests, all at the same position.
     length
         Positions that the cache holds.
-    device
-        Where it runs.
     """
 
-    def __init__(self, folder: Path, batch: int, length: int, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, batch: int, length: int) -> None:
         self._config: Qwen3Config = AutoConfig.from_pretrained(folder)
-        self._weights = load_file(folder / "model.safetensors", device)
+        self._weights = load_file(folder / "model.safetensors")
         self._batch = batch
         heads, size = self._config.num_key_value_heads, self._config.head_dim
-        self._cache = torch.zeros(
-            2, self._config.num_hidden_layers, batch, heads, length, size, device=device
-        )
+        self._cache = torch.zeros(2, self._config.num_hidden_layers, batch, heads, length, size)
         theta = self._config.rope_parameters["rope_theta"]
         frequencies = theta ** (-torch.arange(0, size, 2, dtype=torch.float32) / size)
         angles = torch.outer(torch.arange(length), frequencies).repeat(1, 2)
-        self._cos, self._sin = angles.cos().to(device), angles.sin().to(device)
+        self._cos, self._sin = angles.cos(), angles.sin()
 
     def step(self, tokens: torch.Tensor, position: int) -> torch.Tensor:
         """Take one token of each request, ``[batch]``, and return the next ones."""

@@ -47,7 +47,7 @@ def main() -> None:
         case = Case(
             layers=layers, hidden=64, mode="FULL", compute="off", batch=max(sizes), sizes=sizes
         )
-        rows.append({"layers": layers, **case.run("_collecting.py")})
+        rows.append({"layers": layers, **case.run("_noting.py")})
     noting = args.json and args.json.with_stem(f"{args.json.stem}-noting")
     report("Noting the touched memory, as a share of a FULL capture", rows, noting)
 

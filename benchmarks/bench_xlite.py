@@ -23,26 +23,13 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=64)
     args = options.parse_args()
 
-    def case_of(layers: int, mode: str) -> Case:
-        return Case(
-            layers=layers,
-            hidden=64,
-            head=64,
-            dtype="bfloat16",
-            context=4096,
-            mode=mode,
-            compute="off",
-            batch=args.batch,
-            sizes=(args.batch,),
-            steps=args.steps,
-        )
-
+    shape = {"hidden": 64, "head": 64, "context": 4096, "dtype": "bfloat16", "compute": "off"}
+    load = {"batch": args.batch, "sizes": (args.batch,), "steps": args.steps}
     rows = []
     for layers in args.layers:
         baseline = None
         for mode in args.modes:
-            case = case_of(layers, mode)
-            measured = case.run("_engine.py")
+            measured = Case(layers=layers, mode=mode, **shape, **load).run("_engine.py")
             baseline = baseline or measured["forward_cpu_ms"]
             rest = measured["forward_cpu_ms"] - measured["engine_cpu_ms"]
             rows.append(
@@ -62,7 +49,7 @@ def main() -> None:
 
     rows = []
     for layers in args.layers:
-        alone = case_of(layers, "xlite").run("_bridge.py")
+        alone = Case(layers=layers, **shape, **load).run("_bridge.py")
         bridge_us = 1e3 * (alone["step_ms"] - alone["engine_ms"])
         rows.append({"layers": layers, "engine ms": alone["engine_ms"], "bridge us": bridge_us})
     bridge = args.json and args.json.with_stem(f"{args.json.stem}-bridge")

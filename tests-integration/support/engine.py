@@ -88,7 +88,7 @@ class EngineResult:
     executions
         The simulator's counter of graph executions at the same points, of the first rank.
     operations
-        How often it was given each operation or kernel, by name, at the same points.
+        Its counts of operations and kernels, by name, at the same points and of the same rank.
     """
 
     tokens: list[list[list[int]]]

@@ -67,6 +67,7 @@ def run_engine(run: dict[str, Any]) -> dict[str, Any]:
     """Run one engine and describe what it did."""
     if run["sabotage"]:
         globals()[run["sabotage"]]()
+    # Not `support.worker_counters`: of this process's folders, workers know this file's alone.
     engine = LLM(**run["options"], worker_extension_cls="worker_counters.WorkerCounters")
     tokens, logits = [], []
     stats, counts = [_stats(engine)], [_counts(engine)]

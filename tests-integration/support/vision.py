@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForImageTextToText,
     Qwen2VLImageProcessorPil,
@@ -58,7 +59,7 @@ _VISION = {
 _EXPERTS = {
     "num_experts": 128,
     "num_experts_per_tok": 8,
-    "moe_intermediate_size": 64,
+    "moe_intermediate_size": 96,  # no matrix is square, so its shape says how it is stored
     "decoder_sparse_step": 1,
     "norm_topk_prob": True,  # said, as in Qwen's own models: transformers does it always
     "mlp_only_layers": [],
@@ -124,6 +125,7 @@ def make_seeing_model(family: str, folder: Path) -> Path:
     model = model_class(config).float()
     randomize(model, seed=0, scale=GENTLE_SCALE)
     model.save_pretrained(folder)
+    _store_experts_as_qwen(folder / "model.safetensors")
     tokenizer.save_pretrained(folder)
     for file, kind, name in (
         ("preprocessor_config.json", "image_processor_type", "Qwen2VLImageProcessor"),
@@ -131,6 +133,15 @@ def make_seeing_model(family: str, folder: Path) -> Path:
     ):
         (folder / file).write_text(json.dumps({**_PROCESSING, kind: name}))
     return folder
+
+
+def _store_experts_as_qwen(file: Path) -> None:
+    """Put the inputs of experts first, as vLLM reads them; transformers writes them last."""
+    weights = load_file(file)
+    for name in weights:
+        if ".experts." in name:
+            weights[name] = weights[name].transpose(1, 2).contiguous()
+    save_file(weights, file, metadata={"format": "pt"})
 
 
 def make_questions(folder: Path) -> list[Question]:
