@@ -169,7 +169,7 @@ def check_step(
         raise XliteStepError("lens", "each request has 1 new token or more, and 0 cached or more")
     if tokens > run.max_tokens:
         raise XliteStepError("number of tokens", f"{tokens}, and there may be {run.max_tokens}")
-    longest = max(map(int.__add__, lens, cached))
+    longest = max(cached) + 1 if tokens == requests else max(map(int.__add__, lens, cached))
     if longest > run.max_seq_len:
         raise XliteStepError(
             "length of a request", f"{longest} tokens, and there may be {run.max_seq_len}"
