@@ -7,8 +7,8 @@ namespace ascend_sim::atb {
 namespace {
 
 using at::Tensor;
+using ::atb::infer::ReshapeAndCacheParam;
 using opapi::Require;
-using Param = ::atb::infer::ReshapeAndCacheParam;
 
 // A cache in NZ, [blocks, elements / C0, block size, C0]: in these sizes its storage is plain.
 Tensor FractalPaged(const opapi::FormattedTensor& cache, const char* name) {
@@ -46,14 +46,15 @@ void RequireFits(const Tensor& tokens, const Tensor& slots, const Tensor& cache,
 // Inputs: key, [value], key cache, [value cache], slots. Outputs: the caches, in place.
 ASCEND_SIM_ATB_OPERATION(ReshapeAndCacheParam, "ReshapeCacheOperation", 5, 2) {
   Require(param.compressType == 0, "compressType is not supported");
-  Require(param.kvCacheCfg >= Param::kKeyAndValue && param.kvCacheCfg <= Param::kKeyAndValueNz,
+  Require(param.kvCacheCfg >= ReshapeAndCacheParam::kKeyAndValue &&
+              param.kvCacheCfg <= ReshapeAndCacheParam::kKeyAndValueNz,
           "kvCacheCfg ", param.kvCacheCfg, " is not supported: 0, 1 and 2 are");
   const auto cache_at = [&](size_t index, const char* name) {
-    return param.kvCacheCfg == Param::kKeyAndValueNz
+    return param.kvCacheCfg == ReshapeAndCacheParam::kKeyAndValueNz
                ? FractalPaged(arguments.FormattedInput(index), name)
                : arguments.Input(index);
   };
-  if (param.kvCacheCfg == Param::kKeyOnly) {
+  if (param.kvCacheCfg == ReshapeAndCacheParam::kKeyOnly) {
     arguments.Expect(3, 1);
     const auto key = arguments.Input(0), cache = arguments.Input(1), slots = arguments.Input(2);
     RequireFits(key, slots, cache, "key_cache");

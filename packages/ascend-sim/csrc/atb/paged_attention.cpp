@@ -9,18 +9,20 @@ namespace ascend_sim::atb {
 namespace {
 
 using at::Tensor;
+using ::atb::infer::PagedAttentionParam;
 using opapi::Ints;
 using opapi::Require;
-using Param = ::atb::infer::PagedAttentionParam;
 
-void RequireSimulated(const Param& param) {
+void RequireSimulated(const PagedAttentionParam& param) {
   Require(param.quantType == 0, "quantType ", param.quantType, " is not supported: 0 is");
   Require(param.compressType == 0, "compressType is not supported");
   Require(param.scaleType == 0, "scaleType LOGN is not supported");
   Require(param.inputLayout == 0, "inputLayout must be BSND (0)");
   Require(!param.batchRunStatusEnable, "batchRunStatusEnable is not supported");
-  Require(param.maskType == Param::kNoMask || param.maskType == Param::kAlibi ||
-              param.maskType == Param::kSpec || param.maskType == Param::kNormCompress,
+  Require(param.maskType == PagedAttentionParam::kNoMask ||
+              param.maskType == PagedAttentionParam::kAlibi ||
+              param.maskType == PagedAttentionParam::kSpec ||
+              param.maskType == PagedAttentionParam::kNormCompress,
           "maskType ", param.maskType, " is not supported: 0, 2, 3 and 5 are");
   Require(param.headNum > 0 && param.kvHeadNum > 0 && param.headNum % param.kvHeadNum == 0,
           "headNum must be a positive multiple of kvHeadNum");
@@ -30,11 +32,12 @@ void RequireSimulated(const Param& param) {
 Tensor BiasOf(int mask_type, const Tensor& mask, int64_t index, int64_t begin, int64_t queries,
               int64_t keys) {
   switch (mask_type) {
-    case Param::kAlibi:  // [tokens, heads, 1, keys] or [tokens, 1, keys], added as it is
+    case PagedAttentionParam::kAlibi:  // [tokens, heads, 1, keys] or [tokens, 1, keys], added as it
+                                       // is
       return mask.select(0, mask.size(0) == 1 ? 0 : index).narrow(-1, 0, keys).to(at::kFloat);
-    case Param::kSpec:
+    case PagedAttentionParam::kSpec:
       return SpeculativeBias(mask, begin, queries, keys);
-    case Param::kNormCompress:
+    case PagedAttentionParam::kNormCompress:
       return CausalBias(queries, keys);
     default:
       return {};
@@ -54,7 +57,8 @@ ASCEND_SIM_ATB_OPERATION(PagedAttentionParam, "PagedAttentionOperation", 5, 1) {
   const auto values = latent ? keys.narrow(-1, 0, param.mlaVHeadSize) : arguments.Input(next++);
   const auto block_table = arguments.Input(next++);
   const auto lengths = arguments.Lengths(next++, "context_lens");
-  const auto mask = param.maskType == Param::kNoMask ? Tensor() : arguments.Input(next++);
+  const auto mask =
+      param.maskType == PagedAttentionParam::kNoMask ? Tensor() : arguments.Input(next++);
   const auto query_lengths =
       several ? arguments.Lengths(next++, "seq_len") : Ints(lengths.size(), 1);
   arguments.Expect(next, 1);

@@ -9,15 +9,18 @@ namespace ascend_sim::atb {
 namespace {
 
 using at::Tensor;
+using ::atb::infer::SelfAttentionParam;
 using opapi::Ints;
 using opapi::Require;
-using Param = ::atb::infer::SelfAttentionParam;
 
-void RequireSimulated(const Param& param) {
-  Require(param.calcType == Param::kPaEncoder || param.calcType == Param::kPrefixEncoder,
+void RequireSimulated(const SelfAttentionParam& param) {
+  Require(param.calcType == SelfAttentionParam::kPaEncoder ||
+              param.calcType == SelfAttentionParam::kPrefixEncoder,
           "calcType ", param.calcType, " is not supported: 3 and 4 are");
-  Require(param.maskType >= Param::kNoMask && param.maskType <= Param::kNormCompress, "maskType ",
-          param.maskType, " is not supported: 0 to 3 are (the compressed ALiBi masks are not)");
+  Require(param.maskType >= SelfAttentionParam::kNoMask &&
+              param.maskType <= SelfAttentionParam::kNormCompress,
+          "maskType ", param.maskType,
+          " is not supported: 0 to 3 are (the compressed ALiBi masks are not)");
   Require(param.quantType == 0, "quantType is not supported");
   Require(param.clampType == 0, "clampType is not supported");
   Require(param.scaleType == 0, "scaleType LOGN is not supported");
@@ -39,15 +42,16 @@ Tensor Heads(const Tensor& tensor, int64_t heads, const char* name) {
 
 Tensor BiasOf(int mask_type, const Tensor& mask, int64_t index, int64_t queries, int64_t keys) {
   switch (mask_type) {
-    case Param::kNorm: {  // [queries, keys], or one for every sequence
+    case SelfAttentionParam::kNorm: {  // [queries, keys], or one for every sequence
       const auto one = mask.dim() == 3 ? mask.select(0, mask.size(0) == 1 ? 0 : index) : mask;
       return HiddenBias(one, queries, keys);
     }
-    case Param::kAlibi: {  // [heads, queries, keys], or one for every sequence; added as it is
+    case SelfAttentionParam::kAlibi: {  // [heads, queries, keys], or one for every sequence; added
+                                        // as it is
       const auto one = mask.dim() == 4 ? mask.select(0, mask.size(0) == 1 ? 0 : index) : mask;
       return one.narrow(-2, 0, queries).narrow(-1, 0, keys).to(at::kFloat);
     }
-    case Param::kNormCompress:
+    case SelfAttentionParam::kNormCompress:
       return CausalBias(queries, keys);
     default:
       return {};
@@ -60,15 +64,15 @@ Tensor BiasOf(int mask_type, const Tensor& mask, int64_t index, int64_t queries,
 // Inputs: query, key, value, [block table], [mask], query lengths, [key lengths].
 ASCEND_SIM_ATB_OPERATION(SelfAttentionParam, "SelfAttentionOperation", 5, 1) {
   RequireSimulated(param);
-  const bool paged = param.calcType == Param::kPrefixEncoder;
+  const bool paged = param.calcType == SelfAttentionParam::kPrefixEncoder;
   const auto kv_heads = param.kvHeadNum > 0 ? param.kvHeadNum : param.headNum;
   Require(param.headNum % kv_heads == 0, "headNum must be a multiple of kvHeadNum");
   size_t next = 0;
   const auto query = Heads(arguments.Input(next++), param.headNum, "query");
   const auto key = arguments.Input(next++), value = arguments.Input(next++);
   const auto block_table = paged ? arguments.Input(next++) : Tensor();
-  const auto mask = param.maskType == Param::kNoMask ? Tensor()
-                    : param.maskType == Param::kNormCompress
+  const auto mask = param.maskType == SelfAttentionParam::kNoMask ? Tensor()
+                    : param.maskType == SelfAttentionParam::kNormCompress
                         ? (void(next++), Tensor())  // always the same triangle
                         : arguments.Input(next++);
   const auto query_lengths = arguments.Lengths(next++, "seq_len");

@@ -197,8 +197,7 @@ void CaptureExternal(Stream& stream, Event& event, bool records) {
   Graph& graph = *state.Capture();
   Require(event.ModeOf() == Event::Mode::kEx && event.HasOnly(abi::kEventSync), kNotSupported,
           "only Ex events with exactly the SYNC flag can be recorded or awaited externally");
-  Require(SoftwareQueues(), kNotSupported,
-          "external records and waits need software queues (sq=software)");
+  RequireSoftwareQueues("external records and waits");
   Require(!graph.IsChild(), kNotSupported,
           "external records and waits cannot be in the graph of a condition");
   const bool used = std::any_of(graph.externals.begin(), graph.externals.end(),

@@ -23,6 +23,11 @@ constexpr uint64_t kLeastEntryMemory = 32 << 10;
 
 bool SoftwareQueues() { return ThisSoc().family->software_queues && !GetConfig().hardware_queues; }
 
+void RequireSoftwareQueues(const char* what) {
+  if (!SoftwareQueues())
+    Raise(kNotSupported, std::string(what) + " need software queues (sq=software)");
+}
+
 CaptureQueue::Hidden::Hidden(Context& context) : id(context.OnDevice().Resources().stream_ids) {
   if (SoftwareQueues()) {
     queue_address = Claim(context.OnDevice().Resources().hbm, kQueueAddressBytes);

@@ -18,6 +18,9 @@ class Context;
 // chip makes them take queues when streams are captured.
 bool SoftwareQueues();
 
+// Fails with 207000 if they do not: `what` needs it.
+void RequireSoftwareQueues(const char* what);
+
 // Owned by a lane of a graph. Guarded by the capture mutex until the capture ends, and immutable
 // afterwards.
 class CaptureQueue {

@@ -31,10 +31,6 @@ uint64_t* NewWord(const Device& device) {
   return word;
 }
 
-void RequireSoftwareQueues() {
-  Require(SoftwareQueues(), kNotSupported, "conditions need software queues (sq=software)");
-}
-
 void CheckSize(uint32_t type, uint32_t size) {
   const bool fits = type == abi::kIf      ? size == 1 || size == 2
                     : type == abi::kWhile ? size == 1
@@ -51,7 +47,7 @@ std::shared_ptr<Condition> Create(const std::shared_ptr<Graph>& graph, uint32_t 
           "the flag must be 0 or 1 (assign the default at each execution)");
   Require(graph->origin != Graph::Origin::kBuilt, kNotSupported,
           "only captured graphs can have conditions");
-  RequireSoftwareQueues();
+  RequireSoftwareQueues("conditions");
   const std::lock_guard lock(CaptureMutex());
   Require(graph->recording && graph->status.load() == Graph::Status::kCapturing, kRtParamInvalid,
           "the graph is not being captured");
@@ -70,7 +66,7 @@ void AddTask(Stream& stream, const TaskParams& params, uint32_t flags) {
   Require(flags == 0, kRtParamInvalid, "the flags must be 0");
   const auto condition = Conditions().Get(params.handle);
   Require(params.graphs != nullptr, kRtParamInvalid, "the place for the graphs is null");
-  RequireSoftwareQueues();
+  RequireSoftwareQueues("conditions");
   CheckSize(params.type, params.size);
   const std::lock_guard lock(CaptureMutex());
   const CaptureState& state = CaptureState::Of(stream);

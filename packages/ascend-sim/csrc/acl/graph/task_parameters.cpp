@@ -47,10 +47,6 @@ std::shared_ptr<Graph> GraphOf(const GraphTask& task) {
   return graph;
 }
 
-void RequireSoftwareQueues() {
-  Require(SoftwareQueues(), kNotSupported, "task parameters need software queues (sq=software)");
-}
-
 // The stream's graph and its lane there. Children report nothing.
 std::pair<std::shared_ptr<Graph>, size_t> BoundGraph(const Stream& stream) {
   const std::lock_guard lock(CaptureMutex());
@@ -139,7 +135,7 @@ template <class Change>
 void ChangeGraph(Graph& graph, Change change) {
   using Status = Graph::Status;
   Require(!graph.IsChild(), kNotSupported, "the graph of a condition cannot be changed");
-  RequireSoftwareQueues();
+  RequireSoftwareQueues("task parameters");
   const std::lock_guard lock(graph.mutex);
   const Status status = graph.status.load();
   Require(graph.Running() == 0 && (status == Status::kReady || status == Status::kUpdating),
@@ -152,7 +148,7 @@ void ChangeGraph(Graph& graph, Change change) {
 void Update(Graph& graph) {
   using Status = Graph::Status;
   Require(!graph.IsChild(), kNotSupported, "the graph of a condition cannot be changed");
-  RequireSoftwareQueues();
+  RequireSoftwareQueues("task parameters");
   const std::lock_guard lock(graph.mutex);
   const Status status = graph.status.load();
   if (status == Status::kReady) return;
@@ -221,7 +217,7 @@ ASCEND_SIM_ABI aclError aclmdlRITaskGetParams(aclmdlRITask handle, abi::TaskPara
   return Abi("aclmdlRITaskGetParams", [&] {
     const auto task = TaskArg(handle);
     Require(params != nullptr, kRtParamInvalid, "params is null");
-    RequireSoftwareQueues();
+    RequireSoftwareQueues("task parameters");
     const auto graph = GraphOf(*task);
     const std::lock_guard lock(graph->mutex);
     Describe(*task, *graph, *params);

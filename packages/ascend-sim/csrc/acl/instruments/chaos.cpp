@@ -26,7 +26,7 @@ uint64_t Mix(uint64_t x) {  // splitmix64
   return x ^ (x >> 31);
 }
 
-const bool attached = Slot<Schedule>::Attach([]() -> Schedule* {
+const bool chaos_attached = Slot<Schedule>::Attach([]() -> Schedule* {
   const auto& seed = GetConfig().chaos_seed;
   return seed ? new Chaos(*seed) : nullptr;
 });

@@ -378,7 +378,7 @@ class InstalledFaults final : public Faults {
   void OnAllocation(size_t bytes) override { TheRegistry().OnAllocation(bytes, DeviceOfThread()); }
 };
 
-const bool attached = Slot<Faults>::Attach([]() -> Faults* { return new InstalledFaults; });
+const bool fault_attached = Slot<Faults>::Attach([]() -> Faults* { return new InstalledFaults; });
 
 }  // namespace
 }  // namespace ascend_sim

@@ -18,7 +18,7 @@ constexpr size_t kHost = 0;
 
 thread_local Hazards::Track* t_track = nullptr;
 
-const bool attached = Slot<OrderObserver>::Attach(
+const bool hazard_attached = Slot<OrderObserver>::Attach(
     []() -> OrderObserver* { return GetConfig().check == Check::kOff ? nullptr : new Hazards; });
 
 uintptr_t At(const void* address) { return reinterpret_cast<uintptr_t>(address); }

@@ -187,7 +187,7 @@ class TraceFile final : public Timeline {
   }
 };
 
-const bool attached = Slot<Timeline>::Attach(
+const bool timeline_attached = Slot<Timeline>::Attach(
     []() -> Timeline* { return GetConfig().timeline.empty() ? nullptr : new TraceFile; });
 
 }  // namespace

@@ -13,11 +13,11 @@
 namespace ascend_sim {
 namespace {
 
-// torch_npu expects at least 512-byte alignment of what the device allocator returns.
-constexpr size_t kAlignment = 512;
 constexpr size_t kPage = 4096;
 
-size_t Rounded(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+size_t Rounded(size_t bytes) {
+  return (bytes + kMemoryAlignment - 1) / kMemoryAlignment * kMemoryAlignment;
+}
 
 // Gives the whole pages of a freed block back to the system.
 void DropPages(char* block, size_t bytes) {

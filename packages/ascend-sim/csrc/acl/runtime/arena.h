@@ -10,6 +10,9 @@
 
 namespace ascend_sim {
 
+// In bytes, of device memory and of pinned host memory: torch_npu expects no less.
+inline constexpr size_t kMemoryAlignment = 512;
+
 // Safe from any thread. Pages come at their first use and go with their block. They are those of a
 // memory file, so that another process can map a block (ipc_memory.cpp); a fork has its own, empty.
 class Arena {
@@ -19,7 +22,7 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  // Aligned to 512 bytes, the lowest that fit; throws std::bad_alloc when none do.
+  // Aligned to kMemoryAlignment, the lowest that fit; throws std::bad_alloc when none do.
   void* Take(size_t bytes);
   // What Take() returned, and with the same size.
   void Give(void* block, size_t bytes);

@@ -90,7 +90,7 @@ bool AwaitLatest(const Event& event, const Deadline& deadline) {
   return !version || version->Wait(deadline);
 }
 
-void Synchronize(aclrtEvent handle, const Deadline& deadline) {
+void SynchronizeEvent(aclrtEvent handle, const Deadline& deadline) {
   const auto event = UncapturedEvent(handle);
   RequireNotExternal(*event);
   Add(Count().synchronizations);
@@ -368,11 +368,11 @@ ASCEND_SIM_ABI aclError aclrtResetEvent(aclrtEvent event, aclrtStream stream) {
 
 ASCEND_SIM_ABI aclError aclrtSynchronizeEventWithTimeout(aclrtEvent handle, int32_t timeout) {
   return Abi("aclrtSynchronizeEventWithTimeout",
-             [&] { Synchronize(handle, DeadlineFrom(timeout)); });
+             [&] { SynchronizeEvent(handle, DeadlineFrom(timeout)); });
 }
 
 ASCEND_SIM_ABI aclError aclrtSynchronizeEvent(aclrtEvent event) {
-  return Abi("aclrtSynchronizeEvent", [&] { Synchronize(event, std::nullopt); });
+  return Abi("aclrtSynchronizeEvent", [&] { SynchronizeEvent(event, std::nullopt); });
 }
 
 ASCEND_SIM_ABI aclError aclrtQueryEventStatus(aclrtEvent handle, int* status) {

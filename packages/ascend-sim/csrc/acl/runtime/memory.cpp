@@ -25,8 +25,6 @@
 namespace ascend_sim {
 namespace {
 
-// Of pinned host memory, as of device memory.
-constexpr size_t kAlignment = 512;
 constexpr size_t kStep = 32;
 
 size_t RoundUp(size_t size, size_t step) { return (size + step - 1) / step * step; }
@@ -100,7 +98,7 @@ Blocks& AllBlocks() {
 
 void* Allocate(size_t size) {
   void* memory = nullptr;
-  if (posix_memalign(&memory, kAlignment, size) != 0) throw std::bad_alloc();
+  if (posix_memalign(&memory, kMemoryAlignment, size) != 0) throw std::bad_alloc();
   return memory;
 }
 

@@ -45,7 +45,7 @@ void Destroy(aclrtStream handle, TaskQueue::Leave leave) {
   stream->Queue().Stop(leave);
 }
 
-void Synchronize(aclrtStream handle, const Deadline& deadline) {
+void SynchronizeStream(aclrtStream handle, const Deadline& deadline) {
   const auto stream = StreamArg(handle);
   stream->RequireNotCapturing();
   if (!stream->RunsNothing()) stream->Synchronize(deadline);
@@ -183,11 +183,11 @@ ASCEND_SIM_ABI aclError aclrtDestroyStreamForce(aclrtStream stream) {
 
 ASCEND_SIM_ABI aclError aclrtSynchronizeStreamWithTimeout(aclrtStream handle, int32_t timeout) {
   return Abi("aclrtSynchronizeStreamWithTimeout",
-             [&] { Synchronize(handle, DeadlineFrom(timeout)); });
+             [&] { SynchronizeStream(handle, DeadlineFrom(timeout)); });
 }
 
 ASCEND_SIM_ABI aclError aclrtSynchronizeStream(aclrtStream stream) {
-  return Abi("aclrtSynchronizeStream", [&] { Synchronize(stream, std::nullopt); });
+  return Abi("aclrtSynchronizeStream", [&] { SynchronizeStream(stream, std::nullopt); });
 }
 
 ASCEND_SIM_ABI aclError aclrtStreamQuery(aclrtStream handle, int* status) {

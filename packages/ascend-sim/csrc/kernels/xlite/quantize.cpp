@@ -18,11 +18,11 @@
 namespace ascend_sim::kernels::xlite {
 namespace {
 
-constexpr int64_t kElementsPerTask = 1 << 15;
+constexpr int64_t kQuantizedPerTask = 1 << 15;
 
 template <class OfRow>
 void ForRows(int64_t rows, int64_t columns, const OfRow& of_row) {
-  const int64_t grain = std::max<int64_t>(1, kElementsPerTask / std::max<int64_t>(columns, 1));
+  const int64_t grain = std::max<int64_t>(1, kQuantizedPerTask / std::max<int64_t>(columns, 1));
   at::parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) of_row(row);
   });

@@ -19,12 +19,12 @@ namespace {
 constexpr auto kFloat32 = SetOf(at::kFloat);
 constexpr auto kBFloat16 = SetOf(at::kBFloat16);
 constexpr auto kHalf = SetOf(at::kHalf);
-constexpr auto kHalves = kHalf | kBFloat16;
-constexpr auto kFloats = kHalves | kFloat32;
-constexpr auto kFloatsAndDouble = kFloats | SetOf(at::kDouble);
+constexpr auto kHalfTypes = kHalf | kBFloat16;
+constexpr auto kFloatTypes = kHalfTypes | kFloat32;
+constexpr auto kFloatsAndDouble = kFloatTypes | SetOf(at::kDouble);
 constexpr auto kInt8 = SetOf(at::kChar), kInt32 = SetOf(at::kInt), kBool = SetOf(at::kBool);
-constexpr auto kIndices = kInt32 | SetOf(at::kLong);
-constexpr auto kCached = kFloats | kInt8 | kInt32 | SetOf(at::kByte, at::kShort);
+constexpr auto kIndexTypes = kInt32 | SetOf(at::kLong);
+constexpr auto kCached = kFloatTypes | kInt8 | kInt32 | SetOf(at::kByte, at::kShort);
 
 TensorLimit Of(int argument, const char* name, DtypeSet dtypes, int least = 0, int most = 8) {
   return {argument, name, dtypes, -1, least, most};
@@ -57,7 +57,7 @@ const std::vector<OperatorLimits>& Table() {
       {"aclnnGroupNormBackward",
        {As(1, "input", 0), As(2, "mean", 0), As(3, "rstd", 2), As(4, "gamma", 2)}},
       {"aclnnGroupNormSilu",
-       {Of(0, "self", kFloats, 2), As(1, "gamma", 0, kFloat32, 1, 1),
+       {Of(0, "self", kFloatTypes, 2), As(1, "gamma", 0, kFloat32, 1, 1),
         As(2, "beta", 0, kFloat32, 1, 1)}},
       {"aclnnGroupNormSwish", {As(1, "gamma", 0, kFloat32, 1, 1), As(2, "beta", 1)}},
       {"aclnnBatchNormBackward", {As(1, "input", 0)}},
@@ -78,9 +78,9 @@ const std::vector<OperatorLimits>& Table() {
       // --- convolutions: nn/conv/*, cv/image/col2im ---
       {"aclnnConvTbc", {As(2, "bias", 0, 0, 1, 1)}},
       {"aclnnConvolutionBackward",
-       {Of(0, "gradOutput", kFloats, 3, 5), Of(1, "input", kFloats, 3, 5),
-        Of(2, "weight", kFloats, 3, 5)}},
-      {"aclnnIm2colBackward", {Of(0, "gradOutput", kFloats, 2, 3)}},
+       {Of(0, "gradOutput", kFloatTypes, 3, 5), Of(1, "input", kFloatTypes, 3, 5),
+        Of(2, "weight", kFloatTypes, 3, 5)}},
+      {"aclnnIm2colBackward", {Of(0, "gradOutput", kFloatTypes, 2, 3)}},
 
       // --- pooling: nn/pooling/* ---
       {"aclnnAdaptiveAvgPool2dBackward", {As(1, "self", 0, 0, 3, 4)}},
@@ -92,25 +92,25 @@ const std::vector<OperatorLimits>& Table() {
       {"aclnnMaxPool3dWithArgmax", {}, {NoDilation(4)}},
       {"aclnnAdaptiveMaxPool2dBackward", {As(1, "self", 0, 0, 3, 4)}},
       {"aclnnAdaptiveMaxPool3dBackward",
-       {As(1, "self", 0, 0, 4, 5), Of(2, "indices", kIndices, 4, 5)}},
+       {As(1, "self", 0, 0, 4, 5), Of(2, "indices", kIndexTypes, 4, 5)}},
 
       // --- quantization: nn/quant/*, nn/index/quant_update_scatter ---
       {"aclnnDynamicQuantV2",
-       {Of(0, "x", kHalves, 2), As(1, "smoothScales", 0), Of(2, "groupIndex", kInt32, 1, 1)}},
+       {Of(0, "x", kHalfTypes, 2), As(1, "smoothScales", 0), Of(2, "groupIndex", kInt32, 1, 1)}},
       {"aclnnDynamicQuantV3", {As(1, "smoothScales", 0)}},
       {"aclnnAscendQuantV3", {As(2, "offset", 1)}},
       {"aclnnAscendAntiQuant", {As(2, "offset", 1)}},
       {"aclnnGroupQuant", {As(3, "offset", 1)}},
-      {"aclnnSwiGluQuantV2", {Of(0, "x", kFloats, 2), Of(3, "groupIndex", kInt32, 1, 1)}},
+      {"aclnnSwiGluQuantV2", {Of(0, "x", kFloatTypes, 2), Of(3, "groupIndex", kInt32, 1, 1)}},
       // The page of the first version has fewer dimensions than the second's, for the same tensors.
       {"aclnnDequantSwigluQuant",
-       {Of(0, "x", kHalves | kInt32, 2, 2), Of(2, "activationScale", kFloat32, 1, 7),
-        Of(3, "bias", kFloats | kInt32, 1, 2), Of(6, "groupIndex", SetOf(at::kLong), 1, 1)}},
+       {Of(0, "x", kHalfTypes | kInt32, 2, 2), Of(2, "activationScale", kFloat32, 1, 7),
+        Of(3, "bias", kFloatTypes | kInt32, 1, 2), Of(6, "groupIndex", SetOf(at::kLong), 1, 1)}},
       {"aclnnDequantSwigluQuantV2",
-       {Of(0, "x", kHalves | kInt32, 2, 2), Of(6, "groupIndex", SetOf(at::kLong), 1, 1)}},
+       {Of(0, "x", kHalfTypes | kInt32, 2, 2), Of(6, "groupIndex", SetOf(at::kLong), 1, 1)}},
       // The page's dimensions are not those of its text and of the second version's page.
       {"aclnnInplaceQuantScatter",
-       {Of(1, "indices", kIndices, 1, 2), Of(3, "quantScales", kFloat32 | kBFloat16, 1),
+       {Of(1, "indices", kIndexTypes, 1, 2), Of(3, "quantScales", kFloat32 | kBFloat16, 1),
         Of(4, "quantZeroPoints", kInt32 | kBFloat16, 1)}},
       {"aclnnRmsNormQuant",
        {As(1, "gamma", 0, 0, 1, 2), As(2, "beta", 0, 0, 1, 2), As(3, "scale", 0, 0, 1, 1)}},
@@ -122,42 +122,45 @@ const std::vector<OperatorLimits>& Table() {
         As(4, "smoothScale2", 0, 0, 1, 1), As(5, "beta", 0, 0, 1, 1)}},
 
       // --- mixture of experts: transformer/moe/* (op_host), npu_moe_* ---
-      {"aclnnMoeGatingTopKSoftmax", {Of(0, "x", kFloats, 2, 3), Of(1, "finished", kBool, 1, 2)}},
-      {"aclnnMoeGatingTopKSoftmaxV2", {Of(0, "x", kFloats, 2, 3), Of(1, "finished", kBool, 1, 2)}},
-      {"aclnnMoeGatingTopK", {Of(0, "x", kFloats, 2, 2), As(1, "bias", 0, 0, 1, 1)}},
+      {"aclnnMoeGatingTopKSoftmax",
+       {Of(0, "x", kFloatTypes, 2, 3), Of(1, "finished", kBool, 1, 2)}},
+      {"aclnnMoeGatingTopKSoftmaxV2",
+       {Of(0, "x", kFloatTypes, 2, 3), Of(1, "finished", kBool, 1, 2)}},
+      {"aclnnMoeGatingTopK", {Of(0, "x", kFloatTypes, 2, 2), As(1, "bias", 0, 0, 1, 1)}},
       {"aclnnMoeGatingTopKBackward",
-       {Of(0, "xNorm", kFloat32, 2, 2), Of(1, "gradY", kFloats, 2, 2),
+       {Of(0, "xNorm", kFloat32, 2, 2), Of(1, "gradY", kFloatTypes, 2, 2),
         Of(2, "expertIdx", kInt32, 2, 2)}},
       {"aclnnMoeInitRouting",
-       {Of(0, "x", kFloats, 2, 2), Of(1, "rowIdx", kInt32, 2, 2),
+       {Of(0, "x", kFloatTypes, 2, 2), Of(1, "rowIdx", kInt32, 2, 2),
         Of(2, "expertIdx", kInt32, 2, 2)}},
       {"aclnnMoeInitRoutingV3", {Of(3, "offset", kFloat32, 1, 2)}},
       {"aclnnMoeComputeExpertTokens", {Of(0, "sortedExperts", kInt32, 1, 1)}},
       {"aclnnMoeTokenPermute",
-       {Of(0, "tokens", kFloats | kInt8, 2, 2), Of(1, "indices", kIndices, 1, 2)}},
+       {Of(0, "tokens", kFloatTypes | kInt8, 2, 2), Of(1, "indices", kIndexTypes, 1, 2)}},
       {"aclnnMoeTokenUnpermute",
-       {Of(0, "permutedTokens", kFloats, 2, 2), Of(1, "sortedIndices", kInt32, 1, 1),
-        Of(2, "probs", kFloats, 2, 2)}},
+       {Of(0, "permutedTokens", kFloatTypes, 2, 2), Of(1, "sortedIndices", kInt32, 1, 1),
+        Of(2, "probs", kFloatTypes, 2, 2)}},
       {"aclnnMoeFinalizeRoutingV4",
-       {Of(0, "expandedX", kFloats, 2, 3), Of(1, "expandedRowIdx", kInt32, 1, 1),
+       {Of(0, "expandedX", kFloatTypes, 2, 3), Of(1, "expandedRowIdx", kInt32, 1, 1),
         As(2, "x1", 0, 0, 2, 2), As(3, "x2", 0, 0, 2, 2), As(4, "bias", 0, 0, 2, 2),
         As(5, "scales", 0, kFloat32, 2, 2), Of(6, "expertIdx", kInt32, 2, 2)}},
       {"aclnnMoeReRouting",
-       {Of(0, "tokens", kHalves | kInt8, 2, 2), Of(1, "expertTokenNumPerRank", kIndices, 2, 2),
+       {Of(0, "tokens", kHalfTypes | kInt8, 2, 2),
+        Of(1, "expertTokenNumPerRank", kIndexTypes, 2, 2),
         Of(2, "perTokenScales", kFloat32, 1, 1)}},
       {"aclnnMoeDistributeDispatch",
-       {Of(0, "x", kHalves, 2, 2), Of(1, "expertIds", kInt32, 2, 2),
+       {Of(0, "x", kHalfTypes, 2, 2), Of(1, "expertIds", kInt32, 2, 2),
         Of(2, "scales", kFloat32, 2, 2), Of(4, "expertScales", kFloat32, 2, 2)}},
       {"aclnnMoeDistributeDispatchV4",
-       {Of(0, "x", kHalves, 2, 2), Of(1, "expertIds", kInt32, 2, 2),
+       {Of(0, "x", kHalfTypes, 2, 2), Of(1, "expertIds", kInt32, 2, 2),
         Of(2, "scales", kFloat32, 2, 2), Of(3, "xActiveMask", kBool, 1, 2),
         Of(4, "expertScales", kFloat32, 2, 2)}},
       {"aclnnMoeDistributeCombine",
-       {Of(0, "expandX", kHalves, 2, 2), Of(1, "expertIds", kInt32, 2, 2),
+       {Of(0, "expandX", kHalfTypes, 2, 2), Of(1, "expertIds", kInt32, 2, 2),
         Of(2, "expandIdx", kInt32, 1, 1), Of(3, "epSendCounts", kInt32, 1, 1),
         Of(4, "expertScales", kFloat32, 2, 2), Of(10, "expandScales", kFloat32, 1, 1)}},
       {"aclnnMoeDistributeCombineV4",
-       {Of(0, "expandX", kHalves, 2, 2), Of(1, "expertIds", kInt32, 2, 2),
+       {Of(0, "expandX", kHalfTypes, 2, 2), Of(1, "expertIds", kInt32, 2, 2),
         Of(2, "assistInfo", kInt32, 1, 1), Of(3, "epSendCounts", kInt32, 1, 1),
         Of(4, "expertScales", kFloat32, 2, 2), Of(6, "xActiveMask", kBool, 1, 2),
         Of(10, "expandScales", kFloat32, 1, 1), As(11, "sharedExpertX", 0)}},
@@ -168,14 +171,14 @@ const std::vector<OperatorLimits>& Table() {
         Of(6, "gamma", kBFloat16, 1, 1), Of(8, "xActiveMask", kBool, 1, 2),
         As(13, "sharedExpertX", 0, 0, 2, 2)}},
       {"aclnnMoeInitRoutingQuantV2",
-       {Of(0, "x", kFloats, 2, 2), Of(1, "expertIdx", kInt32, 2, 2), Of(2, "scale", kFloat32, 1, 2),
-        Of(3, "offset", kFloat32, 1, 1)}},
+       {Of(0, "x", kFloatTypes, 2, 2), Of(1, "expertIdx", kInt32, 2, 2),
+        Of(2, "scale", kFloat32, 1, 2), Of(3, "offset", kFloat32, 1, 1)}},
       {"aclnnMoeTokenPermuteWithRoutingMap",
-       {Of(0, "tokens", kFloats, 2, 2), Of(1, "routingMap", kBool | kInt8, 2, 2),
-        Of(2, "probs", kFloats, 2, 2)}},
+       {Of(0, "tokens", kFloatTypes, 2, 2), Of(1, "routingMap", kBool | kInt8, 2, 2),
+        Of(2, "probs", kFloatTypes, 2, 2)}},
       {"aclnnMoeTokenUnpermuteWithRoutingMap",
-       {Of(0, "permutedTokens", kFloats, 2, 2), Of(1, "sortedIndices", kInt32, 1, 1),
-        Of(2, "routingMap", kBool | kInt8, 2, 2), Of(3, "probs", kFloats, 2, 2)}},
+       {Of(0, "permutedTokens", kFloatTypes, 2, 2), Of(1, "sortedIndices", kInt32, 1, 1),
+        Of(2, "routingMap", kBool | kInt8, 2, 2), Of(3, "probs", kFloatTypes, 2, 2)}},
 
       // --- products beside a collective: npu_mm_all_reduce_base (x3 has the output's shape)
       {"aclnnMatmulAllReduceV2", {As(3, "x3", 0, 0, 2, 3)}},
@@ -184,21 +187,23 @@ const std::vector<OperatorLimits>& Table() {
       // npu_mla_prolog_v2 and _v3
       {"aclnnInplaceScatterUpdate", {As(2, "updates", 0, 0, 2)}},
       {"aclnnScatterPaKvCache",
-       {Of(0, "key", kCached, 3, 4), As(1, "keyCacheRef", 0), Of(2, "slotMapping", kIndices),
+       {Of(0, "key", kCached, 3, 4), As(1, "keyCacheRef", 0), Of(2, "slotMapping", kIndexTypes),
         As(3, "value", 0, 0, 3, 4), As(4, "valueCacheRef", 0)}},
       {"aclnnScatterPaCache",
-       {Of(0, "key", kCached, 3, 4), As(1, "keyCacheRef", 0), Of(2, "slotMapping", kIndices)}},
+       {Of(0, "key", kCached, 3, 4), As(1, "keyCacheRef", 0), Of(2, "slotMapping", kIndexTypes)}},
       {"aclnnKvRmsNormRopeCache",
-       {Of(0, "kv", kHalves, 4, 4), Of(1, "gamma", kHalves, 1, 1), Of(2, "cos", kHalves, 4, 4),
-        Of(3, "sin", kHalves, 4, 4), Of(4, "index", SetOf(at::kLong)),
-        Of(7, "kRopeScale", kFloat32), Of(8, "cKvScale", kFloat32)}},
+       {Of(0, "kv", kHalfTypes, 4, 4), Of(1, "gamma", kHalfTypes, 1, 1),
+        Of(2, "cos", kHalfTypes, 4, 4), Of(3, "sin", kHalfTypes, 4, 4),
+        Of(4, "index", SetOf(at::kLong)), Of(7, "kRopeScale", kFloat32),
+        Of(8, "cKvScale", kFloat32)}},
       {"aclnnKvRmsNormRopeCacheV2",
-       {Of(0, "kv", kHalves, 4, 4), Of(1, "gamma", kHalves, 1, 1), Of(2, "cos", kHalves, 4, 4),
-        Of(3, "sin", kHalves, 4, 4), Of(4, "index", SetOf(at::kLong)),
-        Of(7, "kRopeScale", kFloat32), Of(8, "cKvScale", kFloat32)}},
+       {Of(0, "kv", kHalfTypes, 4, 4), Of(1, "gamma", kHalfTypes, 1, 1),
+        Of(2, "cos", kHalfTypes, 4, 4), Of(3, "sin", kHalfTypes, 4, 4),
+        Of(4, "index", SetOf(at::kLong)), Of(7, "kRopeScale", kFloat32),
+        Of(8, "cKvScale", kFloat32)}},
 
       {"aclnnQkvRmsNormRopeCache",
-       {Of(0, "qkv", kHalves, 2, 2), As(1, "qGamma", 0, 0, 1, 1), As(2, "kGamma", 0, 0, 1, 1),
+       {Of(0, "qkv", kHalfTypes, 2, 2), As(1, "qGamma", 0, 0, 1, 1), As(2, "kGamma", 0, 0, 1, 1),
         As(3, "cos", 0, 0, 2, 2), As(4, "sin", 0, 0, 2, 2), Of(5, "index", SetOf(at::kLong), 1, 1),
         As(6, "qOut", 0, 0, 2, 2), As(7, "kCache", 0, kInt8, 4, 4), As(8, "vCache", 0, kInt8, 4, 4),
         Of(9, "kScale", kFloat32, 2, 2), Of(10, "vScale", kFloat32, 2, 2),
@@ -217,26 +222,26 @@ const std::vector<OperatorLimits>& Table() {
       // --- rotary embedding: transformer/posembedding/*, npu_mrope, npu_rotary_mul,
       // npu_interleave_rope, npu_apply_rotary_pos_emb (whose TND has three dimensions)
       {"aclnnRopeWithSinCosCache",
-       {Of(0, "positions", kIndices, 1, 2), Of(1, "queryIn", kFloats), As(2, "keyIn", 1),
+       {Of(0, "positions", kIndexTypes, 1, 2), Of(1, "queryIn", kFloatTypes), As(2, "keyIn", 1),
         As(3, "cosSinCache", 1, 0, 2, 2)}},
       {"aclnnRopeWithSinCosCacheV2",
-       {Of(0, "positions", kIndices, 1, 2), Of(1, "queryIn", kFloats), As(2, "keyIn", 1),
+       {Of(0, "positions", kIndexTypes, 1, 2), Of(1, "queryIn", kFloatTypes), As(2, "keyIn", 1),
         As(3, "cosSinCache", 1, 0, 2, 2)}},
       {"aclnnRotaryPositionEmbedding", {As(2, "sin", 1, 0, 3, 4)}},
       {"aclnnRotaryPositionEmbeddingV2",
-       {Of(0, "x", kFloats, 3, 4), Of(1, "cos", kFloats, 3, 4), As(2, "sin", 1, 0, 3, 4),
-        Of(4, "rotate", kFloats, 2, 2)}},
-      {"aclnnInterleaveRope", {Of(0, "x", kHalves, 4, 4)}},
+       {Of(0, "x", kFloatTypes, 3, 4), Of(1, "cos", kFloatTypes, 3, 4), As(2, "sin", 1, 0, 3, 4),
+        Of(4, "rotate", kFloatTypes, 2, 2)}},
+      {"aclnnInterleaveRope", {Of(0, "x", kHalfTypes, 4, 4)}},
       {"aclnnApplyRotaryPosEmb",
-       {Of(0, "queryRef", kFloats, 3, 4), As(1, "keyRef", 0, 0, 3, 4), As(2, "cos", 0, 0, 3, 4),
+       {Of(0, "queryRef", kFloatTypes, 3, 4), As(1, "keyRef", 0, 0, 3, 4), As(2, "cos", 0, 0, 3, 4),
         As(3, "sin", 0, 0, 3, 4)}},
       {"aclnnApplyRotaryPosEmbV2",
-       {Of(0, "queryRef", kFloats, 3, 4), As(1, "keyRef", 0, 0, 3, 4), As(2, "cos", 0, 0, 3, 4),
+       {Of(0, "queryRef", kFloatTypes, 3, 4), As(1, "keyRef", 0, 0, 3, 4), As(2, "cos", 0, 0, 3, 4),
         As(3, "sin", 0, 0, 3, 4)}},
 
       // Of 3 dimensions too, as the forward takes them and op-plugin's test of the gradient does.
       {"aclnnRotaryPositionEmbeddingGrad",
-       {Of(0, "dy", kFloats, 3, 4), As(1, "cos", 0, 0, 3, 4), As(2, "sin", 0, 0, 3, 4),
+       {Of(0, "dy", kFloatTypes, 3, 4), As(1, "cos", 0, 0, 3, 4), As(2, "sin", 0, 0, 3, 4),
         As(3, "xOptional", 0, 0, 3, 4)}},
 
       // --- losses: nn/loss/* ---
@@ -257,7 +262,7 @@ const std::vector<OperatorLimits>& Table() {
 
       // --- embeddings and sampling: nn/index/*, nn/norm/renorm ---
       {"aclnnEmbeddingBag",
-       {Of(1, "indices", kIndices, 0, 1), Of(6, "perSampleWeights", kFloats, 0, 1)}},
+       {Of(1, "indices", kIndexTypes, 0, 1), Of(6, "perSampleWeights", kFloatTypes, 0, 1)}},
       {"aclnnApplyTopKTopP", {As(1, "p", 0, 0, 1, 1)}},
       {"aclnnTopKTopPSample", {As(2, "topP", 0, 0, 1, 1)}},
       {"aclnnTopKTopPSampleV2", {As(2, "topP", 0, 0, 1, 1), As(4, "minPs", 0, 0, 1, 1)}},
