@@ -3,18 +3,24 @@
 
 import json
 import os
+import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.engine import Batch, EngineRun, EngineRuns, under_simulator
+import support
+from safetensors.torch import load_file, save_file
+from support.engine import OFF_LIMITS, Batch, EngineRun, EngineRuns, under_simulator
 from support.models import make_model
 from support.runs import engine_options
 from support.scripts import lines_of
 
 SERVE = ["vllm", "serve", "/nonexistent"]
+DEVICES = 3
+WEIGHTS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,26 @@ CASES = [
         ("cudagraph_capture_sizes", "--max-num-seqs = 8"),
     ),
     Case("inductor", graphs(backend="inductor"), ("compilation_config.backend", "eager")),
-    Case("tensor parallel", {"tensor_parallel_size": 2}, ("--tensor-parallel-size",)),
+    Case(
+        "more ranks than devices",
+        {"tensor_parallel_size": 4},
+        ("--tensor-parallel-size = 4", "this process sees 3"),
+    ),
+    Case(
+        "heads that ranks cannot share",
+        {"tensor_parallel_size": 3},
+        ("--tensor-parallel-size = 3", "num_attention_heads = 4"),
+    ),
+    Case(
+        "experts that ranks cannot cut",
+        {"model": "two experts", "tensor_parallel_size": 3},
+        ("--tensor-parallel-size = 3", "moe_intermediate_size = 64"),
+    ),
+    Case(
+        "experts that ranks cannot share",
+        {"model": "two experts", "tensor_parallel_size": 3, "enable_expert_parallel": True},
+        ("--enable-expert-parallel = True", "3 ranks for 2 experts"),
+    ),
     Case("pipeline parallel", {"pipeline_parallel_size": 2}, ("--pipeline-parallel-size",)),
     Case("lora", {"enable_lora": True}, ("--enable-lora",)),
     Case("block size", {"block_size": 16}, ("--block-size", "16", "128")),
@@ -109,6 +134,7 @@ CASES = [
     Case("quantization", {"quantization": "fp8"}, ("--quantization", "fp8")),
     Case("dtype", {"dtype": "float64"}, ("dtype", "float64")),
     Case("a need of the model", {"model": "soft cap"}, ("--model", "Llama", "soft cap")),
+    Case("a class that vLLM lacks", {"model": "no class"}, ("NoForCausalLM", "not supported")),
 ]
 
 
@@ -116,10 +142,22 @@ CASES = [
 def unsupported(
     models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
-    """Models that are not supported, by the name that cases give them."""
+    """Models that are not supported, or not as they are asked for, by the name in cases."""
     folder = tmp_path_factory.mktemp("unsupported")
-    model = make_model("llama", folder / "soft cap", attn_logit_softcapping=50.0)
-    return {"soft cap": str(model)}
+    heads_for_three = {"num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 32}
+    experts = {"num_experts": 2, "num_experts_per_tok": 2, "num_hidden_layers": 1}
+    made = [
+        make_model("llama", folder / "soft cap", attn_logit_softcapping=50.0),
+        make_model("qwen3_moe", folder / "two experts", **heads_for_three, **experts),
+        without_class(make_model("llama", folder / "no class", num_hidden_layers=1)),
+    ]
+    return {model.name: str(model) for model in made}
+
+
+def without_class(model: Path) -> Path:
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"architectures": ["NoForCausalLM"]}))
+    return model
 
 
 @pytest.fixture(scope="session")
@@ -132,7 +170,10 @@ def errors(
         defaults | case.options | named_model(case, unsupported)
         for case in (*CASES, Case("right", {}, ()))
     ]
-    lines = lines_of("config_process.py", vllm_environment, jobs, count=len(jobs))
+    devices = ("--devices", str(DEVICES))
+    lines = lines_of(
+        "config_process.py", vllm_environment, jobs, simulator=devices, count=len(jobs)
+    )
     return dict(zip([*(case.name for case in CASES), "right"], lines, strict=True))
 
 
@@ -153,28 +194,103 @@ def test_the_error_names_the_option(case: Case, errors: dict[str, str]) -> None:
         assert word in error
 
 
-@pytest.mark.parametrize(
-    ("dtype", "words"),
-    [
-        (
-            "float32",
-            ("option --dtype = 'float32'", "`--dtype bfloat16`", "ascend-sim run --limits"),
-        ),
-        pytest.param(
-            "bfloat16",
-            ("option --model = '4 heads of 32, 2 of keys", "head size must be"),
-            marks=pytest.mark.slow,
-        ),
-    ],
-)
-def test_what_the_attention_kernel_refuses_is_refused_at_start(
-    dtype: str, words: tuple[str, ...], tiny_model: Path, device_runs: EngineRuns
+def no_weights(model: Path) -> None:
+    for file in WEIGHTS:
+        (model / file).unlink()
+    (model / "model.safetensors.index.json").unlink()
+
+
+def missing_file(model: Path) -> None:
+    (model / WEIGHTS[1]).unlink()
+
+
+def missing_tensor(model: Path) -> None:
+    save_file(dict([*load_file(model / WEIGHTS[1]).items()][1:]), model / WEIGHTS[1])
+
+
+def short_tensor(model: Path) -> None:
+    """As of a model whose layers are half as wide."""
+    weights = load_file(model / WEIGHTS[1])
+    name = "model.layers.3.mlp.down_proj.weight"
+    save_file(weights | {name: weights[name][:64].contiguous()}, model / WEIGHTS[1])
+
+
+CHECKPOINTS: dict[Callable[[Path], None], tuple[str, ...]] = {
+    no_weights: ("Cannot find any model weights", "/no_weights"),
+    missing_file: ("Weight files referenced in index but missing", WEIGHTS[1]),
+    missing_tensor: ("lacks the tensor 'model.layers.", WEIGHTS[1]),
+    short_tensor: (
+        "model.layers.3.mlp.down_proj.weight",
+        f"short_tensor/{WEIGHTS[1]}",
+        "(64, 256)",
+    ),
+}
+"""What spoils a checkpoint of two files, and words that the error must have."""
+
+
+@pytest.fixture(scope="module")
+def logs(
+    tiny_model: Path,
+    device_model: Path,
+    device_runs: EngineRuns,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, object]:
+    """Logs of engines that cannot start, all in one process."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    models = {"float32": tiny_model}
+    for spoil in CHECKPOINTS:
+        models[spoil.__name__] = split(device_model, folder / spoil.__name__)
+        spoil(models[spoil.__name__])
+    runs = []
+    for name, model in models.items():
+        dtype = "float32" if name == "float32" else "bfloat16"
+        options = engine_options(model, "eager", dtype=dtype)
+        runs.append(EngineRun(f"refused, {name}", options, [Batch([[1]], 1)]))
+    results = device_runs.results(runs)
+    return {name: results[f"refused, {name}"] for name in models}
+
+
+def split(model: Path, folder: Path) -> Path:
+    """Copy a model, with its weights in two files and an index."""
+    shutil.copytree(model, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    weights = [*load_file(model / "model.safetensors").items()]
+    middle = len(weights) // 2
+    files = dict(zip(WEIGHTS, (dict(weights[:middle]), dict(weights[middle:])), strict=True))
+    for file, content in files.items():
+        save_file(content, folder / file)
+    index = {"weight_map": {name: file for file, content in files.items() for name in content}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return folder
+
+
+@pytest.mark.parametrize("spoil", CHECKPOINTS, ids=lambda spoil: spoil.__name__)
+def test_a_spoilt_checkpoint_is_refused_by_file_or_tensor(
+    spoil: Callable[[Path], None], logs: dict[str, object]
 ) -> None:
-    options = engine_options(tiny_model, "eager", dtype=dtype)
-    run = EngineRun(f"refused, {dtype}", options, [Batch([[1]], 1)])
+    log = logs[spoil.__name__]
+    assert isinstance(log, str)
+    for word in CHECKPOINTS[spoil]:
+        assert word in log.rpartition("Traceback")[2]
+
+
+def test_a_type_that_the_attention_kernel_refuses_is_refused_at_start(
+    logs: dict[str, object],
+) -> None:
+    log = logs["float32"]
+    assert isinstance(log, str)
+    for word in ("option --dtype = 'float32'", "`--dtype bfloat16`", "ascend-sim run --limits"):
+        assert word in log
+
+
+@pytest.mark.slow
+def test_heads_that_the_attention_kernel_refuses_are_refused_at_start(
+    tiny_model: Path, device_runs: EngineRuns
+) -> None:
+    options = engine_options(tiny_model, "eager", dtype="bfloat16")
+    run = EngineRun("refused, bfloat16", options, [Batch([[1]], 1)])
     log = device_runs.results([run])[run.name]
     assert isinstance(log, str)
-    for word in words:
+    for word in ("option --model = '4 heads of 32, 2 of keys", "head size must be"):
         assert word in log
 
 
@@ -198,6 +314,31 @@ def pretend_installed(folder: Path, distribution: str, version: str) -> Path:
 def with_path(environment: dict[str, str], folder: Path) -> dict[str, str]:
     path = os.pathsep.join([str(folder), environment.get("PYTHONPATH", "")])
     return {**environment, "PYTHONPATH": path.rstrip(os.pathsep)}
+
+
+@pytest.mark.slow
+def test_ranks_that_would_capture_unequal_graphs_are_refused(
+    tiny_model: Path, vllm_environment: dict[str, str]
+) -> None:
+    """Given ranks that torchrun starts, each with options of its own."""
+    options = [
+        engine_options(
+            tiny_model,
+            "FULL_DECODE_ONLY",
+            tensor_parallel_size=2,
+            distributed_executor_backend="external_launcher",
+            compilation_config={
+                "cudagraph_mode": "FULL_DECODE_ONLY",
+                "cudagraph_capture_sizes": sizes,
+            },
+        )
+        for sizes in ([1, 2], [1, 2, 4])
+    ]
+    script = Path(support.__file__).with_name("launched_process.py")
+    ranks = ("torchrun", "--nproc-per-node", "2", str(script), *map(json.dumps, options))
+    devices = ("--devices", "2", *OFF_LIMITS)
+    error = start(under_simulator(*ranks, options=devices), vllm_environment)
+    assert "cudagraph_capture_sizes = [1, 2]: that is rank 0's; rank 1 has [1, 2, 4]" in error
 
 
 def test_an_unknown_graph_mode_names_the_option_and_the_modes_there_are(

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch_npu
 from ascend_core import OptionError
 from vllm.config import CompilationConfig, VllmConfig
 
@@ -47,6 +48,35 @@ def test_an_option_is_refused_by_its_name(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         make_config(changes, **options)
+
+
+@pytest.mark.parametrize(
+    ("changes", "ranks", "words"),
+    [
+        ({}, 3, "num_attention_heads = 2"),
+        ({"num_attention_heads": 12, "num_key_value_heads": 4}, 3, "num_key_value_heads = 4"),
+        ({"num_attention_heads": 3, "num_key_value_heads": 3}, 3, "intermediate_size = 64"),
+    ],
+)
+def test_ranks_that_cannot_share_the_model_equally_are_refused(
+    changes: dict[str, object],
+    ranks: int,
+    words: str,
+    make_config: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch_npu.npu, "device_count", lambda: ranks)
+
+    with pytest.raises(ValueError, match=f"--tensor-parallel-size = {ranks}.*{words} equally"):
+        make_config(changes, tensor_parallel_size=ranks)
+
+
+def test_keys_of_one_head_may_be_on_several_ranks(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_npu.npu, "device_count", lambda: 4)
+
+    make_config({"num_attention_heads": 8, "num_key_value_heads": 2}, tensor_parallel_size=4)
 
 
 def test_a_configuration_without_a_model_is_left_to_vllm() -> None:

@@ -7,6 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
+from ascend_core import WeightError
+from safetensors.torch import save_file
 from vllm.config import VllmConfig, set_current_vllm_config
 from vllm.distributed import destroy_distributed_environment, destroy_model_parallel
 from vllm.v1.worker.gpu_worker import Worker
@@ -107,6 +110,15 @@ def test_statistics_travel_as_plain_values(make_worker: MakeWorker) -> None:
     assert stats["backend"] == "eager"
     assert stats["simulated"] is True
     assert stats["steps"] == stats["replays"] == 0
+
+
+def test_a_tensor_that_does_not_fit_is_named_with_its_file(
+    make_worker: MakeWorker, tmp_path: Path
+) -> None:
+    save_file({"model.norm.weight": torch.zeros(3)}, tmp_path / "model.safetensors")
+
+    with pytest.raises(WeightError, match=r"'model.norm.weight' of shape \(3,\) in .*safetensors "):
+        make_worker(load_format="auto", enforce_eager=True)
 
 
 def test_a_worker_that_did_not_start_can_be_shut_down(make_config: MakeConfig) -> None:

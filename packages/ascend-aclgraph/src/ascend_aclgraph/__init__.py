@@ -7,6 +7,7 @@ from ascend_aclgraph._graphed import Graphed, GraphKey, Ladder, graphed
 from ascend_aclgraph._options import CaptureErrorMode, CaptureOptions
 from ascend_aclgraph._order import UpdateOrder
 from ascend_aclgraph._pool import MemoryPool
+from ascend_aclgraph._ranks import check_equal_on_ranks
 from ascend_aclgraph._stats import DescriptorStats, GraphStats
 from ascend_aclgraph._task import HostArgs, Update, UpdateRecord
 from ascend_aclgraph._updatable import updatable
@@ -32,6 +33,7 @@ __all__ = [
     "UpdateOrder",
     "UpdateRecord",
     "__version__",
+    "check_equal_on_ranks",
     "graphed",
     "updatable",
 ]

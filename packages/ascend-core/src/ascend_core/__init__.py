@@ -12,6 +12,7 @@ from ascend_core._visible_devices import (
     check_visible_devices,
     parse_visible_devices,
 )
+from ascend_core._weights import WeightError, WeightFileError, WeightWatch
 from ascend_core.errors import (
     AclCaptureError,
     AclError,
@@ -50,6 +51,9 @@ __all__ = [
     "VersionError",
     "Versions",
     "VisibleDevicesError",
+    "WeightError",
+    "WeightFileError",
+    "WeightWatch",
     "__version__",
     "acl",
     "check_visible_devices",

@@ -3,7 +3,7 @@
 
 from ascend_core import AscendError
 
-__all__ = ["GraphInputError", "NoDeviceError", "XliteRankError"]
+__all__ = ["GraphInputError", "NoDeviceError"]
 
 
 class GraphInputError(AscendError, AssertionError):
@@ -19,24 +19,4 @@ class NoDeviceError(AscendError, RuntimeError):
             "  with an NPU:    check `npu-smi info` and, in a container, the devices it "
             "was given;\n"
             "  without an NPU: `pip install ascend-sim` and `ascend-sim run -- <your command>`."
-        )
-
-
-class XliteRankError(AscendError, RuntimeError):
-    """Another rank of xlite has ended, or does not end its steps.
-
-    Parameters
-    ----------
-    reason
-        What the communication between the ranks says.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return (
-            f"another rank of xlite did not end its steps ({self.reason}). It may wait for this "
-            "one for ever: see what it logged last, and end its process."
         )

@@ -197,6 +197,28 @@ def _parallel_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
         yield OptionError("--enable-dbo", True, "batches are not split in this version", "false")
 
 
+def _share_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
+    """Find what ranks cannot share equally, for which vLLM has bare assertions."""
+    model, parallel = vllm_config.model_config, vllm_config.parallel_config
+    config, experts = model.hf_text_config, model.get_num_experts()
+    ranks, whole_experts = parallel.tensor_parallel_size, parallel.enable_expert_parallel
+    if whole_experts and 0 < experts < ranks:
+        yield OptionError(
+            "--enable-expert-parallel", True, f"{ranks} ranks for {experts} experts", "false"
+        )
+    names = ["num_attention_heads", "num_key_value_heads"]
+    if not (experts and whole_experts):
+        is_named = experts and hasattr(config, "moe_intermediate_size")
+        names.append("moe_intermediate_size" if is_named else "intermediate_size")
+    for name in names:
+        size = getattr(config, name, None)
+        # Keys of one head may be on several ranks.
+        if isinstance(size, int) and size and max(size, ranks) % min(size, ranks):
+            reason = f"the ranks cannot share {name} = {size} equally"
+            yield OptionError("--tensor-parallel-size", ranks, reason, f"a divisor of {size}")
+            return
+
+
 def _cache_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     cache = vllm_config.cache_config
     if cache.cache_dtype not in ("auto", str(vllm_config.model_config.dtype).partition(".")[2]):
@@ -250,6 +272,7 @@ _CHECKS = (
     unmet_needs,
     _model_problems,
     _parallel_problems,
+    _share_problems,
     _cache_problems,
     missing_problems,
     _graph_problems,

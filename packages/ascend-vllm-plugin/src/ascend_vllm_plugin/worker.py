@@ -6,8 +6,11 @@ from typing import Any
 
 import torch
 import torch_npu
+from ascend_aclgraph import check_equal_on_ranks
 from ascend_core import probe
+from ascend_xlite_bridge import XliteRankError
 from vllm.config import CUDAGraphMode
+from vllm.distributed import get_world_group
 from vllm.platforms import current_platform
 from vllm.utils.gc_utils import freeze_gc_heap
 from vllm.utils.mem_utils import MemorySnapshot
@@ -22,9 +25,8 @@ from ascend_vllm_plugin.compat.communicator import accept_communicator
 from ascend_vllm_plugin.compat.engine_memory import graph_wrappers, release_compiled_code
 from ascend_vllm_plugin.compat.model_runner import install_graph_wrapper
 from ascend_vllm_plugin.compat.torch_cuda import alias_torch_cuda
-from ascend_vllm_plugin.compat.worker import OpenWorker, skip_kernel_warmup
+from ascend_vllm_plugin.compat.worker import OpenWorker, name_unfit_weights, skip_kernel_warmup
 from ascend_vllm_plugin.config import PluginConfig
-from ascend_vllm_plugin.errors import XliteRankError
 from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
 from ascend_vllm_plugin.model_runner import NpuModelRunner
 from ascend_vllm_plugin.process.failed_start import begins_engine
@@ -50,6 +52,7 @@ class NpuWorker(OpenWorker):
         install_graph_wrapper(NpuGraphWrapper)
         accept_communicator(NpuCommunicator)
         skip_kernel_warmup()
+        name_unfit_weights()
         self.device = torch.device("npu", self.local_rank)
         torch_npu.npu.set_device(self.device)
         meeting = in_socket_folder(self.distributed_init_method)
@@ -119,7 +122,12 @@ class NpuWorker(OpenWorker):
         ------
         ascend_aclgraph.CaptureError
             If a capture fails: with cause, size, and flags to try.
+        OptionError
+            If ranks would capture other graphs than the rest.
         """
+        compilation = self.vllm_config.compilation_config
+        for option in ("cudagraph_mode", "cudagraph_capture_sizes"):
+            check_equal_on_ranks(option, getattr(compilation, option), get_world_group().cpu_group)
         times = super().compile_or_warm_up_model()
         counts = self.graph_stats()
         logger.info(

@@ -7,12 +7,14 @@ from ascend_xlite_bridge._decoder.families import ARCHITECTURES
 from ascend_xlite_bridge._decoder.limits import XliteRun, check_run
 from ascend_xlite_bridge._decoder.ranks import XliteRanks
 from ascend_xlite_bridge._library import XliteLibrary, check_library
+from ascend_xlite_bridge._meeting import meet
 from ascend_xlite_bridge._model import XliteModel
 from ascend_xlite_bridge._step import DeviceStep, HostStep
 from ascend_xlite_bridge._step_buffers import StepBuffers
 from ascend_xlite_bridge._version import __version__
 from ascend_xlite_bridge.errors import (
     XliteClosedError,
+    XliteRankError,
     XliteReplacedWeightError,
     XliteStepError,
     XliteUnavailableError,
@@ -30,6 +32,7 @@ __all__ = [
     "XliteDecoder",
     "XliteLibrary",
     "XliteModel",
+    "XliteRankError",
     "XliteRanks",
     "XliteReplacedWeightError",
     "XliteRun",
@@ -40,4 +43,5 @@ __all__ = [
     "__version__",
     "check_library",
     "check_run",
+    "meet",
 ]

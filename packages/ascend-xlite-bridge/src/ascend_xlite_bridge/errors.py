@@ -5,6 +5,7 @@ from ascend_core import AscendError, OptionError
 
 __all__ = [
     "XliteClosedError",
+    "XliteRankError",
     "XliteReplacedWeightError",
     "XliteStepError",
     "XliteUnavailableError",
@@ -119,6 +120,26 @@ class XliteStepError(AscendError, ValueError):
 
     def __str__(self) -> str:
         return f"a step of xlite has a wrong {self.what}: {self.problem}."
+
+
+class XliteRankError(AscendError, RuntimeError):
+    """Another rank of xlite has ended, or does not end its steps.
+
+    Parameters
+    ----------
+    reason
+        What the communication between the ranks says.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"another rank of xlite did not end its steps ({self.reason}). It may wait for this "
+            "one for ever: see what it logged last, and end its process."
+        )
 
 
 class XliteClosedError(AscendError, RuntimeError):

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Self
 
 import torch
-from ascend_xlite_bridge import DeviceStep, HostStep, StepBuffers, XliteModel
+from ascend_xlite_bridge import DeviceStep, HostStep, StepBuffers, XliteModel, meet
 from torch import nn
 from torch.distributed import ProcessGroup
 from vllm.config import VllmConfig
@@ -14,7 +14,6 @@ from vllm.distributed.parallel_state import GroupCoordinator
 
 from ascend_vllm_plugin.attention import BLOCK_SIZE, CacheHalves, NpuAttentionMetadata
 from ascend_vllm_plugin.config import PluginConfig
-from ascend_vllm_plugin.xlite.meeting import meet
 from ascend_vllm_plugin.xlite.run import make_run
 
 __all__ = ["XliteSteps"]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import torch.distributed
 
-from ascend_vllm_plugin.errors import XliteRankError
+from ascend_xlite_bridge.errors import XliteRankError
 
 __all__ = ["meet"]
 
