@@ -360,6 +360,8 @@ class XliteModel:
             raise XliteStepError(
                 "input_ids", f"{list(ids.shape)} on {ids.device}, expected [{tokens}]"
             )
+        if ids.dtype == torch.int32 and ids.is_contiguous():  # as in most steps
+            return ids
         return ids.to(torch.int32).contiguous()  # the kernel reads 32 bits, whatever they are
 
     def _embeds(
