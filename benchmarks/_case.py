@@ -16,7 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["Case", "ChildError", "child_main"]
+__all__ = ["Case", "ChildError", "Kind", "child_main"]
+
+Kind = Literal["dense", "experts", "latents"]
+"""A Qwen3; with a mixture of experts (Qwen3-MoE); with latent attention, too (DeepSeek-V3)."""
 
 _HERE = Path(__file__).parent
 _VOCABULARY = 1024
@@ -32,6 +35,7 @@ class Case:
 
     layers: int
     hidden: int
+    kind: Kind = "dense"
     mode: str = "eager"
     """A cudagraph mode of vLLM, ``eager`` for ``enforce_eager``, or ``xlite`` for its full mode."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -58,21 +62,22 @@ class Case:
         ]
 
     def write_model(self, folder: Path) -> None:
-        """Write a Qwen3 with weights from a seed, and no tokenizer."""
+        """Write a model with weights from a seed, and no tokenizer."""
         import torch
-        from transformers import Qwen3Config, Qwen3ForCausalLM
+        from transformers import AutoConfig, AutoModelForCausalLM
 
         torch.manual_seed(0)
         head = self.head or (64 if self.hidden >= 256 else 16)
         heads = max(self.hidden // head, 2)
-        config = Qwen3Config(
+        kind, shape = self._kind(head, heads)
+        config = AutoConfig.for_model(
+            kind,
+            **shape,
             vocab_size=_VOCABULARY,
             hidden_size=self.hidden,
             intermediate_size=3 * self.hidden,
             num_hidden_layers=self.layers,
             num_attention_heads=heads,
-            num_key_value_heads=heads // 2,
-            head_dim=head,
             max_position_embeddings=self.context,
             initializer_range=self.hidden**-0.5,
             tie_word_embeddings=False,
@@ -80,7 +85,31 @@ class Case:
             eos_token_id=0,
             dtype=self.dtype,
         )
-        Qwen3ForCausalLM(config).save_pretrained(folder)
+        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+
+    def _kind(self, head: int, heads: int) -> tuple[str, dict[str, Any]]:
+        """Type of the model in transformers, and the fields that only its kind has."""
+        grouped = {"num_key_value_heads": heads // 2, "head_dim": head}
+        experts = {"num_experts_per_tok": 4, "moe_intermediate_size": self.hidden}
+        latents = {
+            "num_key_value_heads": heads,
+            "q_lora_rank": None,
+            "kv_lora_rank": 4 * head,
+            "qk_nope_head_dim": head,
+            "qk_rope_head_dim": head,
+            "v_head_dim": head,
+            "n_routed_experts": 16,
+            "first_k_dense_replace": 0,  # so that all layers are alike
+            "topk_method": "noaux_tc",  # vLLM has the bias of the choice with it only
+            "n_group": 4,
+            "topk_group": 2,
+        }
+        match self.kind:
+            case "experts":
+                return "qwen3_moe", grouped | experts | {"num_experts": 16}
+            case "latents":
+                return "deepseek_v3", latents | experts
+        return "qwen3", grouped
 
     def run(self, script: str) -> dict[str, Any]:
         """Run a script of this folder on the case and return its result.

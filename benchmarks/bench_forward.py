@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Host time of the model's forward per decode step: eager, PIECEWISE, FULL.
+"""Host time of the model's forward per decode step and layer: eager, PIECEWISE, FULL.
 
 The simulator runs everything but the kernels (compute=off), so what is left is the time in which
 the host prepares and launches work: what graph mode exists to reduce. Goal: with 36 layers FULL
 takes at most a fifth of eager.
+
+Models are dense, or have a mixture of experts (`--kinds experts`), or that and latent attention
+(`--kinds latents`).
 """
 
-from _case import Case
+from itertools import product
+from typing import get_args
+
+from _case import Case, Kind
 from _report import parser, report
 
 MODES = ("eager", "PIECEWISE", "FULL")
@@ -14,6 +20,7 @@ MODES = ("eager", "PIECEWISE", "FULL")
 
 def main() -> None:
     options = parser(__doc__)
+    options.add_argument("--kinds", nargs="+", choices=get_args(Kind), default=["dense"])
     options.add_argument("--layers", type=int, nargs="+", default=[4, 36])
     options.add_argument("--modes", nargs="+", default=MODES)
     options.add_argument("--batch", type=int, default=8)
@@ -21,10 +28,11 @@ def main() -> None:
     args = options.parse_args()
 
     rows = []
-    for layers in args.layers:
+    for kind, layers in product(args.kinds, args.layers):
         baseline = None
         for mode in args.modes:
             case = Case(
+                kind=kind,
                 layers=layers,
                 hidden=64,
                 mode=mode,
@@ -37,11 +45,13 @@ def main() -> None:
             baseline = baseline or measured["forward_ms"]
             rows.append(
                 {
+                    "model": kind,
                     "layers": layers,
                     "mode": mode,
                     "forward ms": measured["forward_ms"],
                     "of baseline": measured["forward_ms"] / baseline,
                     "on cpu ms": measured["forward_cpu_ms"],
+                    "per layer µs": 1e3 * measured["forward_ms"] / layers,
                     "whole step ms": measured["step_ms"],
                 }
             )
