@@ -199,7 +199,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(requires=["wheels"])
 def chaos(session: nox.Session) -> None:
-    """Serve the same requests under 1,000 seeds of the chaos schedule; `-- --xlite --seeds 20`."""
+    """Serve the same requests under 1,000 seeds of the chaos schedule; `-- experts --seeds 20`."""
     _install_product(session, *TEST_TOOLS)
     command = ("ascend-sim", "run", "--", "python", "-m", "support.chaos", *session.posargs)
     sources = os.pathsep.join((str(ROOT / "tests-integration"), str(ROOT)))

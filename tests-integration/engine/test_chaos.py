@@ -5,13 +5,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from support.chaos import serve_with_seeds
+from support.chaos import CASES, serve_with_seeds
 
 
 def test_twenty_seeds_give_the_tokens_of_transformers(
     tiny_model: Path, vllm_environment: dict[str, str]
 ) -> None:
-    run = serve_with_seeds(tiny_model, vllm_environment, seeds=20)
+    run = serve_with_seeds(CASES["dense"], tiny_model, vllm_environment, seeds=20)
     assert run.stuck is None, run.log
     assert run.wrong == []
     assert run.passed == 20
@@ -19,11 +19,22 @@ def test_twenty_seeds_give_the_tokens_of_transformers(
     assert run.counters["hazards"] == 0, run.log
 
 
+def test_latent_attention_is_the_same_in_any_order(
+    vllm_environment: dict[str, str], tmp_path: Path
+) -> None:
+    case = CASES["latents"]
+    run = serve_with_seeds(case, case.make_model(tmp_path / "model"), vllm_environment, seeds=4)
+    assert run.stuck is None, run.log
+    assert run.wrong == []
+    assert run.passed == 4
+    assert run.counters["hazards"] == 0, run.log
+
+
 @pytest.mark.skipif(find_spec("xlite") is None, reason="xlite is not installed")
 def test_steps_on_xlite_are_the_same_in_any_order(
     device_model: Path, vllm_environment: dict[str, str]
 ) -> None:
-    run = serve_with_seeds(device_model, vllm_environment, seeds=3, xlite=True)
+    run = serve_with_seeds(CASES["xlite"], device_model, vllm_environment, seeds=3)
     assert run.stuck is None, run.log
     assert run.wrong == []
     assert run.passed == 3

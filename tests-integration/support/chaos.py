@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serving under chaos: the same eight requests with many seeds of the scheduler, the same tokens.
 
-``python -m support.chaos --seeds 1000`` is what `nox -s chaos` runs; with ``--xlite``, xlite runs
-every step.
+``python -m support.chaos --seeds 1000`` is what `nox -s chaos` runs; one more word chooses another
+of the `CASES`.
 """
 
 import argparse
@@ -14,9 +14,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from demo.reference import judge
 from support.engine import OFF_LIMITS, under_simulator
@@ -25,17 +26,58 @@ from support.reference import make_reference
 from support.runs import PROMPTS, engine_options
 from support.xlite_engines import xlite as xlite_options
 
-__all__ = ["ChaosRun", "serve_with_seeds"]
+__all__ = ["CASES", "ChaosCase", "ChaosRun", "serve_with_seeds"]
 
 NEW_TOKENS = 8
+_PROCESS = Path(__file__).with_name("chaos_process.py")
+_START_S = 900  # an engine starts within this
+_ROUND_S = 300  # and answers within this, or it hangs
+
+
+@dataclass(frozen=True)
+class ChaosCase:
+    """What is served.
+
+    Attributes
+    ----------
+    family
+        Of the model; see `make_model`.
+    options
+        Of ``vllm.LLM``, beside those of FULL_AND_PIECEWISE.
+    devices
+        Ranks of tensor parallelism.
+    is_rounded
+        Whether it is computed in bf16, on what a device takes. transformers allows several tokens
+        then, so it judges those of the first seed, and the others must have the same.
+    """
+
+    family: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    devices: int = 1
+    is_rounded: bool = False
+
+    def make_model(self, folder: Path) -> Path:
+        """Write the model."""
+        return (make_device_model if self.is_rounded else make_model)(self.family, folder)
+
+    @property
+    def simulator(self) -> list[str]:
+        """Options of ``ascend-sim run``."""
+        return ["--devices", str(self.devices), *(() if self.is_rounded else OFF_LIMITS)]
+
+
 _XLITE = {
     "dtype": "bfloat16",
     "additional_config": xlite_options(full_mode=True),
     "enable_prefix_caching": False,  # what is computed at once decides how it is rounded
 }
-_PROCESS = Path(__file__).with_name("chaos_process.py")
-_START_S = 900  # an engine starts within this
-_ROUND_S = 300  # and answers within this, or it hangs
+CASES = {
+    "dense": ChaosCase("qwen3"),
+    "experts": ChaosCase("mixtral", {"tensor_parallel_size": 2}, devices=2),
+    "latents": ChaosCase("deepseek_v3"),
+    "xlite": ChaosCase("qwen3", _XLITE, is_rounded=True),
+}
+"""By name. With "xlite", xlite runs every step."""
 
 
 @dataclass
@@ -51,7 +93,7 @@ class ChaosRun:
     stuck
         The seed in which the engine ended or hung; None if none did.
     counters
-        The simulator's, at the end.
+        The simulator's, of all devices together, at the end.
     log
         The end of what the process wrote to stderr.
     """
@@ -64,40 +106,38 @@ class ChaosRun:
 
 
 def serve_with_seeds(
+    case: ChaosCase,
     model: Path,
     environment: dict[str, str],
     *,
     seeds: int,
     first: int = 0,
-    xlite: bool = False,
     progress: Callable[[ChaosRun], None] = lambda _: None,
 ) -> ChaosRun:
     """Serve eight requests per seed and compare the tokens with those of transformers.
 
     Parameters
     ----------
+    case
+        What is served.
     model
-        In fp32; with `xlite`, one that it takes.
+        Of the case.
     environment
         Of the engine's process.
     seeds, first
         How many seeds, and the first of them.
-    xlite
-        Whether xlite runs every step, in bf16. transformers allows several tokens then, so it
-        judges those of the first seed, and the others must have the same.
     progress
         Is told of each seed.
     """
-    expected = None if xlite else make_reference(model, PROMPTS, NEW_TOKENS).tokens
+    expected = None if case.is_rounded else make_reference(model, PROMPTS, NEW_TOKENS).tokens
     job = {
-        "options": engine_options(model, "FULL_AND_PIECEWISE", **(_XLITE if xlite else {})),
+        "options": engine_options(model, "FULL_AND_PIECEWISE", **case.options),
         "prompts": PROMPTS,
         "new_tokens": NEW_TOKENS,
         "first": first,
         "seeds": seeds,
     }
-    limits = () if xlite else OFF_LIMITS
-    options = (*limits, "--schedule", f"chaos:{first}", "--check", "hazards")
+    options = (*case.simulator, "--schedule", f"chaos:{first}", "--check", "hazards")
     run = ChaosRun()
     with (
         tempfile.TemporaryFile("w+") as log,
@@ -163,8 +203,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--xlite", action="store_true", help="xlite runs every step")
+    parser.add_argument("case", nargs="?", choices=CASES, default="dense")
     options = parser.parse_args()
+    case = CASES[options.case]
     begun = None
 
     def progress(run: ChaosRun) -> None:
@@ -176,13 +217,12 @@ def main() -> int:
             print(f"{done} seeds, {len(run.wrong)} wrong, {rate:.2f} seeds/s", flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
-        make = make_device_model if options.xlite else make_model
         run = serve_with_seeds(
-            make("qwen3", Path(folder) / "model"),
+            case,
+            case.make_model(Path(folder) / "model"),
             dict(os.environ),
             seeds=options.seeds,
             first=options.first,
-            xlite=options.xlite,
             progress=progress,
         )
     print(f"{run.passed} of {options.seeds} seeds gave the tokens of the reference")

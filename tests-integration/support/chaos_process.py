@@ -6,28 +6,31 @@ Reads a job, makes one engine, and gives the scheduler a new seed before each ro
 
 import json
 import sys
+from collections import Counter
 
-import ascend_sim
 from vllm import LLM, SamplingParams
 
 
 def main() -> None:
     """Print what the engine answers, one line per seed."""
     job = json.load(sys.stdin)
-    engine = LLM(**job["options"])
+    # Not `support.worker_chaos`: of this process's folders, workers know this file's alone.
+    engine = LLM(**job["options"], worker_extension_cls="worker_chaos.WorkerChaos")
     sampling = SamplingParams(
         temperature=0, max_tokens=job["new_tokens"], ignore_eos=True, detokenize=False
     )
     prompts = [{"prompt_token_ids": prompt} for prompt in job["prompts"]]
     print("READY", flush=True)
     for seed in range(job["first"], job["first"] + job["seeds"]):
-        ascend_sim.reseed(seed)
+        engine.collective_rpc("reseed", args=(seed,))
         if seed % 2 == 0:  # with odd seeds, full blocks come from the cache
             engine.reset_prefix_cache()
         outputs = engine.generate(prompts, sampling, use_tqdm=False)
         tokens = [list(output.outputs[0].token_ids) for output in outputs]
         print("RESULT " + json.dumps({"seed": seed, "tokens": tokens}), flush=True)
-    counters = ascend_sim.counters()
+    counters = Counter[str]()
+    for of_rank in engine.collective_rpc("simulated_counters"):
+        counters.update(of_rank)
     print("COUNTERS " + json.dumps(counters), flush=True)
 
 
