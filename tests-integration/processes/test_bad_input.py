@@ -127,7 +127,7 @@ CASES = [
         {"model": "two experts", "tensor_parallel_size": 3, "enable_expert_parallel": True},
         ("--enable-expert-parallel = True", "3 ranks for 2 experts"),
     ),
-    Case("pipeline parallel", {"pipeline_parallel_size": 2}, ("--pipeline-parallel-size",)),
+    Case("stages beyond the devices", {"pipeline_parallel_size": 4}, ("each of 4 ranks",)),
     Case("lora", {"enable_lora": True}, ("--enable-lora",)),
     Case("block size", {"block_size": 16}, ("--block-size", "16", "128")),
     Case("cache type", {"kv_cache_dtype": "fp8"}, ("--kv-cache-dtype", "auto")),

@@ -64,6 +64,26 @@ def test_memory_that_the_user_set_is_left_alone(make_worker: MakeWorker) -> None
         assert worker.determine_available_memory() == 1 << 20
 
 
+def test_a_stage_of_a_pipeline_fills_host_memory_only_after_the_device_has_copied_it(
+    make_worker: MakeWorker,
+) -> None:
+    """Given a device that is busy, the second of two batches does not change the first."""
+    worker = make_worker(enforce_eager=True)
+    worker.parallel_config.pipeline_parallel_size = 2
+    runner = worker.make_model_runner()
+    busy = torch.ones(512, 512, device=worker.device)
+    for _ in range(20):
+        busy = busy @ busy
+
+    for token in (7, 8):
+        with runner.synchronize_input_prep():
+            seen = runner.input_ids.gpu.clone()
+            runner.input_ids.np[:] = token
+            runner.input_ids.copy_to_gpu()
+
+    assert set(seen.tolist()) == {7}
+
+
 @needs_xlite
 @pytest.mark.parametrize("full_mode", [False, True])
 def test_memory_of_xlite_is_taken_off_the_cache_once(

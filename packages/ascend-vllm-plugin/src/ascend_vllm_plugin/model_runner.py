@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 import torch
+import torch_npu
 from vllm.config import CUDAGraphMode, VllmConfig, get_layers_from_vllm_config
 from vllm.distributed import get_tp_group
 from vllm.forward_context import ForwardContext, get_forward_context
@@ -41,6 +42,10 @@ class NpuModelRunner(OpenModelRunner):
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device) -> None:
         super().__init__(vllm_config, device)
+        # In a pipeline the next batch is prepared, in the same host memory, while the device may
+        # not have copied this one yet. vLLM waits for the copies if it schedules asynchronously.
+        if vllm_config.parallel_config.pipeline_parallel_size > 1:
+            self.prepare_inputs_event = torch_npu.npu.Event()
         self.step_stats = StepStats()
         self.graph_memory = 0
         self.xlite: XliteSteps | None = None

@@ -158,21 +158,15 @@ def _model_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
 
 def _parallel_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     parallel = vllm_config.parallel_config
-    devices = torch_npu.npu.device_count()
-    if parallel.tensor_parallel_size > devices:
+    ranks, devices = parallel.local_world_size, torch_npu.npu.device_count()
+    if ranks > devices:
+        tensor, pipeline = parallel.tensor_parallel_size, parallel.pipeline_parallel_size
         yield OptionError(
-            "--tensor-parallel-size",
-            parallel.tensor_parallel_size,
-            f"every rank needs its own device, and this process sees {devices} "
+            "--tensor-parallel-size" if tensor > 1 else "--pipeline-parallel-size",
+            tensor if tensor > 1 else pipeline,
+            f"each of {ranks} ranks needs its own device, and this process sees {devices} "
             "(ASCEND_RT_VISIBLE_DEVICES; with the simulator, `ascend-sim run --devices`)",
             f"1 to {devices}",
-        )
-    if parallel.pipeline_parallel_size != 1:
-        yield OptionError(
-            "--pipeline-parallel-size",
-            parallel.pipeline_parallel_size,
-            "no pipelines in this version",
-            "1, and --tensor-parallel-size",
         )
     if parallel.data_parallel_size != 1:
         yield OptionError(
