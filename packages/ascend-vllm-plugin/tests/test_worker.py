@@ -68,7 +68,7 @@ def test_a_stage_of_a_pipeline_fills_host_memory_only_after_the_device_has_copie
     make_worker: MakeWorker,
 ) -> None:
     """Given a device that is busy, the second of two batches does not change the first."""
-    worker = make_worker(enforce_eager=True)
+    worker = make_worker(enforce_eager=True, async_scheduling=False)
     worker.parallel_config.pipeline_parallel_size = 2
     runner = worker.make_model_runner()
     busy = torch.ones(512, 512, device=worker.device)

@@ -42,8 +42,8 @@ class NpuModelRunner(OpenModelRunner):
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device) -> None:
         super().__init__(vllm_config, device)
-        # In a pipeline the next batch is prepared, in the same host memory, while the device may
-        # not have copied this one yet. vLLM waits for the copies if it schedules asynchronously.
+        # A stage prepares the next batch, in the same host memory, while the device may still copy
+        # this one. vLLM waits for the copies only if it schedules asynchronously.
         if vllm_config.parallel_config.pipeline_parallel_size > 1:
             self.prepare_inputs_event = torch_npu.npu.Event()
         self.step_stats = StepStats()
