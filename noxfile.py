@@ -310,7 +310,9 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types of every package's sources, and of the conformance suite, with mypy."""
-    _install(session, "mypy>=1.18", TORCH, "click", "pydantic>=2", "numpy", "pytest>=8")
+    _install(
+        session, "mypy>=1.18", TORCH, "click", "pydantic>=2", "numpy", "pytest>=8", "safetensors"
+    )
     sources = [str(ROOT / "packages" / package / "src") for package in PACKAGES]
     sources.append(str(ROOT / "packages/ascend-sim/conformance"))
     env = NO_AUTOLOAD | {"MYPYPATH": os.pathsep.join(sources)}

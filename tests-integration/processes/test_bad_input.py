@@ -218,7 +218,7 @@ def short_tensor(model: Path) -> None:
 CHECKPOINTS: dict[Callable[[Path], None], tuple[str, ...]] = {
     no_weights: ("Cannot find any model weights", "/no_weights"),
     missing_file: ("Weight files referenced in index but missing", WEIGHTS[1]),
-    missing_tensor: ("lacks the tensor 'model.layers.", WEIGHTS[1]),
+    missing_tensor: ("it lacks 'model.layers.", WEIGHTS[1]),
     short_tensor: (
         "model.layers.3.mlp.down_proj.weight",
         f"short_tensor/{WEIGHTS[1]}",

@@ -9,7 +9,8 @@ from support.reference import make_reference
 from support.runs import PROMPTS, engine_options
 
 NEW_TOKENS = 24
-MODES = ["FULL_AND_PIECEWISE", pytest.param("eager", marks=pytest.mark.slow)]
+OTHER_MODES = ("eager", "PIECEWISE", "FULL", "FULL_DECODE_ONLY")
+MODES = ["FULL_AND_PIECEWISE", *(pytest.param(m, marks=pytest.mark.slow) for m in OTHER_MODES)]
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from vllm import LLM, SamplingParams
 def main() -> None:
     """Print what the engine answers, one line per seed."""
     job = json.load(sys.stdin)
-    # Not `support.worker_chaos`: of this process's folders, workers know this file's alone.
-    engine = LLM(**job["options"], worker_extension_cls="worker_chaos.WorkerChaos")
+    # Not `support.simulated_worker`: of this process's folders, workers know this file's alone.
+    engine = LLM(**job["options"], worker_extension_cls="simulated_worker.SimulatedWorker")
     sampling = SamplingParams(
         temperature=0, max_tokens=job["new_tokens"], ignore_eos=True, detokenize=False
     )

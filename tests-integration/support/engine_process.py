@@ -67,8 +67,8 @@ def run_engine(run: dict[str, Any]) -> dict[str, Any]:
     """Run one engine and describe what it did."""
     if run["sabotage"]:
         globals()[run["sabotage"]]()
-    # Not `support.worker_counters`: of this process's folders, workers know this file's alone.
-    engine = LLM(**run["options"], worker_extension_cls="worker_counters.WorkerCounters")
+    # Not `support.simulated_worker`: of this process's folders, workers know this file's alone.
+    engine = LLM(**run["options"], worker_extension_cls="simulated_worker.SimulatedWorker")
     tokens, logits = [], []
     stats, counts = [_stats(engine)], [_counts(engine)]
     for batch in run["batches"]:
@@ -135,7 +135,12 @@ def _stats(engine: LLM) -> dict[str, Any]:
 
 
 def _counts(engine: LLM) -> dict[str, Any]:
-    return dict(engine.collective_rpc("simulated_counts")[0])
+    """Graph executions of the first rank, and its operations by name."""
+    executions = engine.collective_rpc("simulated_counters")[0]["graph_executions"]
+    return {
+        "executions": int(executions),
+        "operations": engine.collective_rpc("simulated_operations")[0],
+    }
 
 
 def main() -> None:

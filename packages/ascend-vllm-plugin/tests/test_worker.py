@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from ascend_core import WeightError
+from ascend_core import OptionError
 from safetensors.torch import save_file
 from vllm.config import VllmConfig, set_current_vllm_config
 from vllm.distributed import destroy_distributed_environment, destroy_model_parallel
@@ -137,7 +137,25 @@ def test_a_tensor_that_does_not_fit_is_named_with_its_file(
 ) -> None:
     save_file({"model.norm.weight": torch.zeros(3)}, tmp_path / "model.safetensors")
 
-    with pytest.raises(WeightError, match=r"'model.norm.weight' of shape \(3,\) in .*safetensors "):
+    with pytest.raises(OptionError, match=r"'model.norm.weight' of shape \(3,\) does not fit"):
+        make_worker(load_format="auto", enforce_eager=True)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda file: save_file({}, file), "it lacks 'lm_head.weight'"),
+        (lambda file: file.write_bytes(b"version https://git-lfs"), "it cannot be read"),
+    ],
+)
+def test_a_file_that_is_not_what_the_index_says_is_named(
+    spoil: Callable[[Path], None], words: str, make_worker: MakeWorker, tmp_path: Path
+) -> None:
+    index = {"weight_map": {"lm_head.weight": "part.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    spoil(tmp_path / "part.safetensors")
+
+    with pytest.raises(OptionError, match=f"part.safetensors': {words}"):
         make_worker(load_format="auto", enforce_eager=True)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch_npu
 from ascend_xlite_bridge import XliteRanks, XliteUnavailableError
 from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
 from vllm.v1.attention.backend import CommonAttentionMetadata
@@ -41,7 +42,6 @@ def make(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> Make:
         ({"head_dim": 32}, {}, "model rotary dimension = 32"),
         ({"attention_bias": True}, {}, "model attention_bias = True: xlite would leave out"),
         ({}, {"block_size": 16}, "--block-size = 16"),
-        ({}, {"pipeline_parallel_size": 2}, "--pipeline-parallel-size = 2"),
         ({}, {"enable_lora": True}, "--enable-lora"),
         ({}, {"quantization": "fp8"}, "--quantization = 'fp8'"),
     ],
@@ -51,6 +51,14 @@ def test_what_xlite_cannot_do_is_refused_by_name(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         make(changes, **options)
+
+
+def test_xlite_has_no_stages(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a device for each stage."""
+    monkeypatch.setattr(torch_npu.npu, "device_count", lambda: 2)
+
+    with pytest.raises(ValueError, match="--pipeline-parallel-size = 2: xlite has no stages"):
+        make(pipeline_parallel_size=2)
 
 
 @pytest.mark.parametrize("full_mode", [False, True])

@@ -12,7 +12,6 @@ from ascend_core._visible_devices import (
     check_visible_devices,
     parse_visible_devices,
 )
-from ascend_core._weights import WeightError, WeightFileError, WeightWatch
 from ascend_core.errors import (
     AclCaptureError,
     AclError,
@@ -51,9 +50,6 @@ __all__ = [
     "VersionError",
     "Versions",
     "VisibleDevicesError",
-    "WeightError",
-    "WeightFileError",
-    "WeightWatch",
     "__version__",
     "acl",
     "check_visible_devices",

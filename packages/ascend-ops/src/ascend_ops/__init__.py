@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiled ops for Ascend NPUs, registered under ``torch.ops.ascend`` by importing this package."""
 
+from ascend_ops._attention_mask import CAUSAL_FROM_THE_RIGHT, causal_mask, visible_keys
 from ascend_ops._errors import OperatorArgumentError
 from ascend_ops._expert_choice import choose_experts
 from ascend_ops._experts import apply_experts
@@ -10,13 +11,16 @@ from ascend_ops._touched_memory import touched_memory
 from ascend_ops._version import __version__
 
 __all__ = [
+    "CAUSAL_FROM_THE_RIGHT",
     "ExtensionLoadError",
     "OperatorArgumentError",
     "__version__",
     "apply_experts",
+    "causal_mask",
     "choose_experts",
     "slot_mapping",
     "touched_memory",
+    "visible_keys",
 ]
 
 load_extension()

@@ -32,8 +32,8 @@ void RequireSimulated(const PagedAttentionParam& param) {
 Tensor BiasOf(int mask_type, const Tensor& mask, int64_t index, int64_t begin, int64_t queries,
               int64_t keys) {
   switch (mask_type) {
-    case PagedAttentionParam::kAlibi:  // [tokens, heads, 1, keys] or [tokens, 1, keys], added as it
-                                       // is
+    // [tokens, heads, 1, keys] or [tokens, 1, keys], added as it is
+    case PagedAttentionParam::kAlibi:
       return mask.select(0, mask.size(0) == 1 ? 0 : index).narrow(-1, 0, keys).to(at::kFloat);
     case PagedAttentionParam::kSpec:
       return SpeculativeBias(mask, begin, queries, keys);

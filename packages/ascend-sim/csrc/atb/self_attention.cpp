@@ -46,8 +46,8 @@ Tensor BiasOf(int mask_type, const Tensor& mask, int64_t index, int64_t queries,
       const auto one = mask.dim() == 3 ? mask.select(0, mask.size(0) == 1 ? 0 : index) : mask;
       return HiddenBias(one, queries, keys);
     }
-    case SelfAttentionParam::kAlibi: {  // [heads, queries, keys], or one for every sequence; added
-                                        // as it is
+    // [heads, queries, keys], or one for every sequence; added as it is
+    case SelfAttentionParam::kAlibi: {
       const auto one = mask.dim() == 4 ? mask.select(0, mask.size(0) == 1 ? 0 : index) : mask;
       return one.narrow(-2, 0, queries).narrow(-1, 0, keys).to(at::kFloat);
     }

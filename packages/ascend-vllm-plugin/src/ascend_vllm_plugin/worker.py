@@ -25,7 +25,8 @@ from ascend_vllm_plugin.compat.communicator import accept_communicator
 from ascend_vllm_plugin.compat.engine_memory import graph_wrappers, release_compiled_code
 from ascend_vllm_plugin.compat.model_runner import install_graph_wrapper
 from ascend_vllm_plugin.compat.torch_cuda import alias_torch_cuda
-from ascend_vllm_plugin.compat.worker import OpenWorker, name_unfit_weights, skip_kernel_warmup
+from ascend_vllm_plugin.compat.weights import name_unfit_weights
+from ascend_vllm_plugin.compat.worker import OpenWorker, skip_kernel_warmup
 from ascend_vllm_plugin.config import PluginConfig
 from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
 from ascend_vllm_plugin.model_runner import NpuModelRunner

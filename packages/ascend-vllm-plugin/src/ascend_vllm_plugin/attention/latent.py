@@ -14,12 +14,12 @@ from typing import Any, Self
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
+from ascend_ops import CAUSAL_FROM_THE_RIGHT, causal_mask
 from vllm.v1.attention.backend import AttentionType, MLAAttentionImpl
 
 from ascend_vllm_plugin.attention.backend import NpuAttentionBackend
 from ascend_vllm_plugin.attention.kernel import attend
 from ascend_vllm_plugin.attention.latent_batch import NpuLatentMetadata, NpuLatentMetadataBuilder
-from ascend_vllm_plugin.attention.mask import CAUSAL_FROM_THE_RIGHT, causal_mask
 from ascend_vllm_plugin.capabilities import refuse_needs
 
 __all__ = ["LatentCache", "LatentPrefill", "NpuLatentBackend", "NpuLatentImpl"]

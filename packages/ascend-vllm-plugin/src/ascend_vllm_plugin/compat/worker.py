@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """vLLM's worker, with public methods to call and to override in place of private ones."""
 
-import functools
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
-from ascend_core import WeightWatch
-from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
 from vllm.v1.worker import gpu_worker
 from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
-__all__ = ["OpenWorker", "name_unfit_weights", "skip_kernel_warmup"]
+__all__ = ["OpenWorker", "skip_kernel_warmup"]
 
 
 class OpenWorker(gpu_worker.Worker):
@@ -43,26 +39,3 @@ def skip_kernel_warmup() -> None:
     Goes when: vLLM asks the platform.
     """
     gpu_worker.kernel_warmup = lambda worker: None  # noqa: ARG005
-
-
-def name_unfit_weights() -> None:
-    """Let a tensor that does not fit the model be named, with its file. Idempotent.
-
-    Reason: most of vLLM's layers say what `narrow` says, or "AssertionError".
-    Goes when: they name the tensor.
-    """
-    load, read = DefaultModelLoader.load_weights, DefaultModelLoader.get_all_weights
-    if hasattr(read, "__wrapped__"):
-        return
-    watch = WeightWatch()
-
-    def checked(self: DefaultModelLoader, model: Any, model_config: Any) -> None:
-        with watch.naming(model_config.model):
-            load(self, model, model_config)
-
-    @functools.wraps(read)
-    def watched(*args: Any) -> Any:
-        return watch.over(read(*args))
-
-    DefaultModelLoader.load_weights = checked
-    DefaultModelLoader.get_all_weights = watched

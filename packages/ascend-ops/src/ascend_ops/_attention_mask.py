@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which keys a query sees: the mask of causal attention, and windows."""
+"""Which keys a query of `npu_fused_infer_attention_score` sees: causal attention, and windows."""
 
 from functools import cache
 
