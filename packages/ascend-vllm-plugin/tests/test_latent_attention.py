@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 from ascend_core import OptionError
+from ascend_ops import in_pieces
 
 from ascend_vllm_plugin.attention.latent import NpuLatentImpl
-from ascend_vllm_plugin.attention.latent_batch import NpuLatentMetadata, _in_pieces
+from ascend_vllm_plugin.attention.latent_batch import NpuLatentMetadata
 
 RANK, ROPE, BLOCK_SIZE, SCALE = 64, 16, 128, 0.1
 BLOCK_TABLE = [[5, 2], [3, 0]]
@@ -47,7 +48,7 @@ def test_requests_of_different_lengths_attend_to_their_own_blocks(heads: int) ->
         impl.do_kv_cache_update(rows[:, :RANK], rows[:, None, RANK:], cache, slots)
 
     # When their last tokens attend, the first request's in pieces
-    ends, kv_lengths, requests = _in_pieces([40, 41], lengths)
+    ends, kv_lengths, requests = in_pieces([40, 41], lengths, 16)
     table = torch.tensor([BLOCK_TABLE[request] for request in requests], dtype=torch.int32).npu()
     metadata = NpuLatentMetadata(ends, kv_lengths, table, 40, 41)
     parts = query.npu().split([RANK, ROPE], dim=-1)
@@ -59,14 +60,6 @@ def test_requests_of_different_lengths_attend_to_their_own_blocks(heads: int) ->
         output[40:41], expected(query[40:41], tokens[1]), rtol=1e-4, atol=1e-4
     )
     assert torch.all(output[41:] == 0)
-
-
-def test_pieces_have_at_most_16_queries_and_end_where_their_request_ends() -> None:
-    ends, kv_lengths, requests = _in_pieces([1, 41, 41, 57], [9, 100, 0, 16])
-
-    assert ends == [1, 17, 33, 41, 41, 57]
-    assert kv_lengths == [9, 76, 92, 100, 0, 16]
-    assert requests == [0, 1, 1, 1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,12 @@ def test_the_cause_is_the_mode_or_why_there_is_no_graph(
     assert StepPath.of(*modes, xlite=xlite, decode=decode) == path
 
 
+def test_a_step_that_another_replica_held_back_is_not_too_large() -> None:
+    modes = CUDAGraphMode.NONE, CUDAGraphMode.FULL_AND_PIECEWISE
+    path = StepPath.of(*modes, decode=True, held_back=True)
+    assert path == StepPath("eager", "another replica had no graph")
+
+
 def test_padding_waste_is_the_part_of_rows_that_was_padding() -> None:
     stats = StepStats()
     assert stats.padding_waste == 0

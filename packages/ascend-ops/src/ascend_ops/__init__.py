@@ -6,19 +6,28 @@ from ascend_ops._errors import OperatorArgumentError
 from ascend_ops._expert_choice import choose_experts
 from ascend_ops._experts import apply_experts
 from ascend_ops._loader import ExtensionLoadError, load_extension
+from ascend_ops._paged_cache import BLOCK_SIZE, CacheHalves, LatentCache
+from ascend_ops._query_pieces import in_pieces
+from ascend_ops._rank_rows import gather_rows, sum_and_scatter_rows
 from ascend_ops._slot_mapping import slot_mapping
 from ascend_ops._touched_memory import touched_memory
 from ascend_ops._version import __version__
 
 __all__ = [
+    "BLOCK_SIZE",
     "CAUSAL_FROM_THE_RIGHT",
+    "CacheHalves",
     "ExtensionLoadError",
+    "LatentCache",
     "OperatorArgumentError",
     "__version__",
     "apply_experts",
     "causal_mask",
     "choose_experts",
+    "gather_rows",
+    "in_pieces",
     "slot_mapping",
+    "sum_and_scatter_rows",
     "touched_memory",
     "visible_keys",
 ]

@@ -115,6 +115,11 @@ _MISSING = (
         "experts run on torch_npu's operators on this platform",
     ),
     _Missing(
+        "--all2all-backend",
+        lambda config: _named(config.parallel_config.all2all_backend, "allgather_reducescatter"),
+        "replicas exchange their tokens by all-gather and reduce-scatter on this platform",
+    ),
+    _Missing(
         "--expert-placement-strategy",
         lambda config: _named(config.parallel_config.expert_placement_strategy, "linear"),
         "the kernels take experts that are next to each other",

@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 import torch_npu
+from ascend_ops import CacheHalves
 from vllm.config import CUDAGraphMode, VllmConfig, get_layers_from_vllm_config
 from vllm.distributed import get_tp_group
 from vllm.forward_context import ForwardContext, get_forward_context
 from vllm.model_executor.layers.attention import Attention
 
-from ascend_vllm_plugin.attention import CacheHalves, NpuAttentionMetadata
+from ascend_vllm_plugin.attention import NpuAttentionMetadata
 from ascend_vllm_plugin.compat.deepstack import deepstack_of
 from ascend_vllm_plugin.compat.model_runner import OpenModelRunner, replace_forward
 from ascend_vllm_plugin.config import PluginConfig
@@ -118,9 +119,12 @@ class NpuModelRunner(OpenModelRunner):
         """Count a real step, and warn of the first decode step that runs without a graph."""
         mode, configured = context.cudagraph_runtime_mode, self.compilation_config.cudagraph_mode
         decode = metadata.max_query_len == 1
-        path = StepPath.of(mode, configured, xlite=xlite, decode=decode)
+        largest = max(self.compilation_config.cudagraph_capture_sizes, default=0)
+        held_back = context.dp_metadata is not None and metadata.num_real_tokens <= largest
+        path = StepPath.of(mode, configured, xlite=xlite, decode=decode, held_back=held_back)
         is_surprise = (
             decode
+            and not held_back
             and path.name == "eager"
             and configured != CUDAGraphMode.NONE
             and not self.step_stats.eager_decode_steps

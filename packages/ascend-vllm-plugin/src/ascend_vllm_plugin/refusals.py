@@ -9,9 +9,10 @@ from typing import Any
 import torch
 import torch_npu
 from ascend_core import Device, OptionError, raise_problems
+from ascend_ops import BLOCK_SIZE
 from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
 
-from ascend_vllm_plugin.attention import BLOCK_SIZE, try_kernel, try_latent_kernel
+from ascend_vllm_plugin.attention import try_kernel, try_latent_kernel
 from ascend_vllm_plugin.capabilities import refuse_needs, unmet_needs
 from ascend_vllm_plugin.chip import chip_problems
 from ascend_vllm_plugin.config import option_problems
@@ -57,8 +58,13 @@ def warn_untested(vllm_config: VllmConfig) -> None:
     vllm_config
         vLLM's configuration.
     """
+    parallel = vllm_config.parallel_config
+    replicas = parallel.data_parallel_size > 1
     untested = {
-        "--nnodes": vllm_config.parallel_config.nnodes > 1,
+        "--nnodes": parallel.nnodes > 1,
+        "--data-parallel-size with --tensor-parallel-size": (
+            replicas and parallel.tensor_parallel_size > 1
+        ),
         "--weight-transfer-config": vllm_config.weight_transfer_config is not None,
     }
     given = [option for option, is_given in untested.items() if is_given]
@@ -158,22 +164,21 @@ def _model_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
 
 def _parallel_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     parallel = vllm_config.parallel_config
-    ranks, devices = parallel.local_world_size, torch_npu.npu.device_count()
+    ranks = parallel.local_world_size * max(parallel.data_parallel_size_local, 1)
+    devices = torch_npu.npu.device_count()
     if ranks > devices:
-        tensor, pipeline = parallel.tensor_parallel_size, parallel.pipeline_parallel_size
+        sizes = {
+            "--tensor-parallel-size": parallel.tensor_parallel_size,
+            "--pipeline-parallel-size": parallel.pipeline_parallel_size,
+            "--data-parallel-size": parallel.data_parallel_size,
+        }
+        option = next(name for name, size in sizes.items() if size > 1)
         yield OptionError(
-            "--tensor-parallel-size" if tensor > 1 else "--pipeline-parallel-size",
-            tensor if tensor > 1 else pipeline,
+            option,
+            sizes[option],
             f"each of {ranks} ranks needs its own device, and this process sees {devices} "
             "(ASCEND_RT_VISIBLE_DEVICES; with the simulator, `ascend-sim run --devices`)",
             f"1 to {devices}",
-        )
-    if parallel.data_parallel_size != 1:
-        yield OptionError(
-            "--data-parallel-size",
-            parallel.data_parallel_size,
-            "replicas do not coordinate their steps in this version",
-            "1, and several servers behind a load balancer",
         )
     contexts = {
         "--decode-context-parallel-size": parallel.decode_context_parallel_size,
@@ -196,20 +201,26 @@ def _share_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     model, parallel = vllm_config.model_config, vllm_config.parallel_config
     config, experts = model.hf_text_config, model.get_num_experts()
     ranks, whole_experts = parallel.tensor_parallel_size, parallel.enable_expert_parallel
-    if whole_experts and 0 < experts < ranks:
+    expert_ranks = ranks * parallel.data_parallel_size
+    if whole_experts and 0 < experts < expert_ranks:
         yield OptionError(
-            "--enable-expert-parallel", True, f"{ranks} ranks for {experts} experts", "false"
+            "--enable-expert-parallel", True, f"{expert_ranks} ranks for {experts} experts", "false"
         )
-    names = ["num_attention_heads", "num_key_value_heads"]
-    if not (experts and whole_experts):
-        is_named = experts and hasattr(config, "moe_intermediate_size")
-        names.append("moe_intermediate_size" if is_named else "intermediate_size")
-    for name in names:
+    shares = {"num_attention_heads": ranks, "num_key_value_heads": ranks}
+    if not experts:
+        shares["intermediate_size"] = ranks
+    elif not whole_experts:
+        is_named = hasattr(config, "moe_intermediate_size")
+        shares["moe_intermediate_size" if is_named else "intermediate_size"] = expert_ranks
+    for name, parts in shares.items():
         size = getattr(config, name, None)
         # Keys of one head may be on several ranks.
-        if isinstance(size, int) and size and max(size, ranks) % min(size, ranks):
-            reason = f"the ranks cannot share {name} = {size} equally"
-            yield OptionError("--tensor-parallel-size", ranks, reason, f"a divisor of {size}")
+        if isinstance(size, int) and size and max(size, parts) % min(size, parts):
+            option, value = "--tensor-parallel-size", ranks
+            if parts > ranks:
+                option, value = "--data-parallel-size", parallel.data_parallel_size
+            reason = f"{parts} ranks cannot share {name} = {size} equally"
+            yield OptionError(option, value, reason, f"a divisor of {size}")
             return
 
 

@@ -31,7 +31,13 @@ class StepPath:
 
     @classmethod
     def of(
-        cls, mode: CUDAGraphMode, configured: CUDAGraphMode, *, xlite: str = "", decode: bool
+        cls,
+        mode: CUDAGraphMode,
+        configured: CUDAGraphMode,
+        *,
+        xlite: str = "",
+        decode: bool,
+        held_back: bool = False,
     ) -> Self:
         """Name the path of a step.
 
@@ -45,6 +51,8 @@ class StepPath:
             Mode of xlite, if it took the step.
         decode
             Whether every request had one token.
+        held_back
+            Whether there is a graph of its size, so that another replica had none of its own.
         """
         if xlite:
             return cls("xlite", xlite)
@@ -52,7 +60,8 @@ class StepPath:
             return cls("aclgraph", mode.name)
         of_its_kind = configured.decode_mode() if decode else configured.mixed_mode()
         if of_its_kind != CUDAGraphMode.NONE:
-            return cls("eager", "larger than every graph")
+            cause = "another replica had no graph" if held_back else "larger than every graph"
+            return cls("eager", cause)
         kind = "decode" if decode else "prefill"
         is_off = configured == CUDAGraphMode.NONE
         return cls("eager", "graphs are off" if is_off else f"no graphs for {kind}")

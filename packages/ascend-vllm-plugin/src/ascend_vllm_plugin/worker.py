@@ -54,6 +54,8 @@ class NpuWorker(OpenWorker):
         accept_communicator(NpuCommunicator)
         skip_kernel_warmup()
         name_unfit_weights()
+        parallel = self.parallel_config
+        self.local_rank += (parallel.data_parallel_rank_local or 0) * parallel.local_world_size
         self.device = torch.device("npu", self.local_rank)
         torch_npu.npu.set_device(self.device)
         meeting = in_socket_folder(self.distributed_init_method)

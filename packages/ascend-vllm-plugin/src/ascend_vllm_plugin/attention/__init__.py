@@ -3,14 +3,11 @@
 
 from ascend_vllm_plugin.attention.backend import NpuAttentionBackend
 from ascend_vllm_plugin.attention.builder import NpuAttentionMetadataBuilder
-from ascend_vllm_plugin.attention.cache import BLOCK_SIZE, CacheHalves
 from ascend_vllm_plugin.attention.impl import NpuAttentionImpl
 from ascend_vllm_plugin.attention.metadata import NpuAttentionMetadata
 from ascend_vllm_plugin.attention.probe import try_kernel, try_latent_kernel
 
 __all__ = [
-    "BLOCK_SIZE",
-    "CacheHalves",
     "NpuAttentionBackend",
     "NpuAttentionImpl",
     "NpuAttentionMetadata",

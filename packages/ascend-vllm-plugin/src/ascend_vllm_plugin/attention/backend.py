@@ -4,11 +4,11 @@
 from typing import Any, ClassVar
 
 import torch
+from ascend_ops import BLOCK_SIZE
 from vllm.v1.attention.backend import AttentionBackend
 from vllm.v1.kv_cache_interface import KVCacheLayout
 
 from ascend_vllm_plugin.attention.builder import NpuAttentionMetadataBuilder
-from ascend_vllm_plugin.attention.cache import BLOCK_SIZE
 from ascend_vllm_plugin.attention.impl import NpuAttentionImpl
 from ascend_vllm_plugin.dtypes import DTYPES
 

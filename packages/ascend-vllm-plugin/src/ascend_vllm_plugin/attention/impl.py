@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 import torch_npu
-from ascend_ops import causal_mask, visible_keys
+from ascend_ops import CacheHalves, causal_mask, visible_keys
 from vllm.v1.attention.backend import AttentionImpl, AttentionType
 
-from ascend_vllm_plugin.attention.cache import CacheHalves
 from ascend_vllm_plugin.attention.kernel import attend
 from ascend_vllm_plugin.attention.metadata import NpuAttentionMetadata
 from ascend_vllm_plugin.capabilities import refuse_needs

@@ -8,13 +8,12 @@ That holds for prompts, too: the form needs more multiplications there than keys
 all heads would, but no memory for these.
 """
 
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from ascend_ops import CAUSAL_FROM_THE_RIGHT, causal_mask
+from ascend_ops import CAUSAL_FROM_THE_RIGHT, LatentCache, causal_mask
 from vllm.v1.attention.backend import AttentionType, MLAAttentionImpl
 
 from ascend_vllm_plugin.attention.backend import NpuAttentionBackend
@@ -22,7 +21,7 @@ from ascend_vllm_plugin.attention.kernel import attend
 from ascend_vllm_plugin.attention.latent_batch import NpuLatentMetadata, NpuLatentMetadataBuilder
 from ascend_vllm_plugin.capabilities import refuse_needs
 
-__all__ = ["LatentCache", "LatentPrefill", "NpuLatentBackend", "NpuLatentImpl"]
+__all__ = ["LatentPrefill", "NpuLatentBackend", "NpuLatentImpl"]
 
 
 class NpuLatentBackend(NpuAttentionBackend):
@@ -54,39 +53,6 @@ class LatentPrefill:
     def get_name() -> str:
         """Name in vLLM's log."""
         return "latent"
-
-
-@dataclass(frozen=True, slots=True)
-class LatentCache:
-    """A layer's cache as the kernel wants it: latents and rotated parts as two dense tensors.
-
-    vLLM's page holds both of a token side by side. The layer's bytes are one dense run, so its
-    first part serves for latents and its last part for what is rotated, as in `CacheHalves`.
-
-    Attributes
-    ----------
-    whole
-        vLLM's tensor, ``[blocks, block_size, rank + rope]``.
-    latents
-        ``[blocks, block_size, rank]``.
-    rotated
-        ``[blocks, block_size, rope]``.
-    """
-
-    whole: torch.Tensor
-    latents: torch.Tensor
-    rotated: torch.Tensor
-
-    @classmethod
-    def of(cls, kv_cache: torch.Tensor, rank: int) -> Self:
-        """View a layer's cache, of latents of `rank` elements."""
-        blocks, block_size, size = kv_cache.shape
-        flat, border = kv_cache.view(-1), blocks * block_size * rank
-        return cls(
-            kv_cache,
-            flat[:border].view(blocks, block_size, rank),
-            flat[border:].view(blocks, block_size, size - rank),
-        )
 
 
 class NpuLatentImpl(MLAAttentionImpl[NpuLatentMetadata]):

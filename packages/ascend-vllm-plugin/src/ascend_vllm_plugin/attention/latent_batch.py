@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
+from ascend_ops import in_pieces
 from vllm.forward_context import get_forward_context
 from vllm.v1.attention.backend import CommonAttentionMetadata
 
@@ -53,10 +54,7 @@ class NpuLatentMetadata(NpuAttentionMetadata):
 
 
 class NpuLatentMetadataBuilder(NpuAttentionMetadataBuilder):
-    """Makes the metadata of a step, with requests of many queries cut into pieces.
-
-    A piece is a request to the kernel: up to 16 queries that see the keys up to the last of them.
-    """
+    """Makes the metadata of a step, with requests of many queries cut into pieces."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -74,7 +72,9 @@ class NpuLatentMetadataBuilder(NpuAttentionMetadataBuilder):
         tokens = whole.query_ends[-1]
         if not self._mixed_graphs and whole.max_query_len <= _MOST_QUERIES:
             return NpuLatentMetadata(**values)
-        query_ends, kv_lengths, requests = _in_pieces(whole.query_ends, whole.kv_lengths)
+        query_ends, kv_lengths, requests = in_pieces(
+            whole.query_ends, whole.kv_lengths, _MOST_QUERIES
+        )
         if self._mixed_graphs:  # as many pieces in every step of a graph
             spare = len(whole.query_ends) + tokens // _MOST_QUERIES - len(query_ends)
             query_ends += [tokens] * spare
@@ -93,27 +93,3 @@ class NpuLatentMetadataBuilder(NpuAttentionMetadataBuilder):
         rows = torch.tensor(requests, dtype=torch.int32).to(block_table.device)
         table = self._table_of_pieces[: len(requests)]
         return torch.index_select(block_table, 0, rows, out=table)
-
-
-def _in_pieces(
-    query_ends: list[int], kv_lengths: list[int]
-) -> tuple[list[int], list[int], list[int]]:
-    """Cut requests of more queries than the kernel takes.
-
-    Returns
-    -------
-    tuple
-        Of the pieces: where their queries end, how many keys their last queries see, and the number
-        of the request that each is of.
-    """
-    ends: list[int] = []
-    lengths: list[int] = []
-    requests: list[int] = []
-    start = 0
-    for request, (end, length) in enumerate(zip(query_ends, kv_lengths, strict=True)):
-        for piece_end in (*range(start + _MOST_QUERIES, end, _MOST_QUERIES), end):
-            ends.append(piece_end)
-            lengths.append(length - (end - piece_end))
-            requests.append(request)
-        start = end
-    return ends, lengths, requests

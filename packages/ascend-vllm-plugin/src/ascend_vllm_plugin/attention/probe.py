@@ -3,8 +3,8 @@
 
 import torch
 import torch_npu
+from ascend_ops import BLOCK_SIZE
 
-from ascend_vllm_plugin.attention.cache import BLOCK_SIZE
 from ascend_vllm_plugin.attention.impl import NpuAttentionImpl
 from ascend_vllm_plugin.attention.latent import NpuLatentImpl
 from ascend_vllm_plugin.attention.latent_batch import NpuLatentMetadata

@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 from vllm.v1.worker import gpu_model_runner
 
@@ -39,6 +40,21 @@ class OpenModelRunner(gpu_model_runner.GPUModelRunner):
             Its output.
         """
         return super()._model_forward(**inputs)
+
+    def sample_tokens(self, *arguments: Any, **options: Any) -> Any:
+        """Sample as vLLM does, and let what the host gets outlive its copy.
+
+        Reason: a rank that is not asked for its output drops it at once, and its memory is written
+        again while the copy, on a stream of its own, may not have read it yet.
+        Goes when: vLLM records the stream.
+        """
+        output = super().sample_tokens(*arguments, **options)
+        is_async = isinstance(output, gpu_model_runner.AsyncGPUModelRunnerOutput)
+        if is_async and self.parallel_config.world_size > 1:
+            copied = (output._sampled_token_ids, *(output._logprobs_tensors or ()))
+            for tensor in filter(torch.is_tensor, copied):
+                tensor.record_stream(self._get_or_create_async_output_copy_stream())
+        return output
 
     def _model_forward(self, **inputs: Any) -> Any:
         return self.run_step(**inputs)

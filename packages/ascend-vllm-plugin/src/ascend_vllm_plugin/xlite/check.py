@@ -60,7 +60,10 @@ def xlite_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     except XliteUnavailableError as error:
         option = "additional_config.xlite_graph_config.enabled"
         yield OptionError(option, True, error.reason, f"false; or: {error.remedy}")
-    model = vllm_config.model_config
+    model, replicas = vllm_config.model_config, vllm_config.parallel_config.data_parallel_size
+    if replicas > 1:
+        reason = "replicas on xlite do not coordinate their steps in this version"
+        yield OptionError("--data-parallel-size", replicas, reason, "1")
     try:
         check_run(model.hf_config, model.dtype, make_run(vllm_config))
     except XliteUnsupportedError as error:

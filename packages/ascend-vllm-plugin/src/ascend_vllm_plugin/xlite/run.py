@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the engine is to run vLLM's model: sizes and ranks, from vLLM's configuration."""
 
+from ascend_ops import BLOCK_SIZE
 from ascend_xlite_bridge import XliteRanks, XliteRun
 from vllm.config import VllmConfig
 
-from ascend_vllm_plugin.attention import BLOCK_SIZE
 from ascend_vllm_plugin.config import PluginConfig
 
 __all__ = ["make_run"]

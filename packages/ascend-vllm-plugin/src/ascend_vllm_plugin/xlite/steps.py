@@ -6,13 +6,14 @@ from itertools import pairwise
 from typing import Self
 
 import torch
+from ascend_ops import BLOCK_SIZE, CacheHalves
 from ascend_xlite_bridge import DeviceStep, HostStep, StepBuffers, XliteModel, meet
 from torch import nn
 from torch.distributed import ProcessGroup
 from vllm.config import VllmConfig
 from vllm.distributed.parallel_state import GroupCoordinator
 
-from ascend_vllm_plugin.attention import BLOCK_SIZE, CacheHalves, NpuAttentionMetadata
+from ascend_vllm_plugin.attention import NpuAttentionMetadata
 from ascend_vllm_plugin.config import PluginConfig
 from ascend_vllm_plugin.xlite.run import make_run
 

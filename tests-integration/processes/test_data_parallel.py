@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two replicas that share the experts of a model give the tokens of one device."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from support.models import make_model
+from support.reference import make_reference
+from support.runs import PROMPTS
+from support.serve import MODEL, Server, running
+
+NEW_TOKENS = 16
+REPLICAS = 2
+LOADS = {
+    "one replica is idle": [0] * len(PROMPTS),
+    "one has a single request": [0] * (len(PROMPTS) - 1) + [1],
+    "both have as many": [index % REPLICAS for index in range(len(PROMPTS))],
+}
+"""The replica of each request."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model("qwen3_moe", tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def server(
+    model: Path, vllm_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server whose devices are late, and do in any order what no rule orders."""
+    options = ("--data-parallel-size", str(REPLICAS), "--enable-expert-parallel")
+    simulator = ("--devices", str(REPLICAS), "--schedule", "chaos:1")
+    folder = tmp_path_factory.mktemp("serve")
+    with running(model, folder, vllm_environment, *options, simulator=simulator) as server:
+        yield server
+
+
+def complete(client: httpx.Client, prompt: list[int], replica: int) -> list[int]:
+    """Greedy tokens of a completion by one of the replicas."""
+    answer = client.post(
+        "/v1/completions",
+        headers={"X-data-parallel-rank": str(replica)},
+        json={
+            "model": MODEL,
+            "prompt": prompt,
+            "max_tokens": NEW_TOKENS,
+            "temperature": 0,
+            "ignore_eos": True,
+            "return_token_ids": True,
+        },
+    ).raise_for_status()
+    return list(answer.json()["choices"][0]["token_ids"])
+
+
+@pytest.mark.parametrize("load", LOADS)
+def test_tokens_equal_transformers(load: str, server: Server, model: Path) -> None:
+    expected = make_reference(model, PROMPTS, NEW_TOKENS).tokens
+    with server.client() as client, ThreadPoolExecutor(len(PROMPTS)) as pool:
+        tokens = pool.map(complete, [client] * len(PROMPTS), PROMPTS, LOADS[load])
+        assert list(tokens) == expected
+
+
+def test_decoding_replays_graphs(server: Server) -> None:
+    with server.client() as client:
+        answer = client.post("/collective_rpc", json={"method": "graph_stats"}).raise_for_status()
+    stats = answer.json()["results"][0]
+    assert stats["replays"] > 0
+    assert stats["eager_decode_steps"] == 0
