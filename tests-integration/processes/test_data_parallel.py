@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -64,9 +65,25 @@ def test_tokens_equal_transformers(load: str, server: Server, model: Path) -> No
         assert list(tokens) == expected
 
 
-def test_decoding_replays_graphs(server: Server) -> None:
+def stats_of(client: httpx.Client) -> dict[str, Any]:
+    answer = client.post("/collective_rpc", json={"method": "graph_stats"}).raise_for_status()
+    return dict(answer.json()["results"][0])
+
+
+def test_a_replica_decodes_in_graphs_beside_one_that_is_idle(server: Server) -> None:
     with server.client() as client:
-        answer = client.post("/collective_rpc", json={"method": "graph_stats"}).raise_for_status()
-    stats = answer.json()["results"][0]
-    assert stats["replays"] > 0
-    assert stats["eager_decode_steps"] == 0
+        before = stats_of(client)
+        complete(client, [1, 2, 3], replica=0)
+        after = stats_of(client)
+    assert after["replays"] - before["replays"] >= NEW_TOKENS - 1
+    assert after["eager_decode_steps"] == before["eager_decode_steps"]
+
+
+def test_only_prompts_of_the_other_replica_keep_a_decode_step_from_its_graph(
+    server: Server,
+) -> None:
+    """They are larger than every graph, and replicas take each step in the same mode."""
+    with server.client() as client:
+        stats = stats_of(client)
+    held_back = stats["steps_by_path"]["eager"].get("another replica had no graph", 0)
+    assert stats["eager_decode_steps"] <= held_back

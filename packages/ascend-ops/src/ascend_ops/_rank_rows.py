@@ -47,7 +47,7 @@ def gather_rows(
     dist.all_gather_into_tensor(gathered, _padded(x, most), group=group)
     if min(counts) == most:
         return gathered
-    parts = gathered.split(most)
+    parts = torch.split(gathered, most)
     return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
 
@@ -78,7 +78,7 @@ def sum_and_scatter_rows(
     _check("sum_and_scatter_rows", x, counts, group, all_rows=True)
     most = max(counts)
     if min(counts) != most:
-        x = torch.cat([_padded(part, most) for part in x.split(list(counts))])
+        x = torch.cat([_padded(part, most) for part in torch.split(x, list(counts))])
     total = x.new_empty((most, *x.shape[1:]))
     dist.reduce_scatter_tensor(total, x.contiguous(), group=group)
     return total[: counts[dist.get_rank(group)]]
