@@ -48,11 +48,11 @@ class OpenModelRunner(gpu_model_runner.GPUModelRunner):
         again while the copy, on a stream of its own, may not have read it yet.
         Goes when: vLLM records the stream.
         """
-        output = super().sample_tokens(*arguments, **options)
-        is_async = isinstance(output, gpu_model_runner.AsyncGPUModelRunnerOutput)
-        if is_async and self.parallel_config.world_size > 1:
-            copied = (output._sampled_token_ids, *(output._logprobs_tensors or ()))
-            for tensor in filter(torch.is_tensor, copied):
+        output: Any = super().sample_tokens(*arguments, **options)
+        is_copied = isinstance(output, gpu_model_runner.AsyncGPUModelRunnerOutput)
+        if is_copied and self.parallel_config.world_size > 1:
+            tensors = (output._sampled_token_ids, *(output._logprobs_tensors or ()))
+            for tensor in filter(torch.is_tensor, tensors):
                 tensor.record_stream(self._get_or_create_async_output_copy_stream())
         return output
 
