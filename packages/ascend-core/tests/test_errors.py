@@ -91,6 +91,13 @@ def test_the_missing_library_names_both_ways_to_go_on():
     assert "ascend-sim run" in message
 
 
+def test_a_missing_device_names_both_ways_to_go_on():
+    message = str(errors.NoDeviceError())
+
+    assert "npu-smi info" in message
+    assert "ascend-sim run" in message
+
+
 # The texts are put together as torch_npu's NPUException.h does.
 @pytest.mark.parametrize(
     ("text", "code", "call"),
@@ -198,6 +205,33 @@ def test_the_code_is_found_in_the_cause_of_an_exception():
         error = errors.from_torch_error(caught)
 
     assert isinstance(error, errors.AclCaptureError)
+
+
+# Of captures that users of vllm-ascend reported; see facts/vllm-ascend-graph-mode.md, section 2.2.
+@pytest.mark.parametrize(
+    ("text", "code", "cls"),
+    [
+        ("NPU error, error code is 207008", 207008, errors.AclOutOfStreams),
+        ("EL0009: The stream resources are insufficient.", 207008, errors.AclOutOfStreams),
+        ("failed, reason=driver error:no stream resource", 207008, errors.AclOutOfStreams),
+        ("begin capture stream failed, runtime result = 207008", 207008, errors.AclOutOfStreams),
+        ("NPU error, error code is 207005", 207005, errors.AclOutOfStreams),
+        ("[SqCqManage]Alloc sq cq fail, stream_id=1984", 207005, errors.AclOutOfStreams),
+        ("New capture stream failed, stream_id=1987", 207005, errors.AclOutOfStreams),
+        ("stream wait event failed, runtime result = 207005", 207005, errors.AclOutOfStreams),
+        ("failed, reason=driver error:resource alloc fail", 207005, errors.AclOutOfStreams),
+        ("error code is 207007", 207007, errors.AclOutOfEvents),
+        ("error code is 207009", 207009, errors.AclOutOfEvents),
+        ("EL0006: The resources are insufficient.", 207011, errors.AclOutOfResources),
+        ("error code is 207010", 207010, errors.AclOutOfResources),
+        ("NPU out of memory. Tried to allocate 2.00 MiB", 207001, errors.AclOutOfMemory),
+        ("EL0004: Failed to allocate memory.", 207001, errors.AclOutOfMemory),
+        ("error code is 207018", 207018, errors.AclOutOfMemory),
+    ],
+)
+def test_every_text_of_a_shortage_is_recognized(text, code, cls):
+    error = errors.from_torch_error(RuntimeError(text))
+    assert (type(error), error.code) == (cls, code)
 
 
 @pytest.mark.parametrize(

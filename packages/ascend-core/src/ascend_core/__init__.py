@@ -19,6 +19,7 @@ from ascend_core.errors import (
     AclOutOfMemory,
     AclOutOfStreams,
     AscendError,
+    NoDeviceError,
 )
 from ascend_core.options import (
     OptionError,
@@ -40,6 +41,7 @@ __all__ = [
     "Device",
     "Feature",
     "MemoryInfo",
+    "NoDeviceError",
     "OptionError",
     "Partition",
     "PartitionError",

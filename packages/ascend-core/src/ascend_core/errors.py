@@ -33,6 +33,7 @@ __all__ = [
     "AclSymbolNotFoundError",
     "AclTimeout",
     "AscendError",
+    "NoDeviceError",
     "class_of",
     "from_code",
     "from_torch_error",
@@ -65,6 +66,18 @@ class AclLibraryNotFoundError(AscendError, ImportError):
         return (
             f"libascendcl.so cannot be loaded ({self.reason}). There are two solutions:\n"
             "  with an NPU:    install CANN and `source <CANN folder>/set_env.sh` in this shell;\n"
+            "  without an NPU: `pip install ascend-sim` and `ascend-sim run -- <your command>`."
+        )
+
+
+class NoDeviceError(AscendError, RuntimeError):
+    """CANN is there, but no device is."""
+
+    def __str__(self) -> str:
+        return (
+            "no NPU is visible to this process. There are two solutions:\n"
+            "  with an NPU:    check `npu-smi info` and, in a container, the devices it "
+            "was given;\n"
             "  without an NPU: `pip install ascend-sim` and `ascend-sim run -- <your command>`."
         )
 
@@ -249,6 +262,8 @@ def from_code(code: int, call: str, detail: str = "") -> AclError:
 # How torch_npu words a failed call (torch_npu/csrc/core/npu/NPUException.h, OpCommand and HCCL
 # variants): "<where> NPU function error: <call>, error code is <code>..." and shorter forms of it.
 _CODE = re.compile(r"(?:error code\s*(?:is|:)*|\bACL_ERROR_\w+,)\s*(\d{6})\b", re.IGNORECASE)
+# How CANN's report ends, which is all that there is of a call from torch_npu's queue.
+_RESULT = re.compile(r"runtime result = (\d{6})\b")
 _QUOTED = r"function error:\s*(?:call\s+)?(?:\w+::)*"
 # Where the failed call is named, the best place first: as torch_npu quotes it, as CANN reports it
 # (the newest report is the first), and a function of torch_npu's own that stands for it.
@@ -261,8 +276,17 @@ _CALLS = (
 # code. That on any resource, streams too, is "Failed to apply for memory. Check the remaining
 # storage space"; the code says better what is missing.
 _REMARK = re.compile(r"^\[ERROR\] .*\n?(?:\[Error\]: .*\n?(?:[ \t]+.*\n?)*)?", re.MULTILINE)
-# torch_npu's allocator, and texts of CANN that carry a symbolic code only.
-_PHRASES = (("NPU out of memory", 207001), ("EL0004", 207001), ("EL0009", 207008))
+# torch_npu's allocator, and texts of CANN that carry a symbolic code only, or none.
+_PHRASES = (
+    ("NPU out of memory", 207001),
+    ("EL0004", 207001),
+    ("EL0009", 207008),
+    ("driver error:no stream resource", 207008),
+    ("Alloc sq cq fail", 207005),
+    ("New capture stream failed", 207005),
+    ("driver error:resource alloc fail", 207005),
+    ("EL0006", 207011),
+)
 
 
 def from_torch_error(exc: BaseException) -> AclError | None:
@@ -299,7 +323,7 @@ def _from_text(text: str) -> AclError | None:
 
 
 def _code_in(text: str) -> int | None:
-    if match := _CODE.search(text):
+    if match := _CODE.search(text) or _RESULT.search(text):
         return int(match[1])
     return next((code for phrase, code in _PHRASES if phrase in text), None)
 
