@@ -69,6 +69,42 @@ def allocate():
 graphs = capture_until_it_fails(allocate, AclOutOfMemory, options=CaptureOptions(warmup=WARMUP))
 """
 
+MEMORY_COMES_BACK = """
+from ascend_core import Device
+from ascend_aclgraph import Coverage, GraphCache
+
+def in_use():
+    torch.npu.synchronize()
+    torch.npu.empty_cache()
+    return torch.npu.memory_allocated(), torch.npu.memory_reserved(), Device().memory_info().free
+
+x = torch.ones(4, device="npu")
+cache, coverage = GraphCache(), Coverage([1, 2, 8])
+before = in_use()
+
+def step(size):
+    held = []
+    for _ in range(size):
+        held.append(torch.ones(200 << 20, dtype=torch.int8, device="npu"))
+    return x + len(held)
+
+def capture(size):
+    cache.capture((size, "first piece"), lambda: x + size, options=CaptureOptions(warmup=0))
+    cache.capture((size, "second"), lambda: step(size), options=CaptureOptions(warmup=0))
+
+def close(size):
+    for descriptor in [key for key in cache if key[0] == size]:
+        cache.discard(descriptor)
+
+import gc
+gc.disable()  # as vLLM does while it captures
+coverage.capture(8, lambda: capture(8), close)
+assert in_use() == before, (in_use(), before)
+for size in (2, 1):
+    coverage.capture(size, lambda: capture(size), close)
+print(coverage, sorted(cache))
+"""
+
 
 @pytest.fixture
 def run() -> Callable[..., str]:
@@ -114,3 +150,10 @@ def test_out_of_streams_at_the_first_replay(run):
 def test_out_of_memory(run, warmup):
     shown = run(ALLOCATE.replace("WARMUP", str(warmup)), "--hbm", "1GiB")
     assert shown.startswith("CaptureError[AclOutOfMemory]")
+
+
+def test_memory_of_a_size_that_is_left_out_comes_back(run):
+    """Given a graph that fits and one that does not, of the same size."""
+    shown = run(MEMORY_COMES_BACK, "--hbm", "1GiB")
+    pieces = "[(1, 'first piece'), (1, 'second'), (2, 'first piece'), (2, 'second')]"
+    assert shown == f"captured 1, 2, left out 8 {pieces}"

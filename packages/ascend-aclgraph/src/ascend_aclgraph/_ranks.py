@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ranks that capture graphs together: what decides about graphs must be equal on all of them."""
 
+from typing import TypeVar
+
 import torch.distributed
 from ascend_core import OptionError
 
-__all__ = ["check_equal_on_ranks"]
+__all__ = ["check_equal_on_ranks", "first_on_ranks"]
+
+T = TypeVar("T")
 
 
 def check_equal_on_ranks(option: str, value: object, group: torch.distributed.ProcessGroup) -> None:
@@ -37,3 +41,25 @@ def check_equal_on_ranks(option: str, value: object, group: torch.distributed.Pr
                 "for each other for ever",
                 "the same value on every rank",
             )
+
+
+def first_on_ranks(value: T | None, group: torch.distributed.ProcessGroup | None) -> T | None:
+    """Agree on the value of the first rank that has one; all ranks of the group must call it.
+
+    Parameters
+    ----------
+    value
+        Of this rank; None if it has none. Can be pickled.
+    group
+        Of the ranks, on the CPU (gloo); None for one rank.
+
+    Returns
+    -------
+    object or None
+        The same on every rank; None if none has one.
+    """
+    if group is None or group.size() == 1:
+        return value
+    values: list[T | None] = [None] * group.size()
+    torch.distributed.all_gather_object(values, value, group=group)
+    return next((each for each in values if each is not None), None)

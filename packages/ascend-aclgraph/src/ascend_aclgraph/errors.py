@@ -11,6 +11,7 @@ __all__ = [
     "BatchInputError",
     "CaptureError",
     "DumpError",
+    "GraphInputError",
     "GraphStateError",
     "MissingHostArgError",
     "UnknownHostArgError",
@@ -92,6 +93,10 @@ _OF_FAMILY: dict[type[AclError], type[Any]] = {
 
 class GraphStateError(AscendError, RuntimeError):
     """A graph was used in a state that does not allow it: closed, or in use by another thread."""
+
+
+class GraphInputError(AscendError, AssertionError):
+    """A replay was given tensors at other addresses than the captured graph reads."""
 
 
 class DumpError(AscendError, OSError):

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The choice of sizes is the best of all choices, by trying them all."""
+
+from itertools import combinations
+
+import pytest
+
+from ascend_aclgraph import choose_sizes, expected_padding
+
+LADDER = [1, 2, 4, 8, 16, 24, 32, 40, 48]
+
+
+def padding(sizes):
+    """Mean padding of batches of which one of n rows comes 1/n as often as one of a single row."""
+    weights = {rows: 1 / rows for rows in range(1, max(sizes) + 1)}
+    waste = {rows: min(size for size in sizes if size >= rows) - rows for rows in weights}
+    return sum(weights[rows] * waste[rows] for rows in weights) / sum(weights.values())
+
+
+def choices(count, keep):
+    """Every choice with the largest size and, as far as they go, those to keep."""
+    first = list(dict.fromkeys([LADDER[-1], *(size for size in keep if size in LADDER)]))[:count]
+    return [each for each in combinations(LADDER, count) if set(first) <= set(each)]
+
+
+@pytest.mark.parametrize("keep", [(), (1,), (40, 1), (7, 24)])
+@pytest.mark.parametrize("count", range(1, len(LADDER) + 1))
+def test_the_choice_has_the_least_padding(count, keep):
+    chosen = choose_sizes(LADDER, count, keep=keep)
+
+    assert tuple(chosen) in choices(count, keep)
+    assert padding(chosen) == pytest.approx(min(padding(each) for each in choices(count, keep)))
+
+
+@pytest.mark.parametrize("sizes", [[48], [1, 48], LADDER])
+def test_expected_padding_is_that_of_the_mean_batch(sizes):
+    assert expected_padding(sizes) == pytest.approx(padding(sizes))
+
+
+def test_all_sizes_are_chosen_where_all_can_be_had_and_none_where_none_can():
+    assert choose_sizes([8, 1, 8, 4], 3) == [1, 4, 8]
+    assert choose_sizes(LADDER, 0) == choose_sizes(LADDER, -1) == choose_sizes([], 3) == []
+    assert expected_padding([]) == 0
+
+
+def test_of_a_servers_sizes_the_small_ones_lie_closer_together():
+    vllms = [1, 2, 4, *range(8, 256, 8), *range(256, 513, 16)]
+    chosen = choose_sizes(vllms, 12, keep=(256, 1))
+    assert len(chosen) == 12
+    assert {1, 256, 512} <= set(chosen)
+    assert chosen[1] - chosen[0] < 10 < chosen[-1] - chosen[-2]
