@@ -21,6 +21,8 @@ BASES = {
     "ascend_vllm_plugin": "AscendError",
     "ascend_sim": "SimError",  # stands alone, as CANN does
 }
+WITHOUT_ERRORS = {"ascend_vllm_plugin"}
+"""Packages that raise those of the packages below."""
 GENERAL = {"BaseException", "Exception"}
 BUILTIN = {
     name
@@ -65,7 +67,7 @@ def errors(package: str) -> list[str]:
 
 @pytest.mark.parametrize("package", BASES)
 def test_every_error_derives_from_the_base_that_says_so(package: str) -> None:
-    assert errors(package)
+    assert errors(package) or package in WITHOUT_ERRORS
     assert [name for name in errors(package) if BASES[package] not in ancestors(name)] == []
 
 

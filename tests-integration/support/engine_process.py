@@ -8,6 +8,8 @@ import traceback
 from dataclasses import replace
 from typing import Any
 
+import ascend_sim
+import torch
 from PIL import Image
 from vllm import LLM, SamplingParams
 from vllm.distributed import cleanup_dist_env_and_memory
@@ -21,6 +23,25 @@ def keep_captured_lengths() -> None:
     from ascend_vllm_plugin import graph_wrapper
 
     graph_wrapper._lengths = lambda context: None
+
+
+def use_up_memory_in_large_captures() -> None:
+    """Let the device have no more memory while graphs of more than 8 tokens are captured."""
+    from ascend_aclgraph import GraphCache
+
+    capture = GraphCache.capture
+
+    def with_no_memory(self: Any, descriptor: Any, function: Any, **options: Any) -> Any:
+        def allocating() -> Any:
+            ones = torch.ones(1 << 21, device="npu")  # more than a cached block holds
+            return ones, function()
+
+        if descriptor.num_tokens <= 8:
+            return capture(self, descriptor, function, **options)
+        with ascend_sim.inject("fail:malloc,from=1"):
+            return capture(self, descriptor, allocating, **options)
+
+    GraphCache.capture = with_no_memory
 
 
 def shift_experts() -> None:

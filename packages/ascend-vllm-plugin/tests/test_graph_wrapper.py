@@ -7,14 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from ascend_aclgraph import CaptureError
+from ascend_aclgraph import CaptureError, GraphInputError
 from ascend_core import AclCaptureError
 from vllm.compilation.monitor import set_cudagraph_capturing_enabled
 from vllm.config import CompilationConfig, CUDAGraphMode, VllmConfig
 from vllm.forward_context import BatchDescriptor, get_forward_context, set_forward_context
 
 from ascend_vllm_plugin.attention import NpuAttentionImpl, NpuAttentionMetadata
-from ascend_vllm_plugin.errors import GraphInputError
 from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
 
 CONFIG = VllmConfig(compilation_config=CompilationConfig(mode=0))
@@ -135,6 +134,17 @@ def test_a_replay_with_inputs_elsewhere_is_noticed_when_inputs_are_checked() -> 
         wrapper(x)
         with pytest.raises(GraphInputError, match="FULL graph of BatchDescriptor"):
             wrapper(x.clone())
+
+
+def test_graphs_of_one_size_are_closed_and_no_longer_counted() -> None:
+    wrapper, x = wrapped(Model()), torch.ones(4).npu()
+    for tokens in (4, 8):
+        with step(CUDAGraphMode.FULL, tokens):
+            wrapper(x)
+
+    wrapper.close_graphs(4)
+
+    assert wrapper.captures == {BatchDescriptor(8): 1}
 
 
 def test_cleared_graphs_are_captured_again() -> None:

@@ -4,36 +4,16 @@
 from types import SimpleNamespace
 
 import pytest
+from ascend_aclgraph import StepPath
 from vllm.config import CUDAGraphMode
 from vllm.forward_context import BatchDescriptor
 
-from ascend_vllm_plugin.stats import StepPath, StepStats, graph_counts
+from ascend_vllm_plugin.stats import graph_counts, path_of_step
 
 XLITE = StepPath("xlite", "decode")
 FULL = StepPath("aclgraph", "FULL")
 PIECEWISE = StepPath("aclgraph", "PIECEWISE")
 TOO_LARGE = StepPath("eager", "larger than every graph")
-
-
-def test_decode_steps_without_a_graph_are_counted_apart() -> None:
-    stats = StepStats()
-    stats.count(TOO_LARGE, 40, 40, decode=False)
-    stats.count(FULL, 3, 4, decode=True)
-    stats.count(PIECEWISE, 3, 4, decode=True)
-    stats.count(XLITE, 3, 3, decode=True)
-    stats.count(TOO_LARGE, 9, 9, decode=True)
-    assert (stats.steps, stats.decode_steps, stats.eager_decode_steps) == (5, 4, 1)
-
-
-def test_steps_are_counted_by_what_ran_them_and_why() -> None:
-    stats = StepStats()
-    for path in (XLITE, FULL, PIECEWISE, XLITE, TOO_LARGE):
-        stats.count(path, 1, 1, decode=True)
-    assert stats.steps_by_path == {
-        "xlite": {"decode": 2},
-        "aclgraph": {"FULL": 1, "PIECEWISE": 1},
-        "eager": {"larger than every graph": 1},
-    }
 
 
 @pytest.mark.parametrize(
@@ -54,21 +34,29 @@ def test_the_cause_is_the_mode_or_why_there_is_no_graph(
     mode: str, configured: str, decode: bool, xlite: str, path: StepPath
 ) -> None:
     modes = CUDAGraphMode[mode], CUDAGraphMode[configured]
-    assert StepPath.of(*modes, xlite=xlite, decode=decode) == path
+    assert path_of_step(*modes, xlite=xlite, decode=decode) == path
 
 
 def test_a_step_that_another_replica_held_back_is_not_too_large() -> None:
     modes = CUDAGraphMode.NONE, CUDAGraphMode.FULL_AND_PIECEWISE
-    path = StepPath.of(*modes, decode=True, held_back=True)
+    path = path_of_step(*modes, decode=True, held_back=True)
     assert path == StepPath("eager", "another replica had no graph")
 
 
-def test_padding_waste_is_the_part_of_rows_that_was_padding() -> None:
-    stats = StepStats()
-    assert stats.padding_waste == 0
-    stats.count(FULL, 3, 4, decode=True)
-    stats.count(FULL, 4, 4, decode=True)
-    assert stats.padding_waste == 1 / 8
+@pytest.mark.parametrize(
+    ("mode", "configured", "decode", "cause"),
+    [
+        ("NONE", "FULL_AND_PIECEWISE", True, "not captured"),
+        ("NONE", "FULL_AND_PIECEWISE", False, "not captured"),
+        ("NONE", "FULL_DECODE_ONLY", False, "no graphs for prefill"),
+        ("FULL", "FULL_AND_PIECEWISE", True, "FULL"),
+    ],
+)
+def test_a_step_whose_size_was_left_out_is_told_apart(
+    mode: str, configured: str, decode: bool, cause: str
+) -> None:
+    modes = CUDAGraphMode[mode], CUDAGraphMode[configured]
+    assert path_of_step(*modes, decode=decode, left_out=True).cause == cause
 
 
 def wrapper(mode: CUDAGraphMode, captures: dict[int, int], replays: int) -> SimpleNamespace:

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a chip lacks, and what becomes of a configuration because of it."""
 
-import logging
 from collections.abc import Iterator
 
 from ascend_core import Device, Feature, OptionError
 from vllm.config import CUDAGraphMode, VllmConfig
+from vllm.logger import init_logger
 
 from ascend_vllm_plugin.graph_sizes import piecewise_if_compiled
 
 __all__ = ["apply_chip_defaults", "chip_problems"]
 
-# A child of vLLM's logger, so that its handlers and levels hold for us too.
-logger = logging.getLogger(f"vllm.{__name__}")
+logger = init_logger(f"vllm.{__name__}")
 
 _LARGEST_SIZE = 512  # vLLM's own default limit
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sizes of graphs: what the user asked for is checked before anything is captured."""
 
-import logging
 from collections.abc import Iterator
 from itertools import pairwise
 
 from ascend_core import OptionError
 from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
 from vllm.config.vllm import OptimizationLevel
+from vllm.logger import init_logger
 
 from ascend_vllm_plugin.config import PluginConfig
 
@@ -19,8 +19,7 @@ __all__ = [
     "size_problems",
 ]
 
-# A child of vLLM's logger, so that its handlers and levels hold for us too.
-logger = logging.getLogger(f"vllm.{__name__}")
+logger = init_logger(f"vllm.{__name__}")
 
 _OPTION = "cudagraph_capture_sizes"
 

@@ -7,12 +7,17 @@ replay. What vLLM decides (modes, sizes, padding) stays vLLM's; capture, memory,
 ordering are those of `ascend_aclgraph`.
 """
 
-import logging
 from collections.abc import Callable
 from typing import Any, cast
 
-import torch
-from ascend_aclgraph import CaptureError, CaptureOptions, GraphCache, GraphStats, Update
+from ascend_aclgraph import (
+    CaptureError,
+    CaptureOptions,
+    GraphCache,
+    GraphStats,
+    InputAddresses,
+    Update,
+)
 from ascend_core import Device, Feature
 from vllm.compilation.counter import compilation_counter
 from vllm.compilation.cuda_graph import CUDAGraphOptions, CUDAGraphWrapper
@@ -24,14 +29,13 @@ from vllm.forward_context import (
     get_forward_context,
     is_forward_context_available,
 )
+from vllm.logger import init_logger
 
 from ascend_vllm_plugin.config import PluginConfig
-from ascend_vllm_plugin.errors import GraphInputError
 
 __all__ = ["NpuGraphWrapper"]
 
-# A child of vLLM's logger, so that its handlers and levels hold for us too.
-logger = logging.getLogger(f"vllm.{__name__}")
+logger = init_logger(f"vllm.{__name__}")
 
 _ANOTHER_MODE = {
     CUDAGraphMode.FULL: (
@@ -78,7 +82,7 @@ class NpuGraphWrapper(CUDAGraphWrapper):
             order=config.graph_update_order,
             hold_outputs=not self.cudagraph_options.weak_ref_output,
         )
-        self._addresses: dict[BatchDescriptor, list[int]] = {}
+        self._addresses: dict[BatchDescriptor, InputAddresses] = {}
         # The platform's "pool handle" is a MemoryPool, which all wrappers share.
         self._graphs = GraphCache(pool=self.graph_pool)
 
@@ -89,13 +93,20 @@ class NpuGraphWrapper(CUDAGraphWrapper):
 
     @property
     def captures(self) -> dict[BatchDescriptor, int]:
-        """How many graphs were captured for each batch descriptor."""
-        return cast("dict[BatchDescriptor, int]", self.stats.captures)
+        """How many graphs were captured for each batch descriptor that has one."""
+        captures = cast("dict[BatchDescriptor, int]", self.stats.captures)
+        return {key: count for key, count in captures.items() if key in self._graphs}
 
     def clear_graphs(self) -> None:
         """Close all graphs."""
         self._graphs.close()
         self._addresses.clear()
+
+    def close_graphs(self, num_tokens: int) -> None:
+        """Close the graphs of one size."""
+        for descriptor in [key for key in self._addresses if key.num_tokens == num_tokens]:
+            self._graphs.discard(descriptor)
+            del self._addresses[descriptor]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the step: eagerly, by capturing it, or by replaying its graph."""
@@ -110,7 +121,8 @@ class NpuGraphWrapper(CUDAGraphWrapper):
         if graph is None:
             return self._capture(descriptor, args, kwargs)
         if self._check_inputs:
-            self._compare_addresses(descriptor, args, kwargs)
+            name = f"the {self.runtime_mode.name} graph of {descriptor}"
+            self._addresses[descriptor].check((*args, *kwargs.values()), name)
         return graph.replay(_lengths(context) if graph.records else None)
 
     def _capture(
@@ -119,7 +131,7 @@ class NpuGraphWrapper(CUDAGraphWrapper):
         validate_cudagraph_capturing_enabled()
         if self.cudagraph_options.debug_log_enable:
             logger.debug("capturing %s %s", self.runtime_mode.name, descriptor)
-        self._addresses[descriptor] = _addresses(args, kwargs)
+        self._addresses[descriptor] = InputAddresses((*args, *kwargs.values()))
         try:
             graph = self._graphs.capture(
                 descriptor, lambda: self.runnable(*args, **kwargs), options=self._options
@@ -141,16 +153,6 @@ class NpuGraphWrapper(CUDAGraphWrapper):
         advice = (*error.advice, *another_mode, *_FLAGS_TO_TRY)
         return CaptureError(error.code, error.call, error.detail, label=label, advice=advice)
 
-    def _compare_addresses(
-        self, descriptor: BatchDescriptor, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        expected, given = self._addresses[descriptor], _addresses(args, kwargs)
-        if expected != given:
-            raise GraphInputError(
-                f"the {self.runtime_mode.name} graph of {descriptor} reads its inputs at "
-                f"{_hexadecimal(expected)}, but was called with tensors at {_hexadecimal(given)}"
-            )
-
 
 def _lengths(context: ForwardContext) -> Update:
     """Host arguments of this step's attention: by layer, unless all layers share one cache."""
@@ -160,12 +162,3 @@ def _lengths(context: ForwardContext) -> Update:
         shared: dict[str, list[int]] = first.lengths
         return shared
     return {layer: metadata.lengths for layer, metadata in by_layer.items()}
-
-
-def _addresses(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
-    values = (*args, *kwargs.values())
-    return [value.data_ptr() for value in values if isinstance(value, torch.Tensor)]
-
-
-def _hexadecimal(addresses: list[int]) -> str:
-    return ", ".join(map(hex, addresses))

@@ -1,28 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """The V1 model runner on the NPU: vLLM's own, with xlite where it is on, and with counters."""
 
-import logging
 from typing import Any
 
 import torch
 import torch_npu
+from ascend_aclgraph import Coverage, StepStats, report_shortage
 from ascend_ops import CacheHalves
 from vllm.config import CUDAGraphMode, VllmConfig, get_layers_from_vllm_config
-from vllm.distributed import get_tp_group
+from vllm.distributed import get_tp_group, get_world_group
+from vllm.distributed.parallel_state import is_global_first_rank
 from vllm.forward_context import ForwardContext, get_forward_context
+from vllm.logger import init_logger
 from vllm.model_executor.layers.attention import Attention
 
 from ascend_vllm_plugin.attention import NpuAttentionMetadata
 from ascend_vllm_plugin.compat.deepstack import deepstack_of
+from ascend_vllm_plugin.compat.engine_memory import graph_wrappers
 from ascend_vllm_plugin.compat.model_runner import OpenModelRunner, replace_forward
 from ascend_vllm_plugin.config import PluginConfig
-from ascend_vllm_plugin.stats import StepPath, StepStats
+from ascend_vllm_plugin.graph_dispatcher import NpuDispatcher
+from ascend_vllm_plugin.stats import path_of_step
 from ascend_vllm_plugin.xlite.steps import XliteSteps
 
 __all__ = ["NpuModelRunner"]
 
-# A child of vLLM's logger, so that its handlers and levels hold for us too.
-logger = logging.getLogger(f"vllm.{__name__}")
+logger = init_logger(f"vllm.{__name__}")
 
 
 class NpuModelRunner(OpenModelRunner):
@@ -47,6 +50,8 @@ class NpuModelRunner(OpenModelRunner):
         # this one. vLLM waits for the copies only if it schedules asynchronously.
         if vllm_config.parallel_config.pipeline_parallel_size > 1:
             self.prepare_inputs_event = torch_npu.npu.Event()
+        self.cudagraph_dispatcher = NpuDispatcher(vllm_config)
+        self.coverage: dict[CUDAGraphMode, Coverage] = {}
         self.step_stats = StepStats()
         self.graph_memory = 0
         self.xlite: XliteSteps | None = None
@@ -87,9 +92,39 @@ class NpuModelRunner(OpenModelRunner):
             )
 
     def capture_model(self) -> int:
-        """Capture all graphs, and note how much memory of the device that took, in bytes."""
+        """Capture graphs as far as the device goes, and note the memory that took, in bytes.
+
+        Raises
+        ------
+        ascend_aclgraph.CaptureError
+            If a capture fails for another reason than lack of something, or if none succeeds.
+        """
+        most, group = self.scheduler_config.max_num_seqs, get_world_group().cpu_group
+        self.coverage = {
+            mode: Coverage((each.num_tokens for each in descriptors), most=most, group=group)
+            for mode, descriptors in self.cudagraph_dispatcher.get_capture_descs()
+        }
         self.graph_memory = int(super().capture_model())
+        for mode, coverage in self.coverage.items():
+            self.cudagraph_dispatcher.leave_out(mode, coverage.left_out)
+        if self.parallel_config.data_parallel_size > 1 and CUDAGraphMode.PIECEWISE in self.coverage:
+            # A replica in a full graph takes the piecewise one of that size if another needs it.
+            lacking = self.coverage[CUDAGraphMode.PIECEWISE].left_out
+            self.cudagraph_dispatcher.leave_out(CUDAGraphMode.FULL, lacking)
+        report = report_shortage({mode.name: each for mode, each in self.coverage.items()})
+        if report and is_global_first_rank():
+            logger.warning("%s", report)
         return self.graph_memory
+
+    def capture_size(self, mode: CUDAGraphMode, num_tokens: int, capture: Any) -> None:
+        """Capture the graphs of a size, if there is enough of everything for them."""
+
+        def close(size: int) -> None:
+            for wrapper in graph_wrappers(self.vllm_config):
+                if wrapper.runtime_mode == mode:
+                    wrapper.close_graphs(size)
+
+        self.coverage[mode].capture(num_tokens, capture, close)
 
     def may_use_graph(self, num_tokens: int, num_requests: int) -> bool:
         """Say that a step may run in a graph: xlite's are not padded to the size of one."""
@@ -121,7 +156,14 @@ class NpuModelRunner(OpenModelRunner):
         decode = metadata.max_query_len == 1
         largest = max(self.compilation_config.cudagraph_capture_sizes, default=0)
         held_back = context.dp_metadata is not None and metadata.num_real_tokens <= largest
-        path = StepPath.of(mode, configured, xlite=xlite, decode=decode, held_back=held_back)
+        path = path_of_step(
+            mode,
+            configured,
+            xlite=xlite,
+            decode=decode,
+            left_out=self.cudagraph_dispatcher.lacks(metadata.num_real_tokens),
+            held_back=held_back,
+        )
         is_surprise = (
             decode
             and not held_back
@@ -131,9 +173,10 @@ class NpuModelRunner(OpenModelRunner):
         )
         if is_surprise:
             logger.warning(
-                "a decode step of %d requests ran without a graph: no captured size holds it. More "
-                "are counted, not logged. Add a size to cudagraph_capture_sizes (captured: %s).",
+                "a decode step of %d requests ran without a graph: %s. More are counted, not "
+                "logged. Sizes are those of cudagraph_capture_sizes: %s",
                 metadata.num_real_tokens,
+                path.cause,
                 self.compilation_config.cudagraph_capture_sizes,
             )
         computed = context.batch_descriptor.num_tokens

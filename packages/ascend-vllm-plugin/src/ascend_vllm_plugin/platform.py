@@ -9,7 +9,7 @@ ours that need its configuration classes are imported by the methods that use th
 import os
 from typing import TYPE_CHECKING, Any
 
-from ascend_core import AclLibraryNotFoundError, check_visible_devices, versions
+from ascend_core import AclLibraryNotFoundError, NoDeviceError, check_visible_devices, versions
 
 versions.check_conflicts()
 versions.check()
@@ -25,7 +25,6 @@ except (ImportError, OSError) as error:
 from ascend_aclgraph import MemoryPool  # noqa: E402
 
 from ascend_vllm_plugin.dtypes import chip_dtypes  # noqa: E402
-from ascend_vllm_plugin.errors import NoDeviceError  # noqa: E402
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig

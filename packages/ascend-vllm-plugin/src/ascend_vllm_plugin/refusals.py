@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options that this version does not support, rejected at start by name."""
 
-import logging
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +10,7 @@ import torch_npu
 from ascend_core import Device, OptionError, raise_problems
 from ascend_ops import BLOCK_SIZE
 from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
+from vllm.logger import init_logger
 
 from ascend_vllm_plugin.attention import try_kernel, try_latent_kernel
 from ascend_vllm_plugin.capabilities import refuse_needs, unmet_needs
@@ -30,8 +30,7 @@ __all__ = [
     "warn_untested",
 ]
 
-# A child of vLLM's logger, so that its handlers and levels apply.
-logger = logging.getLogger(f"vllm.{__name__}")
+logger = init_logger(f"vllm.{__name__}")
 
 
 def check_config(vllm_config: VllmConfig) -> None:

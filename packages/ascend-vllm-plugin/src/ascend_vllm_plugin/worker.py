@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker: one NPU, its memory, and the model runner on it."""
 
-import logging
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from ascend_core import probe
 from ascend_xlite_bridge import XliteRankError
 from vllm.config import CUDAGraphMode
 from vllm.distributed import get_world_group
+from vllm.logger import init_logger
 from vllm.platforms import current_platform
 from vllm.utils.gc_utils import freeze_gc_heap
 from vllm.utils.mem_utils import MemorySnapshot
@@ -37,8 +37,7 @@ from ascend_vllm_plugin.stats import graph_counts
 
 __all__ = ["NpuWorker"]
 
-# A child of vLLM's logger, so that its handlers and levels hold for us too.
-logger = logging.getLogger(f"vllm.{__name__}")
+logger = init_logger(f"vllm.{__name__}")
 
 
 class NpuWorker(OpenWorker):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """vLLM's V1 model runner, with public methods to override in place of private ones."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +13,10 @@ __all__ = ["OpenModelRunner", "install_graph_wrapper", "replace_forward"]
 
 
 class OpenModelRunner(gpu_model_runner.GPUModelRunner):
-    """A model runner that lets a subclass run real steps its own way.
+    """A model runner that lets a subclass run real steps, and captures, its own way.
 
-    Reason: only these private methods tell a real step from a dummy run.
-    Goes when: the runner has a public hook around a step.
+    Reason: only these private methods tell a real step from a dummy run, and one size from another.
+    Goes when: the runner has a public hook around a step and around the capture of a size.
     """
 
     def may_use_graph(self, num_tokens: int, num_requests: int) -> bool:  # noqa: ARG002
@@ -55,6 +56,16 @@ class OpenModelRunner(gpu_model_runner.GPUModelRunner):
             for tensor in filter(torch.is_tensor, tensors):
                 tensor.record_stream(self._get_or_create_async_output_copy_stream())
         return output
+
+    def capture_size(self, mode: Any, num_tokens: int, capture: Callable[[], None]) -> None:  # noqa: ARG002
+        """Capture the graphs of a size and mode."""
+        capture()
+
+    def _warmup_and_capture(self, desc: Any, cudagraph_runtime_mode: Any, **options: Any) -> None:
+        capture = functools.partial(
+            super()._warmup_and_capture, desc, cudagraph_runtime_mode, **options
+        )
+        self.capture_size(cudagraph_runtime_mode, desc.num_tokens, capture)
 
     def _model_forward(self, **inputs: Any) -> Any:
         return self.run_step(**inputs)

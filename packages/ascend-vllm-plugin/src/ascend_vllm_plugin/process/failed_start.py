@@ -23,7 +23,6 @@ __all__ = ["begins_engine", "forget_cause", "say_cause_at_exit"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# A child of vLLM's logger, so that its handlers and levels hold for us too.
 logger = logging.getLogger(f"vllm.{__name__}")
 
 _FILE = "ASCEND_VLLM_FAILED_START"

@@ -13,7 +13,6 @@ from ascend_vllm_plugin.process.sockets import remove_socket_folder
 
 __all__ = ["end_engine_with_server"]
 
-# A child of vLLM's logger, so that its handlers and levels hold for us too.
 logger = logging.getLogger(f"vllm.{__name__}")
 
 _ENGINE_PROCESS = "EngineCore"

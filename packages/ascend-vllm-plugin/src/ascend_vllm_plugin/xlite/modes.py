@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Graphs are for the steps that xlite does not take."""
 
-import logging
-
 from vllm.config import CompilationMode, CUDAGraphMode, VllmConfig
+from vllm.logger import init_logger
 
 from ascend_vllm_plugin.config import PluginConfig
 from ascend_vllm_plugin.graph_sizes import piecewise_if_compiled
 
 __all__ = ["leave_graphs_to_other_steps"]
 
-# A child of vLLM's logger, so that its handlers and levels hold for us too.
-logger = logging.getLogger(f"vllm.{__name__}")
+logger = init_logger(f"vllm.{__name__}")
 
 _WITHOUT_DECODE = {
     CUDAGraphMode.FULL_AND_PIECEWISE: CUDAGraphMode.PIECEWISE,
