@@ -83,6 +83,38 @@ def stream_chat(client: httpx.Client) -> int:
     return sum(bool(json.loads(line)["choices"]) for line in lines[:-1])
 
 
+def counted_steps(client: httpx.Client) -> dict[str, float]:
+    """Samples of ``ascend_steps_total`` by their labels."""
+    lines = client.get("/metrics").text.splitlines()
+    samples = [line.rsplit(" ", 1) for line in lines if line.startswith("ascend_steps_total{")]
+    return {labels: float(value) for labels, value in samples}
+
+
+def test_metrics_count_steps_by_what_ran_them(server: Server) -> None:
+    """Given a prompt that no graph holds, and its answer, of which each token but one is a step."""
+    with server.client() as client:
+        before = counted_steps(client)
+        complete(client, list(range(100)))
+        deadline = time.monotonic() + 10
+        while True:
+            after = counted_steps(client)
+            rise = {labels: after[labels] - before.get(labels, 0) for labels in after}
+            if sum(rise.values()) >= NEW_TOKENS or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+
+    by_path = {
+        path: steps
+        for labels, steps in rise.items()
+        for path in (("decode", "FULL"), ("prefill", "larger than every graph"))
+        if all(f'"{word}"' in labels for word in path)
+    }
+    assert by_path == {
+        ("decode", "FULL"): NEW_TOKENS - 1,
+        ("prefill", "larger than every graph"): 1,
+    }
+
+
 def test_concurrent_requests_get_the_tokens_of_transformers_while_others_are_cancelled(
     server: Server, tiny_model: Path
 ) -> None:

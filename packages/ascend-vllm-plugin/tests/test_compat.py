@@ -23,12 +23,12 @@ from vllm.v1.worker.block_table import BlockTable
 
 from ascend_vllm_plugin.communicator import NpuCommunicator
 from ascend_vllm_plugin.compat import (
-    communicator,
     deepstack,
     engine_memory,
     environment,
     options,
     torch_cuda,
+    worker,
 )
 from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
 
@@ -190,7 +190,7 @@ def test_a_sum_over_ranks_leaves_its_input_alone(one_rank: NpuCommunicator) -> N
 
 
 def test_graphs_are_captured_with_our_communicator(one_rank: NpuCommunicator) -> None:
-    communicator.accept_communicator(NpuCommunicator)
+    worker.accept_communicator(NpuCommunicator)
     torch_cuda.alias_torch_cuda()
     group = get_world_group()
     group.device_communicator = one_rank

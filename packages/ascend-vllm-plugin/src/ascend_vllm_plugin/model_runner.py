@@ -130,6 +130,29 @@ class NpuModelRunner(OpenModelRunner):
         """Say that a step may run in a graph: xlite's are not padded to the size of one."""
         return not (self.xlite and self.xlite.takes(num_tokens, num_requests))
 
+    def describe_step(
+        self,
+        mode: CUDAGraphMode,
+        num_tokens: int,
+        num_requests: int,
+        *,
+        decode: bool,
+        together: bool,
+    ) -> str:
+        """Note what will run a step, and why; see `StepMetrics` for the words."""
+        takes = self.xlite and self.xlite.takes(num_tokens, num_requests)
+        largest = max(self.compilation_config.cudagraph_capture_sizes, default=0)
+        self._is_held_back = together and num_tokens <= largest
+        self._path = path_of_step(
+            mode,
+            self.compilation_config.cudagraph_mode,
+            xlite=self.xlite.mode if self.xlite and takes else "",
+            decode=decode,
+            left_out=self.cudagraph_dispatcher.lacks(num_tokens),
+            held_back=self._is_held_back,
+        )
+        return ", ".join(("decode" if decode else "prefill", self._path.name, self._path.cause))
+
     def run_step(self, **inputs: Any) -> Any:
         """Run a real step on xlite, or as vLLM does, and count it."""
         context = get_forward_context()
@@ -137,7 +160,7 @@ class NpuModelRunner(OpenModelRunner):
         xlite = self.xlite
         if xlite and not xlite.takes(metadata.num_real_tokens, len(metadata.query_ends)):
             xlite = None
-        self._count(context, metadata, xlite.mode if xlite else "")
+        self._count(context, metadata)
         if xlite is None:
             return self.run_model(**inputs)
         with deepstack_of(self.get_model(), metadata.num_real_tokens) as deepstack:
@@ -150,25 +173,14 @@ class NpuModelRunner(OpenModelRunner):
                 host_table=self.input_batch.block_table[0].get_cpu_tensor(),
             )
 
-    def _count(self, context: ForwardContext, metadata: NpuAttentionMetadata, xlite: str) -> None:
+    def _count(self, context: ForwardContext, metadata: NpuAttentionMetadata) -> None:
         """Count a real step, and warn of the first decode step that runs without a graph."""
-        mode, configured = context.cudagraph_runtime_mode, self.compilation_config.cudagraph_mode
-        decode = metadata.max_query_len == 1
-        largest = max(self.compilation_config.cudagraph_capture_sizes, default=0)
-        held_back = context.dp_metadata is not None and metadata.num_real_tokens <= largest
-        path = path_of_step(
-            mode,
-            configured,
-            xlite=xlite,
-            decode=decode,
-            left_out=self.cudagraph_dispatcher.lacks(metadata.num_real_tokens),
-            held_back=held_back,
-        )
+        decode, path = metadata.max_query_len == 1, self._path
         is_surprise = (
             decode
-            and not held_back
+            and not self._is_held_back
             and path.name == "eager"
-            and configured != CUDAGraphMode.NONE
+            and self.compilation_config.cudagraph_mode != CUDAGraphMode.NONE
             and not self.step_stats.eager_decode_steps
         )
         if is_surprise:

@@ -14,23 +14,17 @@ _KEYS = {
         ascend_scheduler_config enable_balance_scheduling profiling_chunk_config
         recompute_scheduler_enable scheduler_config short_request_first_config
     """,
-    "leave it out: no latent or sparse attention in this version": """
-        c8_enable_reshape_optim chunked_prefill_for_mla enable_dsa_cp enable_kv_nz enable_mlapo
-        enable_sparse_li_c8 enable_sparse_sfa_c8 multistream_dsv4_dsa_overlap
-        sparse_kv_offload_config
-    """,
-    "leave it out: no speculative decoding in this version": """
-        draft_window_size dynamic_spec_config rejection_sampler_config
-    """,
-    "leave it out: nothing here dumps tensors": "dump_config dump_config_path",
-    "leave it out: no mixture of experts in this version": """
-        dynamic_eplb enable_fused_mc2 enable_mc2_hierarchy_comm enable_prefill_mc2
-        enable_shared_expert_dp eplb_config expert_map_path mega_moe_max_tokens mix_placement
-        multistream_overlap_shared_expert
+    "leave it out: this version has nothing like it": """
+        c8_enable_reshape_optim chunked_prefill_for_mla draft_window_size dump_config
+        dump_config_path dynamic_eplb dynamic_spec_config enable_dsa_cp enable_fused_mc2
+        enable_kv_nz enable_mc2_hierarchy_comm enable_mlapo enable_prefill_mc2
+        enable_shared_expert_dp enable_sparse_li_c8 enable_sparse_sfa_c8
+        enable_transpose_kv_cache_by_block eplb_config expert_map_path mega_moe_max_tokens
+        mix_placement multistream_dsv4_dsa_overlap multistream_overlap_shared_expert
+        rejection_sampler_config rl_config sparse_kv_offload_config
     """,
     "leave it out, and start the server with taskset or numactl": "enable_cpu_binding",
     "leave it out: logits are gathered whole": "enable_reduce_sample",
-    "leave it out: no transfer of caches in this version": "enable_transpose_kv_cache_by_block",
     "leave it out: weights stay in ND format": "enable_weight_nz_layout weight_nz_mode",
     "leave it out: --tensor-parallel-size splits every layer alike": """
         finegrained_tp_config layer_sharding lmhead_tensor_parallel_size
@@ -39,7 +33,6 @@ _KEYS = {
     "leave it out: --profiler-config is the way to profile": "msmonitor_use_daemon",
     "leave it out: one attention kernel serves all sizes": "pa_shape_list",
     "leave it out: every engine reads its own configuration": "refresh",
-    "leave it out: no switch for reinforcement learning in this version": "rl_config",
 }
 
 PEER_OPTIONS = {key: advice for advice, keys in _KEYS.items() for key in keys.split()}

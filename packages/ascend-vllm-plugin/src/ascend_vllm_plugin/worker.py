@@ -21,17 +21,20 @@ from vllm.v1.worker.worker_base import CompilationTimes
 
 from ascend_vllm_plugin import refusals
 from ascend_vllm_plugin.communicator import NpuCommunicator
-from ascend_vllm_plugin.compat.communicator import accept_communicator
 from ascend_vllm_plugin.compat.engine_memory import graph_wrappers, release_compiled_code
 from ascend_vllm_plugin.compat.model_runner import install_graph_wrapper
 from ascend_vllm_plugin.compat.torch_cuda import alias_torch_cuda
 from ascend_vllm_plugin.compat.weights import name_unfit_weights
-from ascend_vllm_plugin.compat.worker import OpenWorker, skip_kernel_warmup
+from ascend_vllm_plugin.compat.worker import (
+    OpenWorker,
+    accept_communicator,
+    destroy_groups_at_exit,
+    skip_kernel_warmup,
+)
 from ascend_vllm_plugin.config import PluginConfig
 from ascend_vllm_plugin.graph_wrapper import NpuGraphWrapper
 from ascend_vllm_plugin.model_runner import NpuModelRunner
 from ascend_vllm_plugin.process.failed_start import begins_engine
-from ascend_vllm_plugin.process.groups import destroy_groups_at_exit
 from ascend_vllm_plugin.process.sockets import in_socket_folder
 from ascend_vllm_plugin.stats import graph_counts
 

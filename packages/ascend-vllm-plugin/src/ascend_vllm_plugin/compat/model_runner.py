@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from vllm.compilation.cuda_graph import CUDAGraphStat
 from vllm.v1.worker import gpu_model_runner
 
 __all__ = ["OpenModelRunner", "install_graph_wrapper", "replace_forward"]
@@ -18,6 +19,9 @@ class OpenModelRunner(gpu_model_runner.GPUModelRunner):
     Reason: only these private methods tell a real step from a dummy run, and one size from another.
     Goes when: the runner has a public hook around a step and around the capture of a size.
     """
+
+    describe_step: Callable[..., str]
+    """Describes a real step to the server's metrics, when vLLM has chosen its mode."""
 
     def may_use_graph(self, num_tokens: int, num_requests: int) -> bool:  # noqa: ARG002
         """Say that a step may be padded to the size of a graph, and run in it."""
@@ -77,7 +81,19 @@ class OpenModelRunner(gpu_model_runner.GPUModelRunner):
         is_real = options.get("force_uniform_decode") is None
         if is_real and not self.may_use_graph(num_tokens, num_reqs):
             options["force_eager"] = True
-        return super()._determine_batch_execution_and_padding(num_tokens, num_reqs, **options)
+        chosen: Any = super()._determine_batch_execution_and_padding(
+            num_tokens, num_reqs, **options
+        )
+        if not is_real:
+            return chosen
+        mode, descriptor, _, replicas, _ = chosen
+        decode = options["max_num_scheduled_tokens"] == 1
+        step = self.describe_step(
+            mode, num_tokens, num_reqs, decode=decode, together=replicas is not None
+        )
+        # Also without --cudagraph-metrics: vLLM takes it to the server, and logs it only with that.
+        padded = descriptor.num_tokens
+        return (*chosen[:-1], CUDAGraphStat(num_tokens, padded, padded - num_tokens, step))
 
 
 def replace_forward(model: nn.Module, forward: Callable[..., Any]) -> None:
