@@ -30,6 +30,18 @@ def test_latent_attention_is_the_same_in_any_order(
     assert run.counters["hazards"] == 0, run.log
 
 
+@pytest.mark.slow
+def test_experts_on_two_devices_are_the_same_in_any_order(
+    vllm_environment: dict[str, str], tmp_path: Path
+) -> None:
+    case = CASES["experts"]
+    run = serve_with_seeds(case, case.make_model(tmp_path / "model"), vllm_environment, seeds=2)
+    assert run.stuck is None, run.log
+    assert run.wrong == []
+    assert run.passed == 2
+    assert run.counters["hazards"] == 0, run.log
+
+
 @pytest.mark.skipif(find_spec("xlite") is None, reason="xlite is not installed")
 def test_steps_on_xlite_are_the_same_in_any_order(
     device_model: Path, vllm_environment: dict[str, str]

@@ -86,6 +86,7 @@ def test_rounds_of_work_leave_what_they_found(process: Callable[..., str], mode:
     result = json.loads(process(PROGRAM, json.dumps({"sq": mode}), timeout=3000))
     assert result["after"] == result["before"]
     # Of the host's memory only the allocator's noise: less than 100 bytes a round, or 4 MiB. The
-    # threads that run branches of graphs are kept: as many as were ever busy at once.
+    # threads that run branches of graphs are kept: as many as were ever busy at once, which on a
+    # busy machine are those of both executions.
     assert result["bytes"] < max(4 << 20, 100 * ROUNDS), result
-    assert result["threads"] <= 2, result
+    assert result["threads"] <= 4, result
