@@ -165,16 +165,16 @@ def _parallel_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
     parallel = vllm_config.parallel_config
     ranks = parallel.local_world_size * max(parallel.data_parallel_size_local, 1)
     devices = torch_npu.npu.device_count()
-    if ranks > devices:
-        sizes = {
-            "--tensor-parallel-size": parallel.tensor_parallel_size,
-            "--pipeline-parallel-size": parallel.pipeline_parallel_size,
-            "--data-parallel-size": parallel.data_parallel_size,
-        }
-        option = next(name for name, size in sizes.items() if size > 1)
+    sizes = {
+        "--tensor-parallel-size": parallel.tensor_parallel_size,
+        "--pipeline-parallel-size": parallel.pipeline_parallel_size,
+        "--data-parallel-size": parallel.data_parallel_size,
+    }
+    several = [option for option, size in sizes.items() if size > 1]
+    if ranks > devices and several:
         yield OptionError(
-            option,
-            sizes[option],
+            several[0],
+            sizes[several[0]],
             f"each of {ranks} ranks needs its own device, and this process sees {devices} "
             "(ASCEND_RT_VISIBLE_DEVICES; with the simulator, `ascend-sim run --devices`)",
             f"1 to {devices}",
