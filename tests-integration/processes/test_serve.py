@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 from support.reference import make_reference
-from support.serve import MODEL, Server, leftovers, running
+from support.serve import MODEL, Server, complete, counted_steps, leftovers, running
 
 STOP_TIMEOUT_S = 15
 REQUESTS = 32
@@ -46,22 +46,6 @@ def server(
         yield server
 
 
-def complete(client: httpx.Client, prompt: list[int]) -> list[int]:
-    """Greedy tokens of a completion."""
-    answer = client.post(
-        "/v1/completions",
-        json={
-            "model": MODEL,
-            "prompt": prompt,
-            "max_tokens": NEW_TOKENS,
-            "temperature": 0,
-            "ignore_eos": True,
-            "return_token_ids": True,
-        },
-    ).raise_for_status()
-    return list(answer.json()["choices"][0]["token_ids"])
-
-
 def cancel_after_the_first_token(client: httpx.Client, prompt: list[int]) -> None:
     body = {"model": MODEL, "prompt": prompt, "max_tokens": 400, "ignore_eos": True, "stream": True}
     with client.stream("POST", "/v1/completions", json=body) as stream:
@@ -83,18 +67,11 @@ def stream_chat(client: httpx.Client) -> int:
     return sum(bool(json.loads(line)["choices"]) for line in lines[:-1])
 
 
-def counted_steps(client: httpx.Client) -> dict[str, float]:
-    """Samples of ``ascend_steps_total`` by their labels."""
-    lines = client.get("/metrics").text.splitlines()
-    samples = [line.rsplit(" ", 1) for line in lines if line.startswith("ascend_steps_total{")]
-    return {labels: float(value) for labels, value in samples}
-
-
 def test_metrics_count_steps_by_what_ran_them(server: Server) -> None:
     """Given a prompt that no graph holds, and its answer, of which each token but one is a step."""
     with server.client() as client:
         before = counted_steps(client)
-        complete(client, list(range(100)))
+        complete(client, list(range(100)), NEW_TOKENS)
         deadline = time.monotonic() + 10
         while True:
             after = counted_steps(client)
@@ -123,7 +100,7 @@ def test_concurrent_requests_get_the_tokens_of_transformers_while_others_are_can
     cancelled = [prompt for index, prompt in enumerate(prompts) if not index % 4]
     expected = make_reference(tiny_model, kept, NEW_TOKENS).tokens
     with server.client() as client, ThreadPoolExecutor(REQUESTS + 1) as pool:
-        answers = [pool.submit(complete, client, prompt) for prompt in kept]
+        answers = [pool.submit(complete, client, prompt, NEW_TOKENS) for prompt in kept]
         stops = [pool.submit(cancel_after_the_first_token, client, prompt) for prompt in cancelled]
         chat = pool.submit(stream_chat, client)
         for stop in stops:
@@ -147,7 +124,7 @@ def test_a_profile_has_the_operators_of_the_host_and_the_kernels_of_the_device(
 ) -> None:
     with server.client() as client:
         client.post("/start_profile").raise_for_status()
-        complete(client, [1, 2, 3])
+        complete(client, [1, 2, 3], NEW_TOKENS)
         client.post("/stop_profile").raise_for_status()
     (trace,) = traces.glob("rank0.*.pt.trace.json.gz")
     with gzip.open(trace, "rt") as file:

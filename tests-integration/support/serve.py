@@ -14,7 +14,7 @@ import psutil
 
 from support.engine import OFF_LIMITS, under_simulator
 
-__all__ = ["MODEL", "Server", "leftovers", "running"]
+__all__ = ["MODEL", "Server", "complete", "counted_steps", "leftovers", "running"]
 
 MODEL = "tiny"
 """What the model is called."""
@@ -41,6 +41,32 @@ class Server:
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=120, trust_env=False)
+
+
+def complete(
+    client: httpx.Client, prompt: list[int], new_tokens: int, replica: int | None = None
+) -> list[int]:
+    """Greedy tokens of a completion, by a replica of the server's choice or by that one."""
+    answer = client.post(
+        "/v1/completions",
+        headers={} if replica is None else {"X-data-parallel-rank": str(replica)},
+        json={
+            "model": MODEL,
+            "prompt": prompt,
+            "max_tokens": new_tokens,
+            "temperature": 0,
+            "ignore_eos": True,
+            "return_token_ids": True,
+        },
+    ).raise_for_status()
+    return list(answer.json()["choices"][0]["token_ids"])
+
+
+def counted_steps(client: httpx.Client) -> dict[str, float]:
+    """Samples of ``ascend_steps_total`` by their labels."""
+    lines = client.get("/metrics").text.splitlines()
+    samples = [line.rsplit(" ", 1) for line in lines if line.startswith("ascend_steps_total{")]
+    return {labels: float(value) for labels, value in samples}
 
 
 def leftovers(environment: Mapping[str, str]) -> set[Path]:

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from ascend_aclgraph import choose_sizes, expected_padding
+from ascend_aclgraph import choose_sizes
 
 LADDER = [1, 2, 4, 8, 16, 24, 32, 40, 48]
 
@@ -32,15 +32,9 @@ def test_the_choice_has_the_least_padding(count, keep):
     assert padding(chosen) == pytest.approx(min(padding(each) for each in choices(count, keep)))
 
 
-@pytest.mark.parametrize("sizes", [[48], [1, 48], LADDER])
-def test_expected_padding_is_that_of_the_mean_batch(sizes):
-    assert expected_padding(sizes) == pytest.approx(padding(sizes))
-
-
 def test_all_sizes_are_chosen_where_all_can_be_had_and_none_where_none_can():
     assert choose_sizes([8, 1, 8, 4], 3) == [1, 4, 8]
     assert choose_sizes(LADDER, 0) == choose_sizes(LADDER, -1) == choose_sizes([], 3) == []
-    assert expected_padding([]) == 0
 
 
 def test_of_a_servers_sizes_the_small_ones_lie_closer_together():

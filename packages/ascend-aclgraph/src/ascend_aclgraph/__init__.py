@@ -8,9 +8,9 @@ from ascend_aclgraph._graphed import Graphed, GraphKey, Ladder, graphed
 from ascend_aclgraph._inputs import InputAddresses
 from ascend_aclgraph._options import CaptureErrorMode, CaptureOptions
 from ascend_aclgraph._order import UpdateOrder
-from ascend_aclgraph._plan import choose_sizes, expected_padding
+from ascend_aclgraph._plan import choose_sizes
 from ascend_aclgraph._pool import MemoryPool
-from ascend_aclgraph._ranks import check_equal_on_ranks, first_on_ranks
+from ascend_aclgraph._ranks import check_equal_on_ranks
 from ascend_aclgraph._stats import DescriptorStats, GraphStats
 from ascend_aclgraph._steps import StepPath, StepStats
 from ascend_aclgraph._task import HostArgs, Update, UpdateRecord
@@ -44,8 +44,6 @@ __all__ = [
     "__version__",
     "check_equal_on_ranks",
     "choose_sizes",
-    "expected_padding",
-    "first_on_ranks",
     "graphed",
     "report_shortage",
     "updatable",

@@ -3,7 +3,7 @@
 
 from collections.abc import Collection, Iterable
 
-__all__ = ["choose_sizes", "expected_padding"]
+__all__ = ["choose_sizes"]
 
 
 def choose_sizes(sizes: Iterable[int], count: int, *, keep: Collection[int] = ()) -> list[int]:
@@ -57,22 +57,6 @@ def choose_sizes(sizes: Iterable[int], count: int, *, keep: Collection[int] = ()
     return best[len(ladder) - 1][1]
 
 
-def expected_padding(sizes: Iterable[int]) -> float:
-    """Rows of padding in the mean batch, of the batches that `choose_sizes` expects.
-
-    Parameters
-    ----------
-    sizes
-        That have a graph.
-    """
-    ladder = sorted(set(sizes))
-    if not ladder:
-        return 0.0
-    costs = _Costs(ladder[-1])
-    below = [0, *ladder]
-    return sum(map(costs.of, below, ladder)) / costs.batches
-
-
 class _Costs:
     """Padding of the batches between two sizes, from sums of 1/n."""
 
@@ -80,11 +64,6 @@ class _Costs:
         self._harmonic = [0.0]
         for rows in range(1, largest + 1):
             self._harmonic.append(self._harmonic[-1] + 1 / rows)
-
-    @property
-    def batches(self) -> float:
-        """Weight of all batches."""
-        return self._harmonic[-1]
 
     def of(self, below: int, size: int) -> float:
         """Weigh the padding of the batches of more than `below` rows that are padded to `size`."""

@@ -13,7 +13,7 @@ import pytest
 ROUNDS = int(os.environ.get("ASCEND_SIM_LEAK_ROUNDS", "2000"))
 
 PROGRAM = f"""
-import ctypes, json, os
+import ctypes, json, os, time
 from ctypes import byref, c_uint32, c_void_p
 from pathlib import Path
 
@@ -67,9 +67,17 @@ def held():
     (process,) = json.loads(acl.ascendSimReadLedger(None))["processes"]
     return process["used"], len(os.listdir("/proc/self/fd"))
 
+def threads_that_stay():
+    # The thread of a stream that was destroyed ends a little later than the call.
+    counts = []
+    for _ in range(20):
+        time.sleep(0.01)
+        counts.append(len(os.listdir("/proc/self/task")))
+    return min(counts)
+
 def growing():
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-    return resident, len(os.listdir("/proc/self/task"))
+    return resident, threads_that_stay()
 
 for _ in range(WARM_UP):
     one_round()
@@ -86,7 +94,6 @@ def test_rounds_of_work_leave_what_they_found(process: Callable[..., str], mode:
     result = json.loads(process(PROGRAM, json.dumps({"sq": mode}), timeout=3000))
     assert result["after"] == result["before"]
     # Of the host's memory only the allocator's noise: less than 100 bytes a round, or 4 MiB. The
-    # threads that run branches of graphs are kept: as many as were ever busy at once, which on a
-    # busy machine are those of both executions.
+    # threads that run branches of graphs are kept: as many as were ever busy at once.
     assert result["bytes"] < max(4 << 20, 100 * ROUNDS), result
-    assert result["threads"] <= 4, result
+    assert result["threads"] <= 2, result
