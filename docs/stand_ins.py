@@ -14,7 +14,7 @@ __all__ = ["MOCKED", "install"]
 ROOT = Path(__file__).parents[1]
 
 MOCKED = [
-    *("safetensors", "torch", "torch_npu", "vllm"),
+    *("prometheus_client", "safetensors", "torch", "torch_npu", "vllm"),
     "ascend_vllm_plugin.ops._rotary",  # it makes classes from vLLM's at import
 ]
 """For `autodoc_mock_imports`."""
