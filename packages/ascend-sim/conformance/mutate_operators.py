@@ -40,6 +40,7 @@ __all__ = ["main"]
 HERE = Path(__file__).parent
 TESTS = HERE.parent / "tests"
 SUITES: dict[str, Literal["device", "off"]] = {"ops": "device", "models": "off"}  # their limits
+ALREADY_IMPORTED = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
 PATIENCE = 120  # seconds until a run that hangs counts as one that fails
 WHOLE_SUITE = 1800  # the same, for all tests
 
@@ -88,8 +89,9 @@ def _run_tests(mistake: Mistake | None, library: ctypes.CDLL, tests: list[str]) 
 
     if mistake is not None:
         mistake.plant(library)
-    arguments = ["-x", "-q", "-p", "no:cacheprovider", *(f"{TESTS}/{test}" for test in tests)]
-    status = pytest.main(arguments)
+    # ascend_sim has a plugin for pytest, and is imported here before pytest can rewrite it.
+    arguments = ["-x", "-q", "-p", "no:cacheprovider", "-W", ALREADY_IMPORTED]
+    status = pytest.main([*arguments, *(f"{TESTS}/{test}" for test in tests)])
     if mistake is not None and library.ascendSimMutatedCalls() == 0:
         return NO_EFFECT
     return PASSED if status == 0 else FAILED
