@@ -29,7 +29,7 @@ VENDOR_DIST = ROOT / ".cache" / "wheels"
 
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 TORCH = ROW.torch_requirement  # `_install` knows where it is
-BUILD_TOOLS = ("scikit-build-core>=1.1", "hatchling>=1.27", "editables", "cmake>=3.25", "ninja")
+BUILD_TOOLS = ("scikit-build-core>=1.1", "hatchling>=1.27", "editables", "cmake>=3.27", "ninja")
 TEST_TOOLS = (
     *("pytest>=8", "pytest-xdist>=3", "hypothesis>=6"),
     *("psutil", "matplotlib>=3.8", "pyyaml>=6", "nox", "pyelftools"),

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/ATen.h>
+#include <ATen/ops/add.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/floor_divide.h>
+#include <ATen/ops/index.h>
+#include <ATen/ops/searchsorted.h>
+#include <ATen/ops/sub.h>
 
 #include "slot_mapping.h"
 
@@ -31,7 +36,7 @@ void slot_mapping_npu(const at::Tensor& positions, const at::Tensor& query_start
   // slot = block * size + position % size = position + (block - column) * size: one op less than
   // with the remainder.
   auto slots = out.narrow(0, 0, tokens);
-  at::add_out(slots, position, block - column, block_size);
+  at::add_out(slots, position, at::sub(block, column), block_size);
 }
 
 }  // namespace ascend_ops

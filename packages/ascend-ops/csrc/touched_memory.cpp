@@ -18,7 +18,7 @@ struct Operator {
   std::string overload;
   std::size_t arguments = 0;
   /// Per argument, whether it is written.
-  std::vector<bool> writes;
+  std::vector<bool> writes{};
   bool of_torch = false;
   /// Whether its kernel calls so many operators that they run cheaper unobserved.
   bool calls_many = false;

@@ -27,8 +27,8 @@ constexpr uint64_t kOneOwner = (uint64_t{1} << 32) | 1;  // weak count, strong c
 // resources by the last strong owner, and storage(). The code calls the others only for what
 // MakeHandle refuses.
 constexpr std::size_t kEntries = 64;
-constexpr std::size_t kRelease = 2;
-constexpr std::size_t kStorage = 23;
+constexpr std::size_t kReleaseEntry = 2;
+constexpr std::size_t kStorageEntry = 23;
 
 using Entry = void (*)();
 extern const std::array<Entry, kEntries> table;
@@ -66,8 +66,8 @@ std::array<Entry, kEntries> MakeTable() {
   std::array<Entry, kEntries> entries;
   entries.fill(reinterpret_cast<Entry>(&Refuse));
   for (std::size_t i = 0; i < kDestructors; ++i) entries[i] = reinterpret_cast<Entry>(&Destroy);
-  entries[kRelease] = reinterpret_cast<Entry>(&ReleaseResources);
-  entries[kStorage] = reinterpret_cast<Entry>(&StorageOf);
+  entries[kReleaseEntry] = reinterpret_cast<Entry>(&ReleaseResources);
+  entries[kStorageEntry] = reinterpret_cast<Entry>(&StorageOf);
   return entries;
 }
 

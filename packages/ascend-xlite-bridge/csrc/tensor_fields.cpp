@@ -20,7 +20,7 @@ constexpr std::size_t kDtype = 104;
 constexpr std::size_t kDevice = 106;
 constexpr std::size_t kKeys = 112;
 constexpr std::size_t kInPlace = 5;
-constexpr std::size_t kStorage = 16;  // from the start
+constexpr std::size_t kStorageField = 16;  // from the start
 
 template <class T>
 T Read(const char* at) {
@@ -68,7 +68,8 @@ std::string DifferingField(const void* impl, std::size_t sizes_offset, const at:
   if (Read<int8_t>(tail + kDevice) != static_cast<int8_t>(tensor.device().type())) return "device";
   if (Read<int8_t>(tail + kDevice + 1) != tensor.device().index()) return "device index";
   if (Read<uint64_t>(tail + kKeys) != tensor.key_set().raw_repr()) return "key set";
-  if (Read<void*>(start + kStorage) != tensor.storage().unsafeGetStorageImpl()) return "storage";
+  if (Read<void*>(start + kStorageField) != tensor.storage().unsafeGetStorageImpl())
+    return "storage";
   return "";
 }
 

@@ -56,11 +56,10 @@ struct Function<kBody, kName> {
     try {
       opapi::Require(workspace_size != nullptr && operation != nullptr, "an output is null");
       c10::InferenceMode guard;
-      auto arguments = [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
-        return std::tuple<std::decay_t<Params>...>{
-            opapi::Crossing<std::decay_t<Params>>::Take(handles, kIndex)...};
-      }(std::index_sequence_for<Params...>{});
-      Keep(kName.text, std::apply(kBody, arguments), operation);
+      size_t index = 0;
+      opapi::Arguments<std::decay_t<Params>...> arguments{
+          {opapi::Crossing<std::decay_t<Params>>::Take(handles, index++)}...};
+      Keep(kName.text, arguments.Apply(kBody), operation);
       *workspace_size = 0;
       return ::atb::kNoError;
     } catch (...) {

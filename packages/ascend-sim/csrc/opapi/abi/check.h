@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <tuple>
 #include <type_traits>
 
 #include "opapi/abi/format.h"
@@ -53,21 +52,17 @@ class Rules {
  public:
   explicit Rules(const char* name) : limits_(FindLimits(name)), shapes_(FindShapeRules(name)) {}
 
+  // Whether there is something to check.
+  bool apply() const { return limits_wanted() || !shapes_.empty(); }
   // Throws ParamError.
-  template <class... Values>
-  void Check(const std::tuple<Values...>& arguments) const {
-    const bool limit = limits_ != nullptr && DeviceLimits();
-    if (!limit && shapes_.empty()) return;
-    std::apply(
-        [&](const auto&... values) {
-          const LimitedArgument limited[] = {Limited(values)...};
-          if (limit) CheckLimits(*limits_, limited);
-          CheckShapes(shapes_, limits_, limited);
-        },
-        arguments);
+  void Check(std::span<const LimitedArgument> arguments) const {
+    if (limits_wanted()) CheckLimits(*limits_, arguments);
+    CheckShapes(shapes_, limits_, arguments);
   }
 
  private:
+  bool limits_wanted() const { return limits_ != nullptr && DeviceLimits(); }
+
   const OperatorLimits* const limits_;
   const std::span<const ShapeRule> shapes_;
 };

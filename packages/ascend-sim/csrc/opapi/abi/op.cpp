@@ -60,22 +60,44 @@ FormattedTensor Blank(const FormattedTensor& value) {
   return value.WithStorage(Blank(value.storage()));
 }
 
-void RunOrRefuse(c10::function_ref<void()> body, c10::function_ref<void()> rehearsal) {
+Touches Inspect(const Rules& rules, std::span<const PassedArgument> arguments) {
+  if (rules.apply()) {
+    std::vector<LimitedArgument> limited;
+    limited.reserve(arguments.size());
+    for (const auto& [parameter, value] : arguments) limited.push_back(parameter->limited(value));
+    rules.Check(limited);
+  }
+  Touches touches;
+  if (TouchesWanted()) {
+    for (const auto& [parameter, value] : arguments) parameter->touch(touches, value);
+  }
+  return touches;
+}
+
+namespace {
+
+void Run(BoundBody& body) {
   std::string why;
   try {
-    return body();
+    return body.Run();
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& error) {
     why = Reason(error);
   }
   try {
-    rehearsal();
+    body.Rehearse();
   } catch (const std::bad_alloc&) {  // it tells nothing
   } catch (const std::exception&) {
     throw Refusal(why);
   }
   throw std::runtime_error(why);
+}
+
+}  // namespace
+
+Work RunOrRefuse(std::unique_ptr<BoundBody> body) {
+  return [body = std::shared_ptr<BoundBody>(std::move(body))] { Run(*body); };
 }
 
 bool RegisterOperator(const char* name, std::initializer_list<const char*> kinds) {

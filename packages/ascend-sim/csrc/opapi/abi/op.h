@@ -45,17 +45,19 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "ascend_sim/call.h"
+#include "opapi/abi/arguments.h"
 #include "opapi/abi/check.h"
 #include "opapi/abi/format.h"
 #include "opapi/abi/record.h"
@@ -159,7 +161,7 @@ template <class H, class T, class Convert>
 struct RequiredHandle {
   static constexpr const char* kKind = kHandleKind<H>;
   using C = const H*;
-  static T Take(C handle, size_t index) {
+  [[gnu::noinline]] static T Take(C handle, size_t index) {
     if (!H::IsAlive(handle)) [[unlikely]] {
       Alive(handle, ArgumentName(index).c_str());
     }
@@ -171,7 +173,7 @@ template <class H, class T, class Convert>
 struct OptionalHandle {
   static constexpr const char* kKind = kHandleKind<H>;
   using C = const H*;
-  static std::optional<T> Take(C handle, size_t index) {
+  [[gnu::noinline]] static std::optional<T> Take(C handle, size_t index) {
     if (handle == nullptr) return std::nullopt;
     return RequiredHandle<H, T, Convert>::Take(handle, index);
   }
@@ -320,10 +322,38 @@ std::optional<T> Blank(const std::optional<T>& value) {
   return value ? std::optional<T>(Blank(*value)) : std::nullopt;
 }
 
-// Runs the body of an operator. When it fails, `rehearsal`, which runs it on blank arguments, tells
-// why: if that fails too the arguments do not fit together (Refusal), otherwise it is for what
-// memory holds, such as an index.
-void RunOrRefuse(c10::function_ref<void()> body, c10::function_ref<void()> rehearsal);
+// What the code that all operators share does with a parameter of one type.
+struct Parameter {
+  LimitedArgument (*limited)(const void* value);
+  void (*touch)(Touches& touches, const void* value);
+};
+template <class Param>
+inline constexpr Parameter kParameter{
+    [](const void* value) { return Limited(*static_cast<const std::decay_t<Param>*>(value)); },
+    [](Touches& touches, const void* value) {
+      TouchParam<Param>(touches, *static_cast<const std::decay_t<Param>*>(value));
+    }};
+
+struct PassedArgument {
+  const Parameter* parameter;
+  const void* value;
+};
+
+// Checks the arguments by the rules of their operator (ParamError), and returns the memory that the
+// operator touches, if that is wanted.
+Touches Inspect(const Rules& rules, std::span<const PassedArgument> arguments);
+
+// The body of an operator with its arguments.
+class BoundBody {
+ public:
+  virtual ~BoundBody() = default;
+  virtual void Run() = 0;
+  virtual void Rehearse() = 0;  // on blank arguments
+};
+
+// Runs a body. When it fails, its rehearsal tells why: if that fails too the arguments do not fit
+// together (Refusal), otherwise it is for what memory holds, such as an index.
+Work RunOrRefuse(std::unique_ptr<BoundBody> body);
 
 template <size_t kLength>
 struct Name {
@@ -350,11 +380,12 @@ struct Operator {
 };
 
 // The code of the first phase, which operators of one signature share: compiled once for each
-// signature, not for each operator.
+// signature, not for each operator. What can be independent of the signature is in functions that
+// take it as data: there are hundreds.
 template <class Result, class... Params>
 class FirstPhase {
  public:
-  using Arguments = std::tuple<std::decay_t<Params>...>;
+  using Values = Arguments<std::decay_t<Params>...>;
   using Body = Result (*)(Params...);
 
   static int Prepare(const Operator<Result, Params...>& op,
@@ -365,57 +396,63 @@ class FirstPhase {
   }
 
  private:
-  static Arguments Blanks(const Arguments& arguments) {
-    return std::apply([](const auto&... values) { return Arguments{Blank(values)...}; }, arguments);
-  }
-
   static int PrepareNow(const Operator<Result, Params...>& op,
                         typename Crossing<std::decay_t<Params>>::C... handles,
                         uint64_t* workspace_size, aclOpExecutor** executor) noexcept {
     constexpr bool kWaits = std::is_same_v<Result, Communication>;
     try {
       c10::InferenceMode guard;
-      auto arguments = [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
-        return Arguments{Crossing<std::decay_t<Params>>::Take(handles, kIndex)...};
-      }(std::index_sequence_for<Params...>{});
-      op.rules().Check(arguments);
-      Touches touches;
-      if (TouchesWanted()) {
-        std::apply([&](const auto&... values) { (TouchParam<Params>(touches, values), ...); },
-                   arguments);
-      }
+      size_t index = 0;
+      Values arguments{{Crossing<std::decay_t<Params>>::Take(handles, index++)}...};
+      Touches touches = Inspect(op.rules(), arguments.Apply([](const auto&... values) {
+        return std::array<PassedArgument, sizeof...(Params)>{
+            PassedArgument{&kParameter<Params>, &values}...};
+      }));
 #ifdef ASCEND_SIM_MUTATE
       Mutate(op.name, arguments);
 #endif
       const int status = FinishPrepare(op.name, WorkOf(op.body, std::move(arguments)), kWaits,
                                        std::move(touches), workspace_size, executor);
       if (Recording()) [[unlikely]]
-        Record(op.name, {KindOf(handles)...});
+        RecordHandles(op.name, handles...);
       return status;
     } catch (...) {
       return FailPrepare(op.name);
     }
   }
 
-  static Work WorkOf(Body body, Arguments arguments) {
+  // With the work that the body planned, if it plans.
+  struct Bound final : BoundBody {
+    Bound(Body body, Values values) : body(body), arguments(std::move(values)) {
+      if constexpr (!std::is_void_v<Result>) planned = arguments.Apply(body);
+    }
+    void Run() override {
+      if constexpr (std::is_void_v<Result>) {
+        arguments.Apply(body);
+      } else {
+        planned();
+      }
+    }
+    void Rehearse() override {
+      auto blanks =
+          arguments.Apply([](const auto&... values) { return Values{{Blank(values)}...}; });
+      if constexpr (std::is_void_v<Result>) {
+        blanks.Apply(body);
+      } else {
+        blanks.Apply(body)();
+      }
+    }
+
+    const Body body;
+    Values arguments;
+    Work planned;
+  };
+
+  static Work WorkOf(Body body, Values arguments) {
     if constexpr (std::is_same_v<Result, Communication>) {
-      return std::apply(body, arguments).run;
-    } else if constexpr (std::is_void_v<Result>) {
-      return [body, arguments = std::move(arguments)]() mutable {
-        RunOrRefuse([&] { std::apply(body, arguments); },
-                    [&] {
-                      auto blanks = Blanks(arguments);
-                      std::apply(body, blanks);
-                    });
-      };
+      return arguments.Apply(body).run;
     } else {
-      Work planned = std::apply(body, arguments);
-      return [body, planned = std::move(planned), arguments = std::move(arguments)] {
-        RunOrRefuse(planned, [&] {
-          auto blanks = Blanks(arguments);
-          std::apply(body, blanks)();
-        });
-      };
+      return RunOrRefuse(std::make_unique<Bound>(body, std::move(arguments)));
     }
   }
 };

@@ -26,6 +26,10 @@ std::string KindOf(const T&) {
 
 // Records one prepared call of `name`, with the kinds of its arguments.
 void Record(const char* name, std::initializer_list<std::string> kinds);
+template <class... C>
+[[gnu::cold, gnu::noinline]] void RecordHandles(const char* name, C... handles) {
+  Record(name, {KindOf(handles)...});
+}
 // Records that `name` rejected an argument only because a device would.
 void RecordLimit(const char* name, const std::string& why);
 

@@ -10,10 +10,10 @@
 #include <algorithm>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include "opapi/abi/arguments.h"
 #include "opapi/base/list.h"
 
 namespace ascend_sim::opapi {
@@ -110,14 +110,14 @@ inline bool SwapWith(std::optional<at::Tensor>& one, at::Tensor& other) {
 }
 
 template <class... T>
-void Mutate(const char* name, std::tuple<T...>& arguments) {
+void Mutate(const char* name, Arguments<T...>& arguments) {
   const Mutation* mutation = PlantedIn(name);
   if (mutation == nullptr) return;
   bool changed = false;
   const auto visit = [&](size_t wanted, auto&& function) {
     size_t index = 0;
-    std::apply([&](auto&... values) { ((index++ == wanted ? function(values) : void()), ...); },
-               arguments);
+    arguments.Apply(
+        [&](auto&... values) { ((index++ == wanted ? function(values) : void()), ...); });
   };
   if (mutation->kind == Mutation::Kind::kSwap) {
     visit(mutation->first, [&](auto& one) {
