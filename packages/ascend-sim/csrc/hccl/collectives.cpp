@@ -11,9 +11,7 @@
 #include "hccl/data_type.h"
 #include "hccl/error.h"
 
-using namespace ascend_sim;
-using namespace ascend_sim::hccl;
-
+namespace ascend_sim::hccl {
 namespace {
 
 using Op = Message::Op;
@@ -377,3 +375,5 @@ ASCEND_SIM_ABI int HcclBarrier(HcclComm comm, void* stream) {
     });
   });
 }
+
+}  // namespace ascend_sim::hccl

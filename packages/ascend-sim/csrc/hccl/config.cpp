@@ -7,9 +7,7 @@
 #include "abi/acl.h"
 #include "hccl/error.h"
 
-using namespace ascend_sim;
-using namespace ascend_sim::hccl;
-
+namespace ascend_sim::hccl {
 namespace {
 
 std::atomic<int32_t> deterministic{0};
@@ -35,3 +33,5 @@ ASCEND_SIM_ABI int HcclGetConfig(int setting, abi::HcclSettingValue* value) {
     value->value = deterministic;
   });
 }
+
+}  // namespace ascend_sim::hccl

@@ -8,8 +8,7 @@
 #include "hccl/error.h"
 #include "hccl/segment.h"
 
-using namespace ascend_sim;
-using namespace ascend_sim::hccl;
+namespace ascend_sim::hccl {
 
 extern "C" aclError aclrtGetDevice(int32_t* device);
 extern "C" aclError aclrtSetDevice(int32_t device);
@@ -130,3 +129,5 @@ ASCEND_SIM_ABI uint32_t HcclGetCommConfigCapability() {
   constexpr uint32_t kUpToExecTimeout = 9;
   return kUpToExecTimeout;
 }
+
+}  // namespace ascend_sim::hccl

@@ -12,9 +12,7 @@
 #include "hccl/data_type.h"
 #include "hccl/error.h"
 
-using namespace ascend_sim;
-using namespace ascend_sim::hccl;
-
+namespace ascend_sim::hccl {
 namespace {
 
 // Sends and receives that run concurrently on one stream.
@@ -104,12 +102,12 @@ void Add(const char* name, HcclComm comm, void* stream,
 
 }  // namespace
 
-int ascend_sim::hccl::GroupStart() noexcept {
+int GroupStart() noexcept {
   ++t_group.depth;
   return abi::kHcclSuccess;
 }
 
-int ascend_sim::hccl::GroupEnd() noexcept {
+int GroupEnd() noexcept {
   return Call("HcclGroupEnd", [&] {
     Require(t_group.depth > 0, abi::kHcclPara, "there was no HcclGroupStart on this thread");
     if (--t_group.depth > 0) return;
@@ -139,3 +137,5 @@ ASCEND_SIM_ABI int HcclBatchSendRecv(abi::HcclSendRecvItem* items, uint32_t coun
     Add("HcclBatchSendRecv", comm, stream, {items, items + count});
   });
 }
+
+}  // namespace ascend_sim::hccl
