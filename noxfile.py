@@ -70,6 +70,9 @@ SANITIZERS = {"thread": "thread", "address": "address,undefined"}
 RUNTIMES = {"thread": "libtsan", "address": "libasan"}
 SANITIZED = ("ascendcl", "hccl", "hcomm")
 
+# Of torch, whose headers alone a build reads, bytecode takes twice as long as the rest.
+NO_BYTECODE = "--no-compile"
+
 # torch's build and type information is wanted without torch_npu, whose autoload needs CANN.
 NO_AUTOLOAD = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
 
@@ -78,7 +81,7 @@ NO_AUTOLOAD = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
 def wheels(session: nox.Session) -> None:
     """Build and check the wheel of every package, in dist/, and build vLLM's for the row."""
     row, _ = _row(session)
-    _install(session, *BUILD_TOOLS, TORCH)
+    _install(session, NO_BYTECODE, *BUILD_TOOLS, TORCH)
     shutil.rmtree(DIST, ignore_errors=True)
     build = ("python", "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--quiet")
     for package in PACKAGES:
@@ -497,7 +500,7 @@ def _vllm_wheels(row: Row) -> list[str]:
 
 
 def _check_wheels(session: nox.Session) -> None:
-    session.install(*WHEEL_TOOLS)
+    session.install(NO_BYTECODE, *WHEEL_TOOLS)
     built = [str(wheel) for wheel in sorted(DIST.glob("*.whl"))]
     session.run("twine", "check", "--strict", *built)
     # Of ascend-sim. W002, equal files: a CANN has the same version.info in several folders.
@@ -513,7 +516,7 @@ def _build_vllm_wheel(session: nox.Session, row: Row) -> None:
     """
     if _vllm_wheels(row):
         return
-    _install(session, row.torch_requirement)
+    _install(session, NO_BYTECODE, row.torch_requirement)
     session.install("setuptools>=77.0.3,<81", "setuptools-scm>=8", "setuptools-rust>=1.9", "jinja2")
     environment = NO_AUTOLOAD | {
         "VLLM_TARGET_DEVICE": "empty",
