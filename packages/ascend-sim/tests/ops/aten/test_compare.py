@@ -34,6 +34,19 @@ def test_logic_equals_cpu(name, dtype):
     )
 
 
+@pytest.mark.parametrize("name", ["logical_and", "logical_or", "logical_xor"])
+def test_zero_of_either_sign_is_false(name):
+    zeros = torch.tensor([0.0, -0.0, 1.0, -1.0])
+    assert_same(getattr(torch, name), zeros[:, None], zeros[None, :])
+
+
+@pytest.mark.parametrize("strides", STRIDES)
+@pytest.mark.parametrize("name", ["bitwise_left_shift", "bitwise_right_shift"])
+def test_shift_of_each_number_by_its_own_count_equals_cpu(name, strides):
+    numbers = strided(torch.arange(-12_000, 12_000, 1_000, dtype=torch.int32).view(6, 4), strides)
+    assert_same(getattr(torch, name), numbers, torch.arange(24, dtype=torch.int32).view(6, 4) % 7)
+
+
 @pytest.mark.parametrize(
     "function",
     [
