@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from ascend_core.errors import (
+    AclCaptureError,
     AclError,
     AclOutOfEvents,
     AclOutOfMemory,
@@ -21,6 +22,7 @@ from ascend_aclgraph import _native
 from ascend_aclgraph._keep import KeepAlive
 from ascend_aclgraph._native import NativeGraph, npu
 from ascend_aclgraph._options import CaptureErrorMode, CaptureOptions
+from ascend_aclgraph._origin import origin_of
 from ascend_aclgraph._pool import MemoryPool
 from ascend_aclgraph._task import Task
 from ascend_aclgraph._watchdog import watchdog
@@ -198,11 +200,15 @@ def _failure(error: BaseException, call: str, label: Hashable) -> CaptureError:
     acl = from_torch_error(error)
     if acl is None:
         detail = f"{type(error).__name__}: {error}"
-        return CaptureError(0, call, detail, label=label, advice=_advice(None))
+        return CaptureError(
+            0, call, detail, label=label, origin=origin_of(error), advice=_advice(None)
+        )
     advice = acl.advice if isinstance(acl, CaptureError) else _advice(acl)
     if not call.startswith("acl"):
         call = acl.call  # the text of torch_npu knows better what failed inside
-    return CaptureError(acl.code, call, acl.detail or str(error), label=label, advice=advice)
+    detail = acl.detail or str(error)
+    origin = "" if isinstance(acl, _USED_UP) else origin_of(error)
+    return CaptureError(acl.code, call, detail, label=label, origin=origin, advice=advice)
 
 
 def _cause(error: BaseException) -> BaseException | None:
@@ -226,9 +232,12 @@ def _advice(acl: AclError | None) -> Collection[str]:
             "capture fewer sizes: each graph binds streams",
             "use CANN 8.5 or newer, which binds them only while a graph runs",
         )
-    remedy = acl.entry.remedy if acl.entry else None
+    remedy = (acl.entry.remedy,) if acl.entry else ()
+    if not isinstance(acl, AclCaptureError):
+        return (*remedy, *_advice(None))
     return (
-        *((remedy,) if remedy else ()),
-        "move what waits for the device (.item(), .cpu(), print, synchronize) out of the function",
+        *remedy,
+        "move what waits for the device out of the function (.item(), .cpu(), x[mask], print, "
+        "synchronize)",
         "run without a graph",
     )

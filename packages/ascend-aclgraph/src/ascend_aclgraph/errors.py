@@ -36,6 +36,8 @@ class CaptureError(AclError):
         Text of the underlying error.
     label
         What was being captured: the descriptor or size that the caller gave.
+    origin
+        Path, line, function and expression in the captured code; empty if it is not from there.
     advice
         What to try, most promising first.
     """
@@ -52,10 +54,12 @@ class CaptureError(AclError):
         detail: str = "",
         *,
         label: Hashable = None,
+        origin: str = "",
         advice: Collection[str] = (),
     ) -> None:
         super().__init__(code, call, detail)
         self.label = label
+        self.origin = origin
         self.advice = tuple(advice)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -75,6 +79,8 @@ class CaptureError(AclError):
         else:
             why = f"{self.call} raised an error of its own"
         lines = [f"capture of {what} failed: {why}."]
+        if self.origin:
+            lines.append(f"At: {self.origin}")
         if self.detail:
             lines.append(f"Detail: {self.detail.strip()}")
         lines += [f"Try: {hint}" for hint in self.advice]
