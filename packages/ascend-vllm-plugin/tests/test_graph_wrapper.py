@@ -172,6 +172,7 @@ def test_a_capture_that_fails_names_cause_size_and_flags(mode: str, other: str) 
     assert isinstance(caught.value, AclCaptureError)
     assert f"{caught.value.code} {caught.value.name}" in text
     assert f"{mode}, 4 tokens" in text
+    assert "in waits_for_the_device: `x.sum().item()`" in text
     assert f'"cudagraph_mode": {other}' in text  # what failed is not advised
     assert "--enforce-eager" in text
     assert "--cudagraph-capture-sizes" in text

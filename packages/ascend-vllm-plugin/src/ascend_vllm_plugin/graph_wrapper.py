@@ -151,7 +151,9 @@ class NpuGraphWrapper(CUDAGraphWrapper):
         has_both_modes = Device().supports(Feature.VALUE_WAIT)
         another_mode = (_ANOTHER_MODE[self.runtime_mode],) if has_both_modes else ()
         advice = (*error.advice, *another_mode, *_FLAGS_TO_TRY)
-        return CaptureError(error.code, error.call, error.detail, label=label, advice=advice)
+        return CaptureError(
+            error.code, error.call, error.detail, label=label, origin=error.origin, advice=advice
+        )
 
 
 def _lengths(context: ForwardContext) -> Update:
