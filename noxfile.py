@@ -36,6 +36,8 @@ TEST_TOOLS = (
 )
 XLITE = "xlite==0.2.0rc4; python_version < '3.13'"
 """The engine's wheel, which is installed alone: it asks for nothing but some torch."""
+RAY = "ray>=2.60"
+"""For workers that Ray starts. vLLM does not ask for it."""
 TORCHVISION = "torchvision==0.28.0"
 """For models that see. PyPI has none for the CPU; see `tests-integration/support/beside_cpu`."""
 WHEEL_TOOLS = ("twine>=6", "check-wheel-contents>=0.6", "pyelftools")
@@ -212,7 +214,7 @@ def chaos(session: nox.Session) -> None:
 @nox.session(requires=["wheels"])
 def slow(session: nox.Session) -> None:
     """Run the tests that `tests` leaves out: engines that rarely tell anything new."""
-    _install_product(session, *TEST_TOOLS, *DEMO_TOOLS)
+    _install_product(session, *TEST_TOOLS, *DEMO_TOOLS, RAY)
     _install_torchvision(session, session.virtualenv.location)
     suites = session.posargs or ["tests-integration"]
     environment = {"PATH": os.pathsep.join((session.bin, os.environ["PATH"]))}

@@ -38,11 +38,13 @@ def register_ops() -> None:
     from vllm.v1.attention.backends.registry import AttentionBackendEnum, register_backend
 
     from ascend_vllm_plugin import ops
+    from ascend_vllm_plugin.compat.environment import leave_devices_to_ray
     from ascend_vllm_plugin.compat.profiler import offer_profiler
     from ascend_vllm_plugin.process.watchdog import end_engine_with_server
 
     end_engine_with_server()
     offer_profiler()
+    leave_devices_to_ray()
     register_backend(
         AttentionBackendEnum.CUSTOM, "ascend_vllm_plugin.attention.NpuAttentionBackend"
     )

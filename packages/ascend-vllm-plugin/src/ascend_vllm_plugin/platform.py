@@ -41,6 +41,8 @@ class NpuPlatform(Platform):
     dispatch_key = "PrivateUse1"
     ray_device_key = "NPU"
     device_control_env_var = "ASCEND_RT_VISIBLE_DEVICES"
+    # Else Ray shows a worker one device alone, while its rank counts all devices of the engine.
+    ray_noset_device_env_vars = ["RAY_EXPERIMENTAL_NOSET_ASCEND_RT_VISIBLE_DEVICES"]  # noqa: RUF012
     simple_compile_backend = "eager"  # inductor has no code generator for the NPU
     dist_backend = "hccl"
 

@@ -64,6 +64,7 @@ def warn_untested(vllm_config: VllmConfig) -> None:
         "--data-parallel-size with --tensor-parallel-size": (
             replicas and parallel.tensor_parallel_size > 1
         ),
+        "Ray on several hosts": parallel.local_world_size > torch_npu.npu.device_count(),
         "--weight-transfer-config": vllm_config.weight_transfer_config is not None,
     }
     given = [option for option, is_given in untested.items() if is_given]
@@ -171,7 +172,7 @@ def _parallel_problems(vllm_config: VllmConfig) -> Iterator[OptionError]:
         "--data-parallel-size": parallel.data_parallel_size,
     }
     several = [option for option, size in sizes.items() if size > 1]
-    if ranks > devices and several:
+    if ranks > devices and several and not parallel.use_ray:  # Ray may have other hosts
         yield OptionError(
             several[0],
             sizes[several[0]],

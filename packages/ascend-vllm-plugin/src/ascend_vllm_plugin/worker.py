@@ -12,6 +12,7 @@ from vllm.config import CUDAGraphMode
 from vllm.distributed import get_world_group
 from vllm.logger import init_logger
 from vllm.platforms import current_platform
+from vllm.platforms.interface import set_assigned_physical_gpu_ids
 from vllm.utils.gc_utils import freeze_gc_heap
 from vllm.utils.mem_utils import MemorySnapshot
 from vllm.utils.torch_utils import set_random_seed
@@ -56,13 +57,17 @@ class NpuWorker(OpenWorker):
         accept_communicator(NpuCommunicator)
         skip_kernel_warmup()
         name_unfit_weights()
-        parallel = self.parallel_config
-        self.local_rank += (parallel.data_parallel_rank_local or 0) * parallel.local_world_size
-        self.device = torch.device("npu", self.local_rank)
+        index = self.local_rank
+        # What Ray gives to an engine, or vLLM to each of several replicas.
+        if (chosen := self.parallel_config.assigned_physical_gpu_ids) is not None:
+            set_assigned_physical_gpu_ids(chosen)
+            index = current_platform.logical_device_id_to_visible_device_id(index)
+        self.device = torch.device("npu", index)
         torch_npu.npu.set_device(self.device)
         meeting = in_socket_folder(self.distributed_init_method)
+        # vLLM takes the local rank for the number of the device that its groups communicate from.
         init_worker_distributed_environment(
-            self.vllm_config, self.rank, meeting, self.local_rank, current_platform.dist_backend
+            self.vllm_config, self.rank, meeting, index, current_platform.dist_backend
         )
         destroy_groups_at_exit()
         if not PluginConfig.of(self.vllm_config).xlite_graph_config.full_mode:

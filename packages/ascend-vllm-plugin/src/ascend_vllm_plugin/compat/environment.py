@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Defaults of vLLM's environment variables on this platform."""
+"""Environment variables of vLLM's processes: their defaults, and what workers inherit."""
 
 import os
 
-__all__ = ["set_defaults"]
+from vllm.ray import ray_env
+
+__all__ = ["leave_devices_to_ray", "set_defaults"]
 
 
 def set_defaults() -> None:
@@ -19,3 +21,13 @@ def set_defaults() -> None:
     # Reason: vLLM turns breakable graphs on for some models; torch.cuda would capture them.
     # Goes when: the platform is asked.
     os.environ.setdefault("VLLM_USE_BREAKABLE_CUDAGRAPH", "0")
+
+
+def leave_devices_to_ray() -> None:
+    """Keep the engine's choice of devices from its workers, for which Ray chooses. Idempotent.
+
+    Reason: vLLM hands down every variable that is not CUDA's or ROCm's. A worker has counted its
+    devices before, and would then take others than Ray gave it.
+    Goes when: vLLM leaves out the platform's ``device_control_env_var``.
+    """
+    ray_env.RAY_NON_CARRY_OVER_ENV_VARS.add("ASCEND_RT_VISIBLE_DEVICES")

@@ -9,7 +9,6 @@ leaves the cause in a file, and the process that the user started says it last.
 import atexit
 import functools
 import logging
-import multiprocessing
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,7 +25,7 @@ T = TypeVar("T")
 logger = logging.getLogger(f"vllm.{__name__}")
 
 _FILE = "ASCEND_VLLM_FAILED_START"
-"""Environment variable that names the file to a worker."""
+"""Environment variable that names the file to a worker. The file is named after its reader."""
 
 
 def say_cause_at_exit(folder: str) -> None:
@@ -38,7 +37,7 @@ def say_cause_at_exit(folder: str) -> None:
         Where its workers can leave the cause. The caller removes it, at exit at the earliest.
     """
     if _FILE not in os.environ:
-        os.environ[_FILE] = str(Path(folder, "failed-start"))
+        os.environ[_FILE] = str(Path(folder, _name_here()))
         atexit.register(_say, Path(os.environ[_FILE]))
 
 
@@ -59,12 +58,16 @@ def begins_engine(step: Callable[P, T]) -> Callable[P, T]:
         try:
             return step(*args, **options)
         except Exception as error:
-            if _FILE in os.environ and multiprocessing.parent_process() is not None:
+            if (name := os.environ.get(_FILE)) and Path(name).name != _name_here():
                 with suppress(OSError):  # the server has ended and its folder is gone
-                    Path(os.environ[_FILE]).write_text(_text(error), encoding="utf-8")
+                    Path(name).write_text(_text(error), encoding="utf-8")
             raise
 
     return checked
+
+
+def _name_here() -> str:
+    return f"failed-start-{os.getpid()}"
 
 
 def _text(error: Exception) -> str:
