@@ -2,8 +2,10 @@
 """Capture, replay and update of ACL graphs for any PyTorch program on Ascend NPUs."""
 
 from ascend_aclgraph._cache import GraphCache
+from ascend_aclgraph._capture_plan import CapturePlan
 from ascend_aclgraph._coverage import Coverage, report_shortage
 from ascend_aclgraph._graph import Graph
+from ascend_aclgraph._graph_config import GraphConfig
 from ascend_aclgraph._graphed import Graphed, GraphKey, Ladder, graphed
 from ascend_aclgraph._inputs import InputAddresses
 from ascend_aclgraph._options import CaptureErrorMode, CaptureOptions
@@ -22,10 +24,12 @@ __all__ = [
     "CaptureError",
     "CaptureErrorMode",
     "CaptureOptions",
+    "CapturePlan",
     "Coverage",
     "DescriptorStats",
     "Graph",
     "GraphCache",
+    "GraphConfig",
     "GraphInputError",
     "GraphKey",
     "GraphStateError",

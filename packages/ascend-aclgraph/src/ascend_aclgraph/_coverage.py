@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import torch.distributed
 from ascend_core.errors import AclOutOfEvents, AclOutOfMemory, AclOutOfResources, AclOutOfStreams
 
-from ascend_aclgraph._plan import choose_sizes
+from ascend_aclgraph._plan import SizeLadder, choose_sizes
 from ascend_aclgraph._ranks import first_on_ranks
 from ascend_aclgraph.errors import CaptureError
 
@@ -23,7 +23,7 @@ class Coverage:
     of memory the smaller sizes are tried, for they need less. After lack of streams, events or
     anything else they are not, for they need as much: what was captured by then is all there can
     be. So the sizes are chosen again for that number, and a graph that is no longer among them is
-    closed for each that is captured in its place.
+    closed for each that is captured in its place. A `limit` leaves sizes out beforehand.
 
     Where several ranks capture together, a size has a graph on all of them or on none.
 
@@ -42,6 +42,8 @@ class Coverage:
         All that were asked for, ascending.
     captured
         Those that have a graph.
+    over_budget
+        Those that a `limit` left out, ascending.
     shortage
         Why others have none: the last error of a capture, from whichever rank; None if there was
         none. It has no traceback, which would keep tensors alive.
@@ -56,6 +58,7 @@ class Coverage:
     ) -> None:
         self.sizes = sorted(set(sizes))
         self.captured: set[int] = set()
+        self.over_budget: list[int] = []
         self.shortage: CaptureError | None = None
         self._planned = set(self.sizes)
         holding = [size for size in self.sizes if size >= most]
@@ -68,10 +71,41 @@ class Coverage:
         """Sizes that have no graph, ascending."""
         return [size for size in self.sizes if size not in self.captured]
 
+    @property
+    def failed(self) -> list[int]:
+        """Sizes that have no graph for lack of something, ascending."""
+        return [size for size in self.left_out if size not in self.over_budget]
+
+    @property
+    def ladder(self) -> SizeLadder:
+        """The sizes that are planned, and those to keep."""
+        return SizeLadder(sorted(self._planned), self._keep)
+
+    def limit(self, count: int, close: Callable[[int], object]) -> None:
+        """Plan no more than a number of sizes, those with the least expected padding.
+
+        All ranks of the group must call it, with the same number.
+
+        Parameters
+        ----------
+        count
+            How many.
+        close
+            Closes the graphs of a size that was captured and is not planned any more.
+        """
+        planned = set(choose_sizes(self._planned, count, keep=self._keep))
+        self.over_budget = sorted(self._planned - planned)
+        for size in self.captured - planned:
+            close(size)
+        self.captured &= planned
+        self._planned = planned
+
     def capture(
         self, size: int, capture: Callable[[], object], close: Callable[[int], object]
     ) -> bool:
-        """Capture the graphs of a size, if they are planned. Called for the largest size first.
+        """Capture the graphs of a size, if they are planned.
+
+        Called for the largest size first; the smallest one may come before those in between.
 
         All ranks of the group must call it, for the same sizes in the same order.
 

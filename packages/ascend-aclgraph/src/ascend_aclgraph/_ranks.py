@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch.distributed
 from ascend_core import OptionError
 
-__all__ = ["check_equal_on_ranks", "first_on_ranks"]
+__all__ = ["check_equal_on_ranks", "first_on_ranks", "values_on_ranks"]
 
 T = TypeVar("T")
 
@@ -30,8 +30,7 @@ def check_equal_on_ranks(option: str, value: object, group: torch.distributed.Pr
     OptionError
         On every rank, if one has another value than the first.
     """
-    values: list[object] = [None] * group.size()
-    torch.distributed.all_gather_object(values, value, group=group)
+    values = values_on_ranks(value, group)
     for rank, other in enumerate(values):
         if other != values[0]:
             raise OptionError(
@@ -58,8 +57,26 @@ def first_on_ranks(value: T | None, group: torch.distributed.ProcessGroup | None
     object or None
         The same on every rank; None if none has one.
     """
+    return next((each for each in values_on_ranks(value, group) if each is not None), None)
+
+
+def values_on_ranks(value: T, group: torch.distributed.ProcessGroup | None) -> list[T]:
+    """Gather what each rank has; all ranks of the group must call it.
+
+    Parameters
+    ----------
+    value
+        Of this rank; can be pickled.
+    group
+        Of the ranks, on the CPU (gloo); None for one rank.
+
+    Returns
+    -------
+    list
+        By rank.
+    """
     if group is None or group.size() == 1:
-        return value
-    values: list[T | None] = [None] * group.size()
+        return [value]
+    values = [value] * group.size()
     torch.distributed.all_gather_object(values, value, group=group)
-    return next((each for each in values if each is not None), None)
+    return values

@@ -6,6 +6,7 @@ from ascend_core._chip import Feature
 from ascend_core._device import Device, MemoryInfo
 from ascend_core._partition import Partition, PartitionError, SchedulingPolicy
 from ascend_core._probe import Probe, Versions, probe
+from ascend_core._stream_supply import StreamBudget, StreamSupply
 from ascend_core._version import __version__
 from ascend_core._visible_devices import (
     VisibleDevicesError,
@@ -27,6 +28,7 @@ from ascend_core.options import (
     UnknownKeyError,
     nearest_key,
     raise_problems,
+    read_options,
 )
 from ascend_core.versions import ConflictError, VersionError
 
@@ -48,6 +50,8 @@ __all__ = [
     "Probe",
     "SchedulingPolicy",
     "SeveralOptionsError",
+    "StreamBudget",
+    "StreamSupply",
     "UnknownKeyError",
     "VersionError",
     "Versions",
@@ -60,5 +64,6 @@ __all__ = [
     "parse_visible_devices",
     "probe",
     "raise_problems",
+    "read_options",
     "versions",
 ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a chip lacks of what the others have.
+"""What a chip lacks of what the others have, and how many streams it has.
 
 CANN has no question for it: a call that the chip does not know fails with 207000 when it is made,
 which is after the model was loaded. So it is known here, by the name of the chip, and only what is
@@ -8,7 +8,7 @@ known to be missing is called so.
 
 from enum import Enum
 
-__all__ = ["Feature", "lacks"]
+__all__ = ["Feature", "lacks", "stream_limit"]
 
 
 class Feature(Enum):
@@ -40,3 +40,23 @@ def lacks(soc: str, feature: Feature) -> bool:
         What is asked for.
     """
     return any(soc.startswith(name) and feature in lacked for name, lacked in _LACKED.items())
+
+
+# By the beginning of the name: the most streams that CANN's reference of aclrtCreateStream allows.
+_STREAMS = {"Ascend310P": 1024, "Ascend910B": 1984, "Ascend910_93": 1984, "Ascend950": 1984}
+
+
+def stream_limit(soc: str) -> int | None:
+    """Give the number of streams that a device of a chip has, all its users together.
+
+    Parameters
+    ----------
+    soc
+        Name of the chip: "Ascend910B3".
+
+    Returns
+    -------
+    int or None
+        As documented; None for a chip that is not known.
+    """
+    return next((count for name, count in _STREAMS.items() if soc.startswith(name)), None)

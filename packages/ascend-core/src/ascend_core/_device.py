@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ascend_core import acl
-from ascend_core._chip import Feature, lacks
+from ascend_core._chip import Feature, lacks, stream_limit
 from ascend_core.errors import AclInvalidState
 
 __all__ = ["Device", "MemoryInfo", "device_count", "soc_name"]
@@ -51,6 +51,11 @@ class Device:
     def supports(self, feature: Feature) -> bool:
         """Tell whether the chip has a feature, as far as is known. Opens no context."""
         return not lacks(self.name, feature)
+
+    @property
+    def stream_limit(self) -> int | None:
+        """Number of streams that the chip has; None if it is not known. Opens no context."""
+        return stream_limit(self.name)
 
     @contextmanager
     def active(self) -> Iterator[None]:

@@ -1,12 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors about options, in one form for every package: which option, which value, what is valid."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
 from difflib import get_close_matches
+from typing import Any, TypeVar
 
 from ascend_core.errors import AscendError
 
-__all__ = ["OptionError", "SeveralOptionsError", "UnknownKeyError", "nearest_key", "raise_problems"]
+__all__ = [
+    "OptionError",
+    "SeveralOptionsError",
+    "UnknownKeyError",
+    "nearest_key",
+    "raise_problems",
+    "read_options",
+]
+
+T = TypeVar("T")
 
 
 class OptionError(AscendError, ValueError):
@@ -102,6 +113,36 @@ def raise_problems(problems: Iterable[OptionError]) -> None:
         raise found[0]
     if found:
         raise SeveralOptionsError(found)
+
+
+def read_options(kind: type[T], options: object, where: str) -> T:
+    """Read options as they come from JSON or a command line.
+
+    Parameters
+    ----------
+    kind
+        A dataclass, whose fields are the options. It checks their values itself.
+    options
+        A mapping from names of the fields; those that are left out have their defaults.
+    where
+        Name of the mapping, for messages.
+
+    Raises
+    ------
+    UnknownKeyError
+        If a key is no option; it names the nearest one.
+    OptionError
+        If it is no mapping.
+    """
+    if not isinstance(options, Mapping):
+        reason = f"it is of type {type(options).__name__}"
+        raise OptionError(where, options, reason, "a mapping of options")
+    dataclass: Any = kind
+    valid = [field.name for field in fields(dataclass)]
+    for key in options:
+        if key not in valid:
+            raise UnknownKeyError(key, valid, where)
+    return kind(**options)
 
 
 def nearest_key(key: str, valid: Collection[str]) -> str | None:

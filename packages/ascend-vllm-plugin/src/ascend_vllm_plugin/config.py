@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self, get_args
 
-from ascend_aclgraph import UpdateOrder
-from ascend_core import OptionError, UnknownKeyError, raise_problems
+from ascend_aclgraph import GraphConfig, UpdateOrder
+from ascend_core import OptionError, SeveralOptionsError, UnknownKeyError, raise_problems
 from ascend_xlite_bridge import XliteConfig
 from vllm.config import VllmConfig
 
@@ -15,6 +15,7 @@ from ascend_vllm_plugin.peer_options import PEER_OPTIONS
 __all__ = ["PluginConfig", "option_problems"]
 
 _WHERE = "additional_config"
+_GRAPH = "graph"
 _XLITE = "xlite_graph_config"
 _LATER = ("torchair_graph_config",)
 
@@ -31,12 +32,15 @@ class PluginConfig:
     check_graph_inputs
         Compare the addresses of a graph's inputs at every replay with those of its capture. Also on
         when vLLM logs at debug level.
+    graph
+        How many streams graphs may take.
     xlite_graph_config
         Whether xlite runs decode steps, or all of them, in place of graphs.
     """
 
     graph_update_order: UpdateOrder = "replay_first"
     check_graph_inputs: bool = False
+    graph: GraphConfig = field(default_factory=GraphConfig)
     xlite_graph_config: XliteConfig = field(default_factory=XliteConfig)
 
     @classmethod
@@ -59,10 +63,11 @@ class PluginConfig:
             If there are `option_problems`.
         """
         raise_problems(option_problems(options))
+        graph = GraphConfig.from_mapping(options.get(_GRAPH, {}))
         xlite = XliteConfig.from_mapping(options.get(_XLITE, {}))
-        names = {each.name for each in fields(cls)} - {_XLITE}
+        names = {each.name for each in fields(cls)} - {_GRAPH, _XLITE}
         plain = {key: value for key, value in options.items() if key in names}
-        return cls(**plain, xlite_graph_config=xlite)
+        return cls(**plain, graph=graph, xlite_graph_config=xlite)
 
 
 def option_problems(options: Mapping[str, Any]) -> Iterator[OptionError]:
@@ -95,10 +100,13 @@ def option_problems(options: Mapping[str, Any]) -> Iterator[OptionError]:
     if not isinstance(check, bool):
         option = f"{_WHERE}.check_graph_inputs"
         yield OptionError(option, check, "not a boolean", "true, false")
-    try:
-        XliteConfig.from_mapping(options.get(_XLITE, {}))
-    except OptionError as error:
-        yield error
+    for key, kind in ((_GRAPH, GraphConfig), (_XLITE, XliteConfig)):
+        try:
+            kind.from_mapping(options.get(key, {}))
+        except OptionError as error:
+            yield error
+        except SeveralOptionsError as errors:
+            yield from errors.problems
     yield from _torchair_problems(options.get("torchair_graph_config", {}))
 
 

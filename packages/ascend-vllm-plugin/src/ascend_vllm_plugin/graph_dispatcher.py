@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which graph a batch is given, where sizes turned out to have none."""
+"""Which graph a batch is given, where sizes turned out to have none, and which come first."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from vllm.config import CUDAGraphMode
@@ -19,6 +19,21 @@ class NpuDispatcher(CudagraphDispatcher):
     """
 
     left_out: frozenset[int] = frozenset()
+    comes_first: Callable[[str, int], bool] | None = None
+    """Whether a size of a mode is captured before all others."""
+
+    def get_capture_descs(self) -> list[tuple[CUDAGraphMode, list[BatchDescriptor]]]:
+        """List what is captured: as vLLM does, after what `comes_first`, FULL before PIECEWISE."""
+        given = super().get_capture_descs()
+        is_first = self.comes_first
+        if is_first is None:
+            return given
+        first, others = [], []
+        for mode, all_of_mode in given:
+            chosen = [each for each in all_of_mode if is_first(mode.name, each.num_tokens)]
+            first.append((mode, chosen))
+            others.append((mode, [each for each in all_of_mode if each not in chosen]))
+        return [*reversed(first), *others]
 
     def leave_out(self, mode: CUDAGraphMode, sizes: Collection[int]) -> None:
         """Give no batch a graph of these sizes, in tokens, any more."""

@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 import torch_npu
-from ascend_aclgraph import Coverage, StepStats, report_shortage
+from ascend_aclgraph import CapturePlan, Coverage, StepStats, report_shortage
+from ascend_core import Device, StreamSupply
 from ascend_ops import CacheHalves
 from vllm.config import CUDAGraphMode, VllmConfig, get_layers_from_vllm_config
 from vllm.distributed import get_tp_group, get_world_group
@@ -37,21 +38,26 @@ class NpuModelRunner(OpenModelRunner):
         vLLM's configuration.
     device
         An NPU.
+    supply
+        Its streams, watched since the process began to use it.
 
     Attributes
     ----------
+    plan
+        What was captured, and what was left out and why; None before, or without graphs.
     xlite
         What runs the steps that are xlite's, from the time that the model is loaded; None without.
     """
 
-    def __init__(self, vllm_config: VllmConfig, device: torch.device) -> None:
+    def __init__(self, vllm_config: VllmConfig, device: torch.device, supply: StreamSupply) -> None:
         super().__init__(vllm_config, device)
         # A stage prepares the next batch, in the same host memory, while the device may still copy
         # this one. vLLM waits for the copies only if it schedules asynchronously.
         if vllm_config.parallel_config.pipeline_parallel_size > 1:
             self.prepare_inputs_event = torch_npu.npu.Event()
         self.cudagraph_dispatcher = NpuDispatcher(vllm_config)
-        self.coverage: dict[CUDAGraphMode, Coverage] = {}
+        self._supply = supply
+        self.plan: CapturePlan | None = None
         self.step_stats = StepStats()
         self.graph_memory = 0
         self.xlite: XliteSteps | None = None
@@ -99,32 +105,43 @@ class NpuModelRunner(OpenModelRunner):
         ascend_aclgraph.CaptureError
             If a capture fails for another reason than lack of something, or if none succeeds.
         """
+        dispatcher = self.cudagraph_dispatcher
         most, group = self.scheduler_config.max_num_seqs, get_world_group().cpu_group
-        self.coverage = {
-            mode: Coverage((each.num_tokens for each in descriptors), most=most, group=group)
-            for mode, descriptors in self.cudagraph_dispatcher.get_capture_descs()
+        coverages = {
+            mode.name: Coverage((each.num_tokens for each in descriptors), most=most, group=group)
+            for mode, descriptors in dispatcher.get_capture_descs()
         }
+        if coverages:
+            self.plan = CapturePlan(
+                coverages,
+                budget=PluginConfig.of(self.vllm_config).graph.budget(self._supply),
+                device=Device(self.device.index),
+                close=self._close_graphs,
+                group=group,
+            )
+            dispatcher.comes_first = self.plan.comes_first
         self.graph_memory = int(super().capture_model())
-        for mode, coverage in self.coverage.items():
-            self.cudagraph_dispatcher.leave_out(mode, coverage.left_out)
-        if self.parallel_config.data_parallel_size > 1 and CUDAGraphMode.PIECEWISE in self.coverage:
+        for name, coverage in coverages.items():
+            dispatcher.leave_out(CUDAGraphMode[name], coverage.left_out)
+        if self.parallel_config.data_parallel_size > 1 and "PIECEWISE" in coverages:
             # A replica in a full graph takes the piecewise one of that size if another needs it.
-            lacking = self.coverage[CUDAGraphMode.PIECEWISE].left_out
-            self.cudagraph_dispatcher.leave_out(CUDAGraphMode.FULL, lacking)
-        report = report_shortage({mode.name: each for mode, each in self.coverage.items()})
+            dispatcher.leave_out(CUDAGraphMode.FULL, coverages["PIECEWISE"].left_out)
+        report = report_shortage(coverages)
         if report and is_global_first_rank():
             logger.warning("%s", report)
         return self.graph_memory
 
-    def capture_size(self, mode: CUDAGraphMode, num_tokens: int, capture: Any) -> None:
+    def capture_size(
+        self, mode: CUDAGraphMode, num_tokens: int, capture: Any, execute: Any
+    ) -> None:
         """Capture the graphs of a size, if there is enough of everything for them."""
+        assert self.plan is not None
+        self.plan.capture(mode.name, num_tokens, capture, execute)
 
-        def close(size: int) -> None:
-            for wrapper in graph_wrappers(self.vllm_config):
-                if wrapper.runtime_mode == mode:
-                    wrapper.close_graphs(size)
-
-        self.coverage[mode].capture(num_tokens, capture, close)
+    def _close_graphs(self, mode: str, num_tokens: int) -> None:
+        for wrapper in graph_wrappers(self.vllm_config):
+            if wrapper.runtime_mode.name == mode:
+                wrapper.close_graphs(num_tokens)
 
     def may_use_graph(self, num_tokens: int, num_requests: int) -> bool:
         """Say that a step may run in a graph: xlite's are not padded to the size of one."""

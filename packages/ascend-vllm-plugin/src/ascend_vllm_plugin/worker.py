@@ -6,7 +6,7 @@ from typing import Any
 import torch
 import torch_npu
 from ascend_aclgraph import check_equal_on_ranks
-from ascend_core import probe
+from ascend_core import Device, StreamSupply, probe
 from ascend_xlite_bridge import XliteRankError
 from vllm.config import CUDAGraphMode
 from vllm.distributed import get_world_group
@@ -64,6 +64,7 @@ class NpuWorker(OpenWorker):
             index = current_platform.logical_device_id_to_visible_device_id(index)
         self.device = torch.device("npu", index)
         torch_npu.npu.set_device(self.device)
+        self._supply = StreamSupply(Device(self.local_rank))
         meeting = in_socket_folder(self.distributed_init_method)
         # vLLM takes the local rank for the number of the device that its groups communicate from.
         init_worker_distributed_environment(
@@ -84,7 +85,7 @@ class NpuWorker(OpenWorker):
 
     def make_model_runner(self) -> NpuModelRunner:
         """Make the runner of this worker's model."""
-        return NpuModelRunner(self.vllm_config, self.device)
+        return NpuModelRunner(self.vllm_config, self.device, self._supply)
 
     @begins_engine
     def load_model(self, **options: Any) -> None:
@@ -141,12 +142,12 @@ class NpuWorker(OpenWorker):
         times = super().compile_or_warm_up_model()
         counts = self.graph_stats()
         logger.info(
-            "graphs captured: %s (mode %s), in %.1f s and %.1f MiB, with %.1f MiB set aside",
-            counts["graphs"],
+            "graphs captured (mode %s), in %.1f s and %.1f MiB, with %.1f MiB set aside; %s",
             counts["cudagraph_mode"],
             counts["capture_seconds"],
             self.model_runner.graph_memory / 2**20,
             self._graph_reserve / 2**20,
+            self.model_runner.plan or "no graphs",
         )
         return times
 

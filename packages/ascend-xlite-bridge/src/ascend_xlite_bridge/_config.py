@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a user can set: `additional_config["xlite_graph_config"]`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Self
 
-from ascend_core import OptionError, UnknownKeyError
+from ascend_core import OptionError, read_options
 
 __all__ = ["XliteConfig"]
 
@@ -64,11 +63,4 @@ class XliteConfig:
         OptionError
             If a value does not fit.
         """
-        if not isinstance(options, Mapping):
-            reason = f"it is of type {type(options).__name__}"
-            raise OptionError(_WHERE, options, reason, "a mapping of options")
-        valid = [field.name for field in fields(cls)]
-        for key in options:
-            if key not in valid:
-                raise UnknownKeyError(key, valid, _WHERE)
-        return cls(**options)
+        return read_options(cls, options, _WHERE)

@@ -61,15 +61,23 @@ class OpenModelRunner(gpu_model_runner.GPUModelRunner):
                 tensor.record_stream(self._get_or_create_async_output_copy_stream())
         return output
 
-    def capture_size(self, mode: Any, num_tokens: int, capture: Callable[[], None]) -> None:  # noqa: ARG002
-        """Capture the graphs of a size and mode."""
+    def capture_size(
+        self,
+        mode: Any,  # noqa: ARG002
+        num_tokens: int,  # noqa: ARG002
+        capture: Callable[[], None],
+        execute: Callable[[], None],  # noqa: ARG002
+    ) -> None:
+        """Capture the graphs of a size and mode; what was captured can be executed once."""
         capture()
 
     def _warmup_and_capture(self, desc: Any, cudagraph_runtime_mode: Any, **options: Any) -> None:
         capture = functools.partial(
             super()._warmup_and_capture, desc, cudagraph_runtime_mode, **options
         )
-        self.capture_size(cudagraph_runtime_mode, desc.num_tokens, capture)
+        # A dummy run in a mode that has its graph replays it.
+        execute = functools.partial(capture, num_warmups=0)
+        self.capture_size(cudagraph_runtime_mode, desc.num_tokens, capture, execute)
 
     def _model_forward(self, **inputs: Any) -> Any:
         return self.run_step(**inputs)
