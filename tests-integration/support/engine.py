@@ -89,6 +89,10 @@ class EngineResult:
         The simulator's counter of graph executions at the same points, of the first rank.
     operations
         Its counts of operations and kernels, by name, at the same points and of the same rank.
+    streams
+        How many more streams the device could give, at the same points and to the same rank.
+    log
+        All that the process wrote, engines that it ran before or after included.
     """
 
     tokens: list[list[list[int]]]
@@ -96,6 +100,8 @@ class EngineResult:
     stats: list[dict[str, Any]]
     executions: list[int]
     operations: list[dict[str, int]]
+    streams: list[int] = field(default_factory=list)
+    log: str = field(default="", repr=False)
 
 
 @dataclass
@@ -143,7 +149,7 @@ class EngineRuns:
             if line.startswith("RESULT "):
                 result = json.loads(line.removeprefix("RESULT "))
                 name = result.pop("name")
-                results[name] = EngineResult(**result)
+                results[name] = EngineResult(**result, log=process.stdout + process.stderr)
             elif line.startswith("FAILURE "):
                 failure = json.loads(line.removeprefix("FAILURE "))
                 results[failure["name"]] = f"{log}\n{failure['error']}"

@@ -110,6 +110,7 @@ def run_engine(run: dict[str, Any]) -> dict[str, Any]:
         "stats": stats,
         "executions": [each["executions"] for each in counts],
         "operations": [each["operations"] for each in counts],
+        "streams": [each["streams"] for each in counts],
     }
 
 
@@ -156,11 +157,12 @@ def _stats(engine: LLM) -> dict[str, Any]:
 
 
 def _counts(engine: LLM) -> dict[str, Any]:
-    """Graph executions of the first rank, and its operations by name."""
+    """Graph executions of the first rank, its operations by name, and the streams it could take."""
     executions = engine.collective_rpc("simulated_counters")[0]["graph_executions"]
     return {
         "executions": int(executions),
         "operations": engine.collective_rpc("simulated_operations")[0],
+        "streams": engine.collective_rpc("streams_available")[0],
     }
 
 

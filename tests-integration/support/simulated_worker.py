@@ -5,6 +5,7 @@ import ctypes
 import json
 
 import ascend_sim
+from ascend_core import Device
 
 __all__ = ["SimulatedWorker"]
 
@@ -15,6 +16,10 @@ class SimulatedWorker:
     def reseed(self, seed: int) -> None:
         """Restart this rank's chaos schedule with another seed."""
         ascend_sim.reseed(seed)
+
+    def streams_available(self) -> int:
+        """Return how many more streams the first device can give."""
+        return Device(0).streams_available()
 
     def simulated_counters(self) -> dict[str, int]:
         """Return what the simulator has counted in this process."""
