@@ -4,6 +4,7 @@
 from typing import Any
 
 import pytest
+from ascend_aclgraph import GraphConfig
 from ascend_core import OptionError, SeveralOptionsError, UnknownKeyError
 from ascend_xlite_bridge import XliteConfig
 
@@ -15,6 +16,7 @@ def test_defaults_are_the_fast_choices() -> None:
     assert PluginConfig.parse({}) == PluginConfig(
         graph_update_order="replay_first",
         check_graph_inputs=False,
+        graph=GraphConfig(stream_budget=True, max_streams=None, reserve_streams=None),
         xlite_graph_config=XliteConfig(enabled=False, full_mode=False),
     )
 
@@ -30,6 +32,11 @@ def test_options_of_xlite_are_read() -> None:
     assert options.xlite_graph_config == XliteConfig(enabled=True, full_mode=True)
 
 
+def test_options_of_graphs_are_read() -> None:
+    options = PluginConfig.parse({"graph": {"max_streams": 100}})
+    assert options.graph == GraphConfig(max_streams=100)
+
+
 def test_an_unknown_key_names_the_nearest_one() -> None:
     with pytest.raises(UnknownKeyError, match="graph_update_order") as caught:
         PluginConfig.parse({"graph-updateorder": "update_first"})
@@ -41,6 +48,10 @@ def test_an_unknown_key_names_the_nearest_one() -> None:
     [
         {"graph_update_order": "later"},
         {"check_graph_inputs": "yes"},
+        {"graph": {"max_streams": 0}},
+        {"graph": {"max_stream": 100}},
+        {"graph": {"max_streams": 100, "reserve_streams": -1}},
+        {"graph": True},
         {"xlite_graph_config": {"full_mode": True}},
         {"xlite_graph_config": {"enable": True}},
         {"xlite_graph_config": True},

@@ -118,12 +118,20 @@ def count_sizes_that_fit(
         added = _added_padding(sizes[place - 1] if place else 0, size, sizes[place + 1])
         return (int(size in ladders[kind].keep), added / each)
 
-    while sum(costs[kind].of(len(sizes)) for kind, sizes in chosen.items()) > streams:
+    def taken() -> int:
+        return sum(costs[kind].of(len(sizes)) for kind, sizes in chosen.items())
+
+    lost = []
+    while taken() > streams:
         frees = [(k, size) for k, sizes in chosen.items() if costs[k].each for size in sizes]
         if not frees:
             break
         kind, size = min(frees, key=lambda each: loss(*each))
         chosen[kind].remove(size)
+        lost.append((kind, size))
+    for kind, size in reversed(lost):  # the loss of one may have freed enough for several others
+        if taken() + costs[kind].each <= streams:
+            chosen[kind].append(size)
     return {kind: len(sizes) for kind, sizes in chosen.items()}
 
 
