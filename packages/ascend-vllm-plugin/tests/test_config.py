@@ -50,7 +50,7 @@ def test_an_unknown_key_names_the_nearest_one() -> None:
         {"check_graph_inputs": "yes"},
         {"graph": {"max_streams": 0}},
         {"graph": {"max_stream": 100}},
-        {"graph": {"max_streams": 100, "reserve_streams": -1}},
+        {"graph": {"max_streams": 100, "reserve_streams": 9}},
         {"graph": True},
         {"xlite_graph_config": {"full_mode": True}},
         {"xlite_graph_config": {"enable": True}},

@@ -84,3 +84,21 @@ def test_it_knows_which_batches_a_size_that_was_left_out_would_hold(config: Vllm
     ours = dispatcher(config, NpuDispatcher)
     ours.leave_out(PIECEWISE, [16])
     assert [ours.lacks(tokens) for tokens in (1, 16, 17)] == [True, True, False]
+
+
+def test_what_comes_first_is_captured_before_all_else_and_full_graphs_before_pieces(
+    config: VllmConfig,
+) -> None:
+    ours = dispatcher(config, NpuDispatcher)
+    ours.comes_first = lambda mode, size: size in (1, 32 if mode == "PIECEWISE" else 8)
+
+    captures = [
+        (mode, [each.num_tokens for each in descriptors])
+        for mode, descriptors in ours.get_capture_descs()
+    ]
+    assert captures == [
+        (FULL, [8, 1]),
+        (PIECEWISE, [32, 1]),
+        (PIECEWISE, [16, 8, 4, 2]),
+        (FULL, [4, 2]),
+    ]
