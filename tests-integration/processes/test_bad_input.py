@@ -52,6 +52,21 @@ CASES = [
         ("graph_update_order", "later", "replay_first", "update_first"),
     ),
     Case(
+        "unknown key of graphs",
+        plugin(graph={"max_stream": 100}),
+        ("graph.max_stream", "max_streams"),
+    ),
+    Case(
+        "no streams for graphs",
+        plugin(graph={"max_streams": 0}),
+        ("graph.max_streams", "1 or more"),
+    ),
+    Case(
+        "a reserve beside a budget",
+        plugin(graph={"max_streams": 100, "reserve_streams": 40}),
+        ("graph.reserve_streams", "graph.max_streams", "one of the two"),
+    ),
+    Case(
         "heads that xlite does not rotate",
         {"dtype": "bfloat16", **plugin(xlite_graph_config={"enabled": True})},
         ("model rotary dimension = 32", "64, 128"),
