@@ -70,14 +70,20 @@ def swap_rotated_pairs() -> None:
 
 def keep_captured_block_tables() -> None:
     """Let graphs read the block tables that layers with a window had in the capture."""
-    from ascend_vllm_plugin.attention import NpuAttentionMetadataBuilder
     from vllm.v1.kv_cache_interface import SlidingWindowSpec
+
+    detach_block_tables(SlidingWindowSpec)
+
+
+def detach_block_tables(of: type | None = None) -> None:
+    """Let graphs read the block tables of the capture, in all layers or those of a kind of cache."""
+    from ascend_vllm_plugin.attention import NpuAttentionMetadataBuilder
 
     build = NpuAttentionMetadataBuilder.build
 
     def with_a_table_of_its_own(self: Any, *arguments: Any, **options: Any) -> Any:
         metadata = build(self, *arguments, **options)
-        if not isinstance(self.kv_cache_spec, SlidingWindowSpec):
+        if of and not isinstance(self.kv_cache_spec, of):
             return metadata
         return replace(metadata, block_table=metadata.block_table.clone())
 

@@ -12,7 +12,7 @@ from ascend_aclgraph._options import CaptureErrorMode, CaptureOptions
 from ascend_aclgraph._order import UpdateOrder
 from ascend_aclgraph._plan import choose_sizes
 from ascend_aclgraph._pool import MemoryPool
-from ascend_aclgraph._ranks import check_equal_on_ranks
+from ascend_aclgraph._ranks import check_equal_on_ranks, values_on_ranks
 from ascend_aclgraph._stats import DescriptorStats, GraphStats
 from ascend_aclgraph._steps import StepPath, StepStats
 from ascend_aclgraph._task import HostArgs, Update, UpdateRecord
@@ -51,4 +51,5 @@ __all__ = [
     "graphed",
     "report_shortage",
     "updatable",
+    "values_on_ranks",
 ]

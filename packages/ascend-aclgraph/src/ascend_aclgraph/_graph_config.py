@@ -4,11 +4,13 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self, TypeAlias, get_args
 
 from ascend_core import OptionError, StreamBudget, StreamSupply, raise_problems, read_options
 
 __all__ = ["GraphConfig"]
+
+SelfCheck: TypeAlias = Literal["off", "startup"]
 
 _WHERE = "graph"
 _logger = logging.getLogger(__name__)
@@ -29,6 +31,10 @@ class GraphConfig:
         How many streams the budget leaves for communicators and other use at request time, 0 or
         more. None for 40, but no more than a quarter of what is left.
 
+    self_check
+        Whether graphs are compared with eager runs before there are requests: "startup", or "off".
+        Those that differ are not used.
+
     Raises
     ------
     OptionError, SeveralOptionsError
@@ -38,6 +44,7 @@ class GraphConfig:
     stream_budget: bool = True
     max_streams: int | None = None
     reserve_streams: int | None = None
+    self_check: SelfCheck = "off"
 
     def __post_init__(self) -> None:
         raise_problems(self._problems())
@@ -47,6 +54,8 @@ class GraphConfig:
         if not isinstance(has_budget, bool):
             option = f"{_WHERE}.stream_budget"
             yield OptionError(option, has_budget, "not a boolean", "true, false")
+        if self.self_check not in (moments := get_args(SelfCheck)):
+            yield OptionError(f"{_WHERE}.self_check", self.self_check, "unknown moment", moments)
         for name, least in (("max_streams", 1), ("reserve_streams", 0)):
             value, option = getattr(self, name), f"{_WHERE}.{name}"
             if value is None:

@@ -21,6 +21,7 @@ from ascend_vllm_plugin.compat.engine_memory import graph_wrappers
 from ascend_vllm_plugin.compat.model_runner import OpenModelRunner, replace_forward
 from ascend_vllm_plugin.config import PluginConfig
 from ascend_vllm_plugin.graph_dispatcher import NpuDispatcher
+from ascend_vllm_plugin.self_check import tolerance, unequal_sizes
 from ascend_vllm_plugin.stats import path_of_step
 from ascend_vllm_plugin.xlite.steps import XliteSteps
 
@@ -129,7 +130,32 @@ class NpuModelRunner(OpenModelRunner):
         report = report_shortage(coverages)
         if report and is_global_first_rank():
             logger.warning("%s", report)
+        if coverages and PluginConfig.of(self.vllm_config).graph.self_check == "startup":
+            self._check_graphs()
         return self.graph_memory
+
+    def _check_graphs(self) -> None:
+        """Use no graph that differs from an eager run."""
+        parallel = self.parallel_config
+        if self.xlite or max(parallel.pipeline_parallel_size, parallel.data_parallel_size) > 1:
+            logger.warning(
+                "graphs were not compared with eager runs: graph.self_check knows one stage, one "
+                "replica, and no xlite"
+            )
+            return
+        for mode, differences in unequal_sizes(self).items():
+            if is_global_first_rank():
+                logger.error(
+                    "self-check: %s graphs of these sizes differ from eager runs, by as much of "
+                    "the largest hidden state: %s (allowed: %.2g). They are not used. Please "
+                    "report it; another --compilation-config cudagraph_mode may be right",
+                    mode.name,
+                    ", ".join(f"{size}: {part:.2g}" for size, part in differences.items()),
+                    tolerance(self.model_config.dtype),
+                )
+            self.cudagraph_dispatcher.leave_out(mode, differences)
+            for size in differences:
+                self._close_graphs(mode.name, size)
 
     def capture_size(
         self, mode: CUDAGraphMode, num_tokens: int, capture: Any, execute: Any

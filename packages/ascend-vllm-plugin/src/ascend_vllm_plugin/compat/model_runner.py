@@ -46,6 +46,36 @@ class OpenModelRunner(gpu_model_runner.GPUModelRunner):
         """
         return super()._model_forward(**inputs)
 
+    def dummy_step(self, mode: Any, lengths: torch.Tensor, *, decode: bool) -> torch.Tensor:
+        """Run the model on what is in the buffers of the runner, writing nothing to the cache.
+
+        Reason: only a private method runs a step without requests.
+        Goes when: a public one does.
+
+        Parameters
+        ----------
+        mode
+            ``CUDAGraphMode``: NONE for an eager run; another one replays a graph of that mode.
+        lengths
+            ``[requests]``, int32, on the host: cached and new tokens of each, of which 1 is new.
+        decode
+            Whether the step takes the graphs that are for decode steps alone.
+
+        Returns
+        -------
+        torch.Tensor
+            ``[requests, hidden_size]``. A replay's are overwritten by the next one.
+        """
+        hidden, _ = self._dummy_run(
+            len(lengths),
+            cudagraph_runtime_mode=mode,
+            force_attention=True,
+            uniform_decode=decode,
+            skip_eplb=True,
+            profile_seq_lens=lengths,
+        )
+        return hidden[: len(lengths)]
+
     def sample_tokens(self, *arguments: Any, **options: Any) -> Any:
         """Sample as vLLM does, and let what the host gets outlive its copy.
 
