@@ -76,7 +76,7 @@ def keep_captured_block_tables() -> None:
 
 
 def detach_block_tables(of: type | None = None) -> None:
-    """Let graphs read the block tables of the capture, in all layers or those of a kind of cache."""
+    """Let graphs read the block tables of the capture, in all layers or of one kind of cache."""
     from ascend_vllm_plugin.attention import NpuAttentionMetadataBuilder
 
     build = NpuAttentionMetadataBuilder.build
