@@ -45,7 +45,8 @@ def unequal_sizes(runner: "NpuModelRunner") -> dict[CUDAGraphMode, dict[int, flo
     Returns
     -------
     dict
-        By mode and size: the largest difference of any rank, as a part of the largest hidden state.
+        By mode and size: the largest difference of any rank, as a part of the largest hidden state;
+        infinite for sizes that cannot be compared, of a mode in which all others differ.
     """
     most, group = runner.scheduler_config.max_num_seqs, get_world_group().cpu_group
     found: dict[CUDAGraphMode, dict[int, float]] = {}
@@ -62,6 +63,8 @@ def unequal_sizes(runner: "NpuModelRunner") -> dict[CUDAGraphMode, dict[int, flo
                         found.setdefault(mode, {})[size] = worst
                 if mode not in found:
                     break
+            if sizes and len(found.get(mode, ())) == len(sizes):
+                found[mode] |= {size: math.inf for size in decode if size > most}
     return found
 
 
@@ -119,9 +122,8 @@ def _noise_in_cache(runner: "NpuModelRunner") -> Iterator[int]:
     factors = torch.rand(blocks, generator=dice) + 0.5
     for part in parts:
         block = torch.randn(part.shape[1:], generator=dice)
-        shape = (blocks, *[1] * block.dim())
-        to = {"dtype": part.dtype, "device": part.device}
-        torch.mul(block.to(**to), factors.view(shape).to(**to), out=part[1 : 1 + blocks])
+        column = factors.view(blocks, *[1] * block.dim())
+        torch.mul(block.to(part), column.to(part), out=part[1 : 1 + blocks])
     try:
         yield blocks
     finally:
