@@ -9,7 +9,7 @@ from ascend_aclgraph import GraphConfig
 
 def test_by_default_there_is_a_budget_that_is_measured():
     assert GraphConfig.from_mapping({}) == GraphConfig(
-        stream_budget=True, max_streams=None, reserve_streams=None
+        stream_budget=True, max_streams=None, reserve_streams=None, self_check="off"
     )
 
 
@@ -17,6 +17,7 @@ def test_options_are_read():
     assert GraphConfig.from_mapping({"max_streams": 100}).max_streams == 100
     assert GraphConfig.from_mapping({"reserve_streams": 0}).reserve_streams == 0
     assert not GraphConfig.from_mapping({"stream_budget": False}).stream_budget
+    assert GraphConfig.from_mapping({"self_check": "startup"}).self_check == "startup"
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,8 @@ def test_options_are_read():
         ("reserve_streams", [40], "0 or more"),
         ("stream_budget", "on", "true, false"),
         ("stream_budget", 1, "true, false"),
+        ("self_check", "always", "off, startup"),
+        ("self_check", True, "off, startup"),
     ],
 )
 def test_a_wrong_value_is_an_error(option, value, valid):
