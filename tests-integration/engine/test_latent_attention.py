@@ -2,6 +2,7 @@
 """Models like DeepSeek-V2 and V3 give the tokens of transformers, in every graph mode."""
 
 import pytest
+import torch
 from support.engine import Batch, EngineResult, EngineRuns
 from support.family_runs import NEW_TOKENS, FamilyRuns, cases_of
 from support.models import LAYERS, WITH_LATENTS
@@ -50,6 +51,37 @@ def test_a_step_in_a_whole_graph_is_one_execution(
     assert result.executions[-1] - result.executions[0] == steps.get("FULL", 0) + in_pieces
     if mode != "eager":
         assert result.stats[-1]["eager_decode_steps"] == 0
+
+
+def in_few_keys(families: FamilyRuns, runs: EngineRuns, sabotage: str) -> EngineResult:
+    """What is answered to PROMPTS, the last of which attends to its keys in two spans."""
+    batches = [Batch(PROMPTS, NEW_TOKENS, raw_logits=True)]
+    logits = {"logprobs_mode": "raw_logits", "max_logprobs": -1}
+    return families.result("deepseek_v3", "FULL_AND_PIECEWISE", runs, batches, sabotage, **logits)
+
+
+def off_reference(result: EngineResult, families: FamilyRuns) -> torch.Tensor:
+    """How far the logits of the first new token are from transformers', per prompt."""
+    wanted = families.reference("deepseek_v3").first_logits[: len(PROMPTS)]
+    return (torch.tensor(result.logits[0]) - wanted).abs().amax(dim=-1)
+
+
+def test_keys_that_are_made_in_spans_give_the_same_tokens(
+    families: FamilyRuns, engine_runs: EngineRuns
+) -> None:
+    result = in_few_keys(families, engine_runs, "make_few_keys_at_once")
+    assert result.tokens == [families.reference("deepseek_v3").tokens[: len(PROMPTS)]]
+    assert result.operations[-1]["aclnnAttentionUpdate"] == LAYERS
+    assert off_reference(result, families).max() < 1e-4
+
+
+def test_spans_that_are_not_weighed_give_other_logits(
+    families: FamilyRuns, engine_runs: EngineRuns
+) -> None:
+    """The test before can fail."""
+    off = off_reference(in_few_keys(families, engine_runs, "weigh_spans_alike"), families)
+    assert off[:-1].max() < 1e-4
+    assert off[-1] > 0.1
 
 
 @pytest.mark.slow

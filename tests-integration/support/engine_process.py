@@ -68,6 +68,24 @@ def swap_rotated_pairs() -> None:
     NpuLatentImpl.do_kv_cache_update = swapped
 
 
+def make_few_keys_at_once() -> None:
+    """Let long prompts attend to their keys in spans of two cache blocks."""
+    from ascend_ops import BLOCK_SIZE, LatentShape
+
+    LatentShape.most_keys = lambda _self, _elements: 2 * BLOCK_SIZE
+
+
+def weigh_spans_alike() -> None:
+    """Take the mean of attention to two spans, whatever the log-sum-exp of their scores."""
+    from ascend_ops import _latent_attention
+
+    make_few_keys_at_once()
+    _latent_attention.merge_attention = lambda parts: (
+        sum(result for result, _ in parts) / len(parts),
+        parts[0][1],
+    )
+
+
 def keep_captured_block_tables() -> None:
     """Let graphs read the block tables that layers with a window had in the capture."""
     from vllm.v1.kv_cache_interface import SlidingWindowSpec

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 from ascend_core import OptionError
-from ascend_ops import in_pieces
+from ascend_ops import in_pieces, key_spans
 
 from ascend_vllm_plugin.attention.latent import NpuLatentImpl
 from ascend_vllm_plugin.attention.latent_batch import NpuLatentMetadata
@@ -60,6 +61,46 @@ def test_requests_of_different_lengths_attend_to_their_own_blocks(heads: int) ->
         output[40:41], expected(query[40:41], tokens[1]), rtol=1e-4, atol=1e-4
     )
     assert torch.all(output[41:] == 0)
+
+
+@pytest.mark.parametrize("most_keys", [1000, 256], ids=["at once", "in spans"])
+def test_requests_of_many_queries_attend_to_keys_and_values_made_of_latents(most_keys: int) -> None:
+    # Given two requests in the cache, and what keys and values of three heads are made by
+    random = torch.Generator().manual_seed(0)
+    heads, plain, value, lengths, queries, padding = 3, 48, 32, [300, 130], [120, 130], 2
+    tokens = [torch.randn(length, RANK + ROPE, generator=random) for length in lengths]
+    query = torch.randn(sum(queries) + padding, heads, plain + ROPE, generator=random)
+    weight = torch.randn(heads, plain + value, RANK, generator=random) / RANK**0.5
+    cache = torch.zeros(8, BLOCK_SIZE, RANK + ROPE).npu()
+    matrix = weight.flatten(0, 1).npu()
+    impl = make_impl(heads, kv_b_proj=lambda latents: (F.linear(latents, matrix), None))
+    blocks = [[5, 2, 1], [3, 6, 0]]
+    for table, rows in zip(blocks, tokens, strict=True):
+        places = torch.arange(len(rows))
+        slots = torch.tensor(table)[places // BLOCK_SIZE] * BLOCK_SIZE + places % BLOCK_SIZE
+        rows = rows.npu()
+        impl.do_kv_cache_update(rows[:, :RANK], rows[:, None, RANK:], cache, slots.npu())
+
+    # When their last tokens attend, some rows of padding behind them
+    table = torch.tensor(blocks, dtype=torch.int32).npu()
+    spans = key_spans([120, 250], lengths, table, BLOCK_SIZE, most_keys)
+    metadata = NpuLatentMetadata([], [], table, 130, 250, spans=spans)
+    output = torch.full((len(query), heads * value), 7.0).npu()
+    impl.forward_mha(query.npu(), None, None, cache, metadata, None, output)  # type: ignore[arg-type]
+
+    # Then results are those of keys and values that are made one query at a time
+    wanted = []
+    for request, rows in enumerate(query[:250].split(queries)):
+        latents, rotated = tokens[request].split([RANK, ROPE], dim=-1)
+        made = torch.einsum("hdr,tr->thd", weight, latents)
+        keys = torch.cat([made[..., :plain], rotated[:, None].expand(-1, heads, -1)], dim=-1)
+        for row, each in enumerate(rows):
+            seen = len(latents) - len(rows) + row + 1
+            scores = torch.einsum("hd,thd->ht", each, keys[:seen]) * SCALE
+            wanted.append(torch.einsum("ht,thd->hd", scores.softmax(-1), made[:seen, :, plain:]))
+    result = output.cpu()
+    torch.testing.assert_close(result[:250], torch.stack(wanted).flatten(1), rtol=1e-4, atol=1e-4)
+    assert torch.all(result[250:] == 0)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@
 The cache has one vector per token for all heads: a latent, from which keys and values are made, and
 a part that is rotated by position. vLLM's layer multiplies queries into the space of latents and
 results out of it (the absorbed form), so that the kernel attends to latents as they are cached.
-That holds for prompts, too: the form needs more multiplications there than keys and values made for
-all heads would, but no memory for these.
+Requests of many queries attend to keys and values that are made of the latents for all heads, span
+by span: attention then takes fewer multiplications, by more than making them takes.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torch_npu
-from ascend_ops import CAUSAL_FROM_THE_RIGHT, LatentCache, causal_mask
+from ascend_ops import CAUSAL_FROM_THE_RIGHT, LatentCache, attend_expanded, causal_mask
 from vllm.v1.attention.backend import AttentionType, MLAAttentionImpl
 
 from ascend_vllm_plugin.attention.backend import NpuAttentionBackend
@@ -75,6 +75,7 @@ class NpuLatentImpl(MLAAttentionImpl[NpuLatentMetadata]):
         kv_sharing_target_layer_name: str | None = None,
         *,
         kv_lora_rank: int,
+        kv_b_proj: Any = None,  # vLLM gives it; attention to latents does without
         indexer: object | None = None,
         **sizes: Any,  # noqa: ARG002
     ) -> None:
@@ -95,6 +96,7 @@ class NpuLatentImpl(MLAAttentionImpl[NpuLatentMetadata]):
         self.num_kv_heads = num_kv_heads
         self.kv_cache_dtype = kv_cache_dtype
         self._rank = kv_lora_rank
+        self._kv_b_proj = kv_b_proj
         # The kernel takes powers of two: heads of zeros are added, and their results dropped.
         self._kernel_heads = 1 << (num_heads - 1).bit_length()
         self._cache: LatentCache | None = None
@@ -176,6 +178,43 @@ class NpuLatentImpl(MLAAttentionImpl[NpuLatentMetadata]):
         self._attend(latent, rotated, cache, attn_metadata, result, name)
         output[:rows] = result[:, : self.num_heads]
         return output, None
+
+    def forward_mha(
+        self,
+        q: torch.Tensor,
+        kv_c_normed: torch.Tensor,  # noqa: ARG002
+        k_pe: torch.Tensor,  # noqa: ARG002
+        kv_c_and_k_pe_cache: torch.Tensor,
+        attn_metadata: NpuLatentMetadata,
+        k_scale: torch.Tensor,  # noqa: ARG002
+        output: torch.Tensor,
+        output_scale: torch.Tensor | None = None,  # noqa: ARG002
+    ) -> None:
+        """Attend to keys and values made of the latents in the cache.
+
+        Parameters
+        ----------
+        q
+            ``[tokens, heads, plain + rope]``, padding included.
+        kv_c_normed, k_pe, k_scale, output_scale
+            Not used; vLLM's interface has them.
+        kv_c_and_k_pe_cache
+            This layer's part of vLLM's cache, this step's tokens included.
+        attn_metadata
+            Of the step.
+        output
+            ``[tokens, heads * value]``; is written. Padding rows are zeros.
+        """
+        rows = attn_metadata.spans[-1].rows.stop
+        output[rows:].zero_()
+        attend_expanded(
+            q[:rows],
+            self._parts(kv_c_and_k_pe_cache),
+            lambda latents: self._kv_b_proj(latents)[0],
+            attn_metadata.spans,
+            self.scale,
+            output[:rows].view(rows, self.num_heads, -1),
+        )
 
     def _attend(
         self,

@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches of latent attention: requests in pieces that are short enough for the kernel."""
+"""Batches of latent attention: which requests attend to latents, and in which pieces.
 
+The first requests attend to the latents as they are cached (the absorbed form). From the first one
+of many queries on, they attend to keys and values that are made of the latents.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from ascend_ops import in_pieces
+from ascend_ops import KeySpan, LatentShape, in_pieces
+from vllm.config import VllmConfig
 from vllm.forward_context import get_forward_context
 from vllm.v1.attention.backend import CommonAttentionMetadata
+from vllm.v1.kv_cache_interface import AttentionSpec
 
 from ascend_vllm_plugin.attention.builder import NpuAttentionMetadataBuilder
+from ascend_vllm_plugin.attention.expansion import Expansion
 from ascend_vllm_plugin.attention.metadata import NpuAttentionMetadata
 
 __all__ = ["NpuLatentMetadata", "NpuLatentMetadataBuilder"]
@@ -20,11 +28,20 @@ _MOST_QUERIES = 16
 
 @dataclass(frozen=True)
 class NpuLatentMetadata(NpuAttentionMetadata):
-    """What latent attention needs to know about one step, where a request may be several pieces.
+    """What latent attention needs to know about one step.
 
-    vLLM's layer asks which tokens are decoded. All are, as it sees them: attention is in the space
-    of latents for every token, padding included, whose results are to be zeros.
+    vLLM's layer gives the first ``num_decode_tokens`` rows to ``forward_mqa``, which attends to
+    latents, and the others to ``forward_mha``. Padding is part of what comes last, for its results
+    are to be zeros.
+
+    Attributes
+    ----------
+    spans
+        Keys that are made of latents, in rows counted after those that attend to latents. The lists
+        and the block table of `NpuAttentionMetadata` have the latter, in pieces.
     """
+
+    spans: Sequence[KeySpan] = ()
 
     @property
     def num_actual_tokens(self) -> int:
@@ -34,31 +51,51 @@ class NpuLatentMetadata(NpuAttentionMetadata):
 
     @property
     def num_decode_tokens(self) -> int:
-        """All rows."""
-        return self.num_actual_tokens
+        """Rows that attend to latents."""
+        if not self.spans:
+            return self.num_actual_tokens
+        return self.query_ends[-1] if self.query_ends else 0
 
     @property
     def num_decodes(self) -> int:
-        """All requests."""
+        """How many pieces of requests they are of."""
         return len(self.query_ends)
 
     @property
     def num_prefills(self) -> int:
-        """None of them."""
-        return 0
+        """How many spans of keys the others attend to."""
+        return len(self.spans)
 
     @property
     def decode(self) -> "NpuLatentMetadata":
-        """Metadata of what is decoded: this."""
+        """Metadata of rows that attend to latents: this."""
         return self
 
 
 class NpuLatentMetadataBuilder(NpuAttentionMetadataBuilder):
-    """Makes the metadata of a step, with requests of many queries cut into pieces."""
+    """Makes the metadata of a step; requests that attend to latents are cut into pieces."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(
+        self,
+        kv_cache_spec: AttentionSpec,
+        layer_names: list[str],
+        vllm_config: VllmConfig,
+        device: torch.device,
+    ) -> None:
+        super().__init__(kv_cache_spec, layer_names, vllm_config, device)
         self._table_of_pieces: torch.Tensor | None = None
+        layer: Any = vllm_config.compilation_config.static_forward_context[layer_names[0]]
+        shape = LatentShape(
+            heads=layer.num_heads,
+            rank=layer.kv_lora_rank,
+            rotated=layer.qk_rope_head_dim,
+            plain=layer.qk_nope_head_dim,
+            value=layer.v_head_dim,
+        )
+        workspace = layer.chunked_prefill_workspace_size
+        self._expansion = Expansion.of(shape, workspace, vllm_config, device)
+        if self._expansion:
+            self.reorder_batch_threshold = self._expansion.least_queries - 1
 
     def build(
         self,
@@ -69,14 +106,17 @@ class NpuLatentMetadataBuilder(NpuAttentionMetadataBuilder):
         """Make the metadata of one step; see `NpuAttentionMetadataBuilder.build`."""
         whole = super().build(common_prefix_len, common_attn_metadata, fast_build)
         values = {field.name: getattr(whole, field.name) for field in fields(whole)}
-        tokens = whole.query_ends[-1]
         if not self._mixed_graphs and whole.max_query_len <= _MOST_QUERIES:
             return NpuLatentMetadata(**values)
+        count = len(whole.query_ends)
+        if self._expansion and (first := self._expansion.first_request(whole)) < count:
+            count, values["spans"] = first, self._expansion.spans(whole, first)
         query_ends, kv_lengths, requests = in_pieces(
-            whole.query_ends, whole.kv_lengths, _MOST_QUERIES
+            whole.query_ends[:count], whole.kv_lengths[:count], _MOST_QUERIES
         )
-        if self._mixed_graphs:  # as many pieces in every step of a graph
-            spare = len(whole.query_ends) + tokens // _MOST_QUERIES - len(query_ends)
+        if self._mixed_graphs and count:  # as many pieces in every step of a graph
+            tokens = query_ends[-1]
+            spare = count + tokens // _MOST_QUERIES - len(query_ends)
             query_ends += [tokens] * spare
             kv_lengths += [0] * spare
             requests += [0] * spare
