@@ -9,7 +9,7 @@ noise, and a step with other lengths comes between two replays.
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from ascend_aclgraph import values_on_ranks
@@ -19,8 +19,7 @@ from vllm.distributed import get_world_group
 from vllm.logger import init_logger
 from vllm.model_executor.layers.attention_layer_base import AttentionLayerBase
 
-if TYPE_CHECKING:
-    from ascend_vllm_plugin.model_runner import NpuModelRunner
+from ascend_vllm_plugin.compat.model_runner import OpenModelRunner
 
 __all__ = ["tolerance", "unequal_sizes"]
 
@@ -31,7 +30,7 @@ _BLOCKS = 3  # of a request, at most
 _SEED = 0
 
 
-def unequal_sizes(runner: "NpuModelRunner") -> dict[CUDAGraphMode, dict[int, float]]:
+def unequal_sizes(runner: OpenModelRunner) -> dict[CUDAGraphMode, dict[int, float]]:
     """Find the sizes whose graphs compute something else than an eager run.
 
     The smallest, the middle and the largest size of each mode are tried, of those that one token
@@ -78,7 +77,7 @@ def tolerance(dtype: torch.dtype) -> float:
 
 
 def _difference(
-    runner: "NpuModelRunner", mode: CUDAGraphMode, size: int, *, decode: bool, blocks: int
+    runner: OpenModelRunner, mode: CUDAGraphMode, size: int, *, decode: bool, blocks: int
 ) -> float:
     """Return the largest difference that a size's graph makes, without and with padding."""
     _, padded = runner.cudagraph_dispatcher.dispatch(size - 1, uniform_decode=decode)
@@ -99,7 +98,7 @@ def _lengths(requests: int, step: int, longest: int) -> torch.Tensor:
     return (torch.arange(requests, dtype=torch.int32) * 37 + 101 * step + 7) % longest + 1
 
 
-def _fill_inputs(runner: "NpuModelRunner", lengths: torch.Tensor, step: int, blocks: int) -> None:
+def _fill_inputs(runner: OpenModelRunner, lengths: torch.Tensor, step: int, blocks: int) -> None:
     requests = len(lengths)
     order = torch.arange(requests)
     vocabulary = runner.model_config.get_vocab_size()
@@ -113,7 +112,7 @@ def _fill_inputs(runner: "NpuModelRunner", lengths: torch.Tensor, step: int, blo
 
 
 @contextmanager
-def _noise_in_cache(runner: "NpuModelRunner") -> Iterator[int]:
+def _noise_in_cache(runner: OpenModelRunner) -> Iterator[int]:
     """Put noise into blocks of the cache, yield how many (the null block is left out), undo it."""
     parts = [part for layer in _attention_layers(runner) for part in _parts_of_cache(layer)]
     most = runner.scheduler_config.max_num_seqs * _BLOCKS
@@ -133,7 +132,7 @@ def _noise_in_cache(runner: "NpuModelRunner") -> Iterator[int]:
             table.get_numpy_array()[:] = 0
 
 
-def _attention_layers(runner: "NpuModelRunner") -> list[Any]:
+def _attention_layers(runner: OpenModelRunner) -> list[Any]:
     layers: Any = get_layers_from_vllm_config(runner.vllm_config, AttentionLayerBase)
     return list(layers.values())
 

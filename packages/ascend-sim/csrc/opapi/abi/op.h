@@ -57,11 +57,11 @@
 #include <vector>
 
 #include "ascend_sim/call.h"
-#include "opapi/abi/arguments.h"
 #include "opapi/abi/check.h"
 #include "opapi/abi/format.h"
 #include "opapi/abi/record.h"
 #include "opapi/abi/tensor.h"
+#include "opapi/base/arguments.h"
 #include "opapi/base/list.h"
 #ifdef ASCEND_SIM_MUTATE
 #include "opapi/mutate/mutate.h"

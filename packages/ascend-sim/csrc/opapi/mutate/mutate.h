@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "opapi/abi/arguments.h"
+#include "opapi/base/arguments.h"
 #include "opapi/base/list.h"
 
 namespace ascend_sim::opapi {
