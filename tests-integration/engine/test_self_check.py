@@ -12,7 +12,10 @@ from support.runs import CAPTURE_SIZES, NEW_TOKENS, PROMPTS, engine_options
 
 OTHERS = ["deepseek_v3", "qwen3_moe"]
 DECODE_SIZES = {str(size) for size in CAPTURE_SIZES if size <= len(PROMPTS)}
-FAULTS = ["keep_captured_lengths", "detach_block_tables"]
+FAULTS = [
+    "detach_block_tables",
+    pytest.param("keep_captured_lengths", marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,7 @@ def test_wrong_graphs_are_named_and_not_used(
     assert result.tokens == [reference.tokens]
 
 
+@pytest.mark.slow
 def test_without_a_check_wrong_graphs_give_wrong_tokens(start: Start, reference: Reference) -> None:
     assert start("detach_block_tables", "off").tokens != [reference.tokens]
 
