@@ -76,7 +76,6 @@ def test_a_warm_up_that_fails_says_where():
 def test_a_capture_that_fails_outside_of_the_captured_code_names_no_place():
     error = failed_capture(torch.npu.synchronize)
     assert error.code == 107027
-    # The only code that is not a library's is this test, which called `Graph.capture`.
     assert error.origin == ""
     assert "At:" not in str(error)
 

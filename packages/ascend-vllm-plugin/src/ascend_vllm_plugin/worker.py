@@ -64,7 +64,7 @@ class NpuWorker(OpenWorker):
             index = current_platform.logical_device_id_to_visible_device_id(index)
         self.device = torch.device("npu", index)
         torch_npu.npu.set_device(self.device)
-        self._supply = StreamSupply(Device(self.local_rank))
+        self._supply = StreamSupply(Device(self.device.index))
         meeting = in_socket_folder(self.distributed_init_method)
         # vLLM takes the local rank for the number of the device that its groups communicate from.
         init_worker_distributed_environment(
