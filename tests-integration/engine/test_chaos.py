@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A sample of `nox -s chaos`: whatever is reordered, an engine gives the same tokens."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from support.chaos import CASES, serve_with_seeds
+from support.xlite_engines import needs_xlite
 
 
 def test_twenty_seeds_give_the_tokens_of_transformers(
@@ -42,7 +42,7 @@ def test_experts_on_two_devices_are_the_same_in_any_order(
     assert run.counters["hazards"] == 0, run.log
 
 
-@pytest.mark.skipif(find_spec("xlite") is None, reason="xlite is not installed")
+@needs_xlite
 def test_steps_on_xlite_are_the_same_in_any_order(
     device_model: Path, vllm_environment: dict[str, str]
 ) -> None:

@@ -4,7 +4,6 @@
 The engine is the wheel from the package index, unmodified. `nox -s xlite` runs more cases.
 """
 
-from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,22 @@ import pytest
 from support.engine import EngineResult, EngineRuns, succeeded
 from support.models import LAYERS, make_device_model
 from support.runs import FRESH, PROMPTS
-from support.xlite_engines import ABORTED, CASES, MODELS, REPEATED, ROTATION, XliteCase
+from support.xlite_engines import (
+    ABORTED,
+    CASES,
+    COLLECTIVES,
+    MODELS,
+    REPEATED,
+    ROTATION,
+    XliteCase,
+    needs_xlite,
+)
 
 from demo.reference import judge
 
 DECIDED = 0.5  # of the positions, at least: with fewer the comparison would say little
 
-pytestmark = pytest.mark.skipif(find_spec("xlite") is None, reason="xlite is not installed")
+pytestmark = needs_xlite
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +44,8 @@ def results(
     models: dict[str, Path], vllm_environment: dict[str, str]
 ) -> dict[str, EngineResult | str]:
     results = {}
-    for devices, cases in groupby(CASES, lambda case: case.devices):
-        runs = EngineRuns(vllm_environment, ("--devices", str(devices)))
+    for (devices, variables), cases in groupby(CASES, lambda c: (c.devices, c.environment)):
+        runs = EngineRuns(vllm_environment | variables, ("--devices", str(devices)))
         results |= runs.results([case.run(models[case.model]) for case in cases])
     return results
 
@@ -102,6 +110,14 @@ def test_the_kernels_of_xlite_ran_once_a_layer_in_its_steps(result: EngineResult
     _, on_xlite = steps_of(result)
     rotations = [operations.get(ROTATION, 0) for operations in result.operations]
     assert rotations[-1] - rotations[0] == on_xlite * LAYERS
+
+
+def test_ranks_add_up_with_the_collectives_of_the_case(
+    case: XliteCase, result: EngineResult
+) -> None:
+    """XCCL's are kernels of xlite, which HCCL and a single rank do not need."""
+    kernels = [name for name in result.operations[-1] if name.startswith(COLLECTIVES)]
+    assert bool(kernels) == (case.devices > 1 and case.collectives == "XCCL")
 
 
 def test_no_graph_is_captured_for_steps_that_xlite_runs(

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from support.engine import Batch, EngineResult, EngineRun, EngineRuns, succeeded
 from support.models import LAYERS
 from support.runs import engine_options
 from support.vision import Question, judge_seen, make_questions, make_seeing_model
-from support.xlite_engines import ALL, ROTATION, xlite
+from support.xlite_engines import ALL, ROTATION, needs_xlite, xlite
 
 TORCHVISION = Path(sys.prefix, "opt", "torchvision")
 """Where `nox` installs it; see `support/beside_cpu`."""
@@ -67,7 +66,7 @@ if ALL:
     CASES += [Case("qwen3_vl", full_mode=False), Case("qwen3_vl_moe", full_mode=True)]
 
 pytestmark = [
-    pytest.mark.skipif(find_spec("xlite") is None, reason="xlite is not installed"),
+    needs_xlite,
     pytest.mark.skipif(not TORCHVISION.is_dir(), reason="torchvision is not installed"),
 ]
 

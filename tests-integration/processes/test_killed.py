@@ -2,6 +2,7 @@
 """kill -9 of any process of a server on two devices: the others say why and end; nothing stays."""
 
 import contextlib
+import json
 import signal
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import httpx
 import psutil
 import pytest
 from support.serve import MODEL, Server, leftovers, running
+from support.xlite_engines import needs_xlite, xlite
 
 END_TIMEOUT_S = 120
 
@@ -39,18 +41,36 @@ VICTIMS: dict[str, tuple[Callable[[Server], psutil.Process], tuple[str, ...]]] =
     "API server": (lambda s: s.process, ("the server", "has ended; this engine ends too")),
 }
 
+BACKENDS = [
+    # Options of `vllm serve`. Ranks of xlite wait for each other in kernels, not in HCCL.
+    pytest.param((), id="ACL graphs"),
+    pytest.param(
+        (
+            *("--dtype", "bfloat16"),
+            *("--additional-config", json.dumps(xlite(full_mode=True))),
+        ),
+        id="xlite",
+        marks=needs_xlite,
+    ),
+]
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_the_others_say_why_and_end_and_leave_nothing(
-    victim: str, tiny_model: Path, vllm_environment: dict[str, str], tmp_path: Path
+    backend: tuple[str, ...],
+    victim: str,
+    device_model: Path,
+    vllm_environment: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     """Given an answer in the making, so that the ranks are in the midst of collectives."""
     find, words = VICTIMS[victim]
     before = leftovers(vllm_environment)
-    parallel = ("--tensor-parallel-size", "2")
+    options = ("--tensor-parallel-size", "2", *backend)
     simulator = ("--devices", "2")
-    with running(tiny_model, tmp_path, vllm_environment, *parallel, simulator=simulator) as server:
+    with running(device_model, tmp_path, vllm_environment, *options, simulator=simulator) as server:
         family = [server.process, *server.process.children(recursive=True)]
         body = {"model": MODEL, "prompt": [1, 2], "max_tokens": 500, "ignore_eos": True}
         with (

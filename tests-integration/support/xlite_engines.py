@@ -4,8 +4,11 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import pytest
 
 from support.engine import Batch, EngineRun
 from support.runs import FRESH, PROMPTS, engine_options
@@ -14,18 +17,24 @@ __all__ = [
     "ABORTED",
     "ALL",
     "CASES",
+    "COLLECTIVES",
     "MODELS",
     "NEW_TOKENS",
     "REPEATED",
     "ROTATION",
     "XliteCase",
+    "needs_xlite",
     "xlite",
 ]
+
+needs_xlite = pytest.mark.skipif(find_spec("xlite") is None, reason="xlite is not installed")
 
 ALL = os.environ.get("ASCEND_TEST_XLITE") == "all"
 NEW_TOKENS = 16
 ROTATION = "rope_and_cache_bfloat16_t"
 """A kernel of xlite's that runs once in each layer."""
+COLLECTIVES = ("allreduce_", "allgather_", "reduce_scatter_")
+"""How the names of XCCL's kernels begin."""
 REPEATED = 5
 """How many of the prompts, the last ones, are given once more: from the prefix cache."""
 ABORTED = [1, 4, 7]
@@ -65,6 +74,8 @@ class XliteCase:
         Ranks of tensor parallelism.
     aborts
         Whether `ABORTED` of the prompts are aborted in one more round.
+    collectives
+        What adds up between ranks: xlite's own kernels, or HCCL.
     """
 
     model: str
@@ -73,11 +84,19 @@ class XliteCase:
     options: Mapping[str, Any] = field(default_factory=dict)
     devices: int = 1
     aborts: bool = False
+    collectives: Literal["XCCL", "HCCL"] = "XCCL"
 
     @property
     def name(self) -> str:
         named = [self.model, "full" if self.full_mode else "decode", self.mode, *self.options]
-        return ", ".join([*named, f"{self.devices} devices"] if self.devices > 1 else named)
+        if self.devices > 1:
+            named += [f"{self.devices} devices", self.collectives]
+        return ", ".join(named)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of the engine's process."""
+        return {"XLITE_DISABLE_XCCL": "1" if self.collectives == "HCCL" else "0"}
 
     def run(self, folder: Path) -> EngineRun:
         """Describe the engine: all prompts at once, some of them again, and long ones."""
@@ -115,6 +134,10 @@ if ALL:
         XliteCase("qwen3", full_mode=True, mode="eager"),
         *(XliteCase("qwen3", full_mode, options=_FEW_BLOCKS) for full_mode in (False, True)),
         *(XliteCase("llama", full_mode, devices=2) for full_mode in (False, True)),
+        *(
+            XliteCase("llama", full_mode, devices=2, collectives="HCCL")
+            for full_mode in (False, True)
+        ),
     ]
 
 
